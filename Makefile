@@ -1,0 +1,68 @@
+# The front door of pinflow. `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install install-tool up down status logs reset demo where emulate-batch batch bench lint format test test-e2e test-faults clean
+
+export PROFILE ?= local
+# Python 3.11 or 3.12, whichever is there: python3 itself may be newer or older.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && { command -v $$p; exit; }; done; echo python3)
+TOOL := .pinflow/envs/tool/bin
+PINFLOW := $(TOOL)/python -m pinflow
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## everything that `make up` needs, into .pinflow (the first time: minutes; then nothing)
+	@$(PYTHON) pinflow/install.py
+
+install-tool:
+	@$(PYTHON) pinflow/install.py tool
+
+demo: install ## start everything, send 500 posts, print the answers
+	@$(PINFLOW) demo $(ARGS)
+
+up: install ## start every service and wait until all can be used
+	@$(PINFLOW) up
+
+down: install-tool ## stop every service; data stays
+	@$(PINFLOW) down
+
+status: install-tool ## each service's state, and what lies at each hop
+	@$(PINFLOW) status
+
+logs: install-tool ## the services' last log lines: make logs [S=kafka] [ARGS=-f]
+	@$(PINFLOW) logs $(S) $(ARGS)
+
+reset: install-tool ## stop every service and delete all data
+	@$(PINFLOW) reset $(ARGS)
+
+where: install-tool ## addresses, names and directories of everything
+	@$(PINFLOW) where
+
+emulate-batch: install-tool ## people post: MySQL → API Gateway → Kafka: make emulate-batch [ARGS="--count 0 --rate 10"]
+	@$(TOOL)/python -m emulator batch $(ARGS)
+
+batch: install ## S3 → cleaned Delta tables → the answers, on Spark
+	@$(PINFLOW) batch
+
+bench: install ## measure, side by side with the plain ways; takes about 20 minutes
+	@$(TOOL)/python -m bench $(ARGS)
+
+lint: install-tool ## ruff, types, formats
+	@$(TOOL)/pre-commit run --all-files
+
+format: install-tool ## let ruff put the code into shape
+	@$(TOOL)/ruff format . && $(TOOL)/ruff check --fix .
+
+test: install ## what CI runs: unit, contract and a short end-to-end test
+	@$(TOOL)/python -m pytest tests/unit tests/contract tests/e2e -m "not long" $(ARGS)
+
+test-e2e: install ## the whole end-to-end suite, on a stack of its own
+	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
+
+test-faults: install ## kill everything in mid-flow, again and again
+	@$(TOOL)/python -m pytest tests/faults $(ARGS)
+
+clean: reset ## delete all data and all installed packages
+	@rm -rf .pinflow

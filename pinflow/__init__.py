@@ -1,0 +1,1 @@
+"""The tool around the pipeline: profile, stack, status, verification and reports."""

@@ -1,0 +1,5 @@
+"""`python -m pinflow`."""
+
+from pinflow.cli import main
+
+main()

@@ -1,0 +1,180 @@
+"""The commands behind the Makefile. Each ends with a status: 0 well, 1 failed, 130 after Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import click
+
+from pinflow import counts, report
+from pinflow import instance as instances
+from pinflow.errors import PinflowError
+from pinflow.packages import python
+from pinflow.profile import ROOT, Profile, load
+from pinflow.stack.native import NativeStack
+
+profile_option = click.option(
+    "--profile", "profile_name", envvar="PROFILE", default="local", show_default=True, help="a name or a .yaml file"
+)
+
+
+@click.group()
+@profile_option
+@click.pass_context
+def cli(context: click.Context, profile_name: str) -> None:
+    """The Pinterest pipeline on one machine."""
+    context.obj = load(profile_name)
+
+
+@cli.command()
+@click.pass_obj
+def up(profile: Profile) -> None:
+    """Start every service and wait until all can be used."""
+    began = time.monotonic()
+    say(f"starting without Docker, state in {_short(profile.home)}")
+    NativeStack(profile).up(say)
+    say(f"everything is ready after {time.monotonic() - began:.1f} s")
+
+
+@cli.command()
+@click.pass_obj
+def down(profile: Profile) -> None:
+    """Stop every service; data stays."""
+    NativeStack(profile).down(say)
+
+
+@cli.command()
+@click.option("--yes", is_flag=True, help="do not ask")
+@click.pass_obj
+def reset(profile: Profile, yes: bool) -> None:
+    """Stop every service and delete all data of this stack."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"delete all data in {_short(profile.home)}?", abort=True)
+    NativeStack(profile).reset(say)
+
+
+@cli.command()
+@click.pass_obj
+def status(profile: Profile) -> None:
+    """Each service's state, and what lies at each hop."""
+    health = NativeStack(profile).health()
+    report.services(health)
+    if any(one.state == "ready" for one in health):
+        report.counts(counts.count(profile))
+    if not all(one.state == "ready" for one in health):
+        raise click.exceptions.Exit(1)
+
+
+@cli.command()
+@click.argument("service", required=False)
+@click.option("-f", "--follow", is_flag=True, help="go on as lines come in")
+@click.option("-n", "--lines", default=50, show_default=True, help="how many lines of each log")
+@click.pass_obj
+def logs(profile: Profile, service: str | None, follow: bool, lines: int) -> None:
+    """The last log lines of one service, or of all."""
+    stack = NativeStack(profile)
+    known = [s.name for s in stack.services]
+    if service is not None and service not in known:
+        raise PinflowError(f"logs: no service {service}", f"services are {', '.join(known)}")
+    files = [stack.supervision.log(name) for name in ([service] if service else known)]
+    present = [str(file) for file in files if file.exists()]
+    if not present:
+        raise PinflowError(f"logs: nothing in {_short(stack.supervision.logs)}", "make up")
+    subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), *present], check=False)
+
+
+@cli.command()
+@click.pass_obj
+def batch(profile: Profile) -> None:
+    """Load, clean and question what lies in S3, on the Spark server; prints the answers."""
+    run_batch(profile)
+
+
+@cli.command()
+@click.option("--posts", default=500, show_default=True, help="how many posts to send")
+@click.pass_obj
+def demo(profile: Profile, posts: int) -> None:
+    """The whole batch path: start, post, load, clean, answer."""
+    began = time.monotonic()
+    NativeStack(profile).up(say)
+    say(f"\nsending {posts} posts from MySQL through API Gateway into Kafka")
+    run_module("emulator", "batch", "--profile", str(profile.path), "--count", str(posts), "--rate", "max")
+    counts.wait_until_landed(profile, 60, say)
+    say("\nfrom S3 to cleaned tables and answers, on Spark")
+    run_batch(profile)
+    say("\nwhere everything is")
+    report.places(profile)
+    say(f"done in {time.monotonic() - began:.0f} s; next: make status, make down, or make help")
+
+
+@cli.command()
+@click.pass_obj
+def where(profile: Profile) -> None:
+    """Addresses, names and directories of everything."""
+    report.places(profile)
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--offset", type=int, help="how far every port is moved; by default the first free one")
+@click.pass_obj
+def instance(profile: Profile, name: str, offset: int | None) -> None:
+    """Write profiles/NAME.yaml: a second stack with other ports and another directory."""
+    if not name.isidentifier():
+        raise PinflowError(f"instance: {name!r} is not a name", "use letters, digits and underscores")
+    target = ROOT / "profiles" / f"{name}.yaml"
+    moved = offset if offset is not None else instances.free_offset(str(profile.path))
+    instances.write(str(profile.path), target, Path(".pinflow") / name, moved)
+    say(f"wrote {_short(target)} with every port {moved} higher; next: make up PROFILE={name}")
+
+
+def run_batch(profile: Profile, *extra: str) -> None:
+    """Run the batch job in the Spark environment; raises click's Exit with its status when it fails."""
+    command = [python("spark"), "-m", "pinterest.batch", "--remote", profile.spark.remote, "--uid", profile.uid]
+    command += ["--source", f"s3a://{profile.storage.bucket}/topics", *extra]
+    _run(command, {**os.environ, "PYTHONPATH": str(ROOT / "spark")})
+
+
+def run_module(module: str, *arguments: str) -> None:
+    """Run one of this project's own modules as a person would; raises click's Exit with its status when it fails."""
+    _run([sys.executable, "-m", module, *arguments], dict(os.environ))
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    click.echo(text, err=True)
+
+
+def main() -> None:
+    """The entry point: errors are for the person at the terminal, a traceback goes to a file."""
+    try:
+        sys.exit(cli(standalone_mode=False))
+    except PinflowError as error:
+        click.secho(str(error), fg="red", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped by Ctrl-C; what was started goes on running: make status, make down", err=True)
+        sys.exit(130)
+    except Exception as error:
+        file = ROOT / ".pinflow" / "last-error.log"
+        file.write_text(traceback.format_exc())
+        click.secho(f"unexpected: {type(error).__name__}: {error}\n  → details in {_short(file)}", fg="red", err=True)
+        sys.exit(1)
+
+
+def _run(command: list[str | Path], environment: dict[str, str]) -> None:
+    status = subprocess.run([str(c) for c in command], env=environment, cwd=ROOT, check=False).returncode
+    if status:
+        raise click.exceptions.Exit(status)
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

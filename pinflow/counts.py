@@ -1,0 +1,229 @@
+"""What lies at each hop of the batch path, counted at this moment from the hop itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from pinflow.aws import client
+from pinflow.errors import NotReady, PinflowError
+from pinflow.profile import Profile
+from services.databricks.native import warehouse
+
+SOURCE_TABLES = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
+KEYS = {"pin": "index", "geo": "ind", "user": "ind"}
+
+
+@dataclass(frozen=True)
+class TopicCount:
+    """A topic and what came of it.
+
+    records in Kafka, of which the sink has handled `landed`; objects and lines in S3; distinct posts among the
+    lines (the key of those that are JSON objects with one); rows of the cleaned table, None when there is none.
+    """
+
+    name: str
+    source_rows: int | None
+    records: int
+    landed: int
+    objects: int
+    lines: int
+    posts: int
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """All hops; ``unknown`` names those that did not answer, with the reason."""
+
+    topics: list[TopicCount]
+    quarantined: int | None
+    dead_letters: int
+    unknown: dict[str, str] = field(default_factory=dict)
+
+    def disagreements(self) -> list[str]:
+        """In words, where a hop does not hold what the one before it says it must; empty when all agree."""
+        found = [f"{hop}: {reason}" for hop, reason in self.unknown.items()]
+        for topic in self.topics:
+            if topic.landed < topic.records:
+                found.append(f"{topic.name}: {topic.records - topic.landed} records in Kafka are not yet in S3")
+            elif topic.lines < topic.records - self.dead_letters:
+                found.append(f"{topic.name}: {topic.records} records in Kafka, {topic.lines} in S3")
+            if topic.rows is None and topic.posts:
+                found.append(f"{topic.name}: {topic.posts} posts in S3, no table yet: make batch")
+            elif topic.rows is not None and topic.rows != topic.posts and not self.quarantined:
+                found.append(f"{topic.name}: {topic.posts} posts in S3, {topic.rows} rows in the table: make batch")
+        return found
+
+
+def count(profile: Profile) -> Counts:
+    """Ask every hop of the batch path, side by side; a hop that does not answer is named, not guessed."""
+    hops: dict[str, Callable[[Profile], Any]] = {
+        "MySQL": source_rows,
+        "Kafka": topic_offsets,
+        "S3": objects,
+        "tables": table_rows,
+    }
+    found: dict[str, Any] = {}
+    unknown: dict[str, str] = {}
+    with ThreadPoolExecutor() as pool:
+        futures = {hop: pool.submit(ask, profile) for hop, ask in hops.items()}
+        for hop, future in futures.items():
+            try:
+                found[hop] = future.result()
+            except PinflowError as error:
+                found[hop], unknown[hop] = {}, error.what
+    topics = []
+    for kind, topic in zip(SOURCE_TABLES, profile.topics, strict=True):
+        records, landed = found["Kafka"].get(topic, (0, 0))
+        in_s3 = found["S3"].get(topic, ObjectCount())
+        topics.append(
+            TopicCount(
+                topic,
+                found["MySQL"].get(kind),
+                records,
+                landed,
+                in_s3.objects,
+                in_s3.lines,
+                len(in_s3.posts),
+                found["tables"].get(kind),
+            )
+        )
+    dead = found["Kafka"].get(dead_letter_topic(profile), (0, 0))[0]
+    return Counts(topics, found["tables"].get("quarantine"), dead, unknown)
+
+
+def source_rows(profile: Profile) -> dict[str, int]:
+    """Rows of the three source tables, by kind (pin, geo, user)."""
+    try:
+        engine = create_engine(profile.database.engine_url, connect_args={"connect_timeout": 5})
+        with engine.connect() as connection:
+            return {
+                kind: connection.execute(text(f"select count(*) from {table}")).scalar_one()
+                for kind, table in SOURCE_TABLES.items()
+            }
+    except SQLAlchemyError as error:
+        raise NotReady(f"{profile.database.url}: {_first_line(error)}") from None
+
+
+def dead_letter_topic(profile: Profile) -> str:
+    """Where the sink puts records that are not JSON."""
+    return f"dlq-{profile.uid}"
+
+
+@contextmanager
+def kafka_consumer(profile: Profile, **settings: Any) -> Iterator[KafkaConsumer]:
+    """A consumer of the profile's cluster; raises NotReady when the cluster does not answer."""
+    consumer = None
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=profile.kafka.bootstrap_servers, bootstrap_timeout_ms=5000, **settings
+        )
+        yield consumer
+    except KafkaError as error:
+        raise NotReady(f"{profile.kafka.bootstrap_servers}: {_first_line(error)}") from None
+    finally:
+        if consumer is not None:
+            consumer.close()
+
+
+def topic_offsets(profile: Profile) -> dict[str, tuple[int, int]]:
+    """Per topic of this user: records written to it, and records of these that the sink has committed."""
+    group = f"connect-{profile.connect.connector}"
+    with kafka_consumer(profile, group_id=group, enable_auto_commit=False) as consumer:
+        found = {}
+        for topic in sorted(consumer.topics() & {*profile.topics, dead_letter_topic(profile)}):
+            partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+            begin, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+            records = sum(end[p] - begin[p] for p in partitions)
+            committed = (max(consumer.committed(p) or 0, begin[p]) - begin[p] for p in partitions)
+            found[topic] = (records, sum(committed))
+        return found
+
+
+@dataclass
+class ObjectCount:
+    """Objects of a topic in S3, their lines, and the distinct keys in them."""
+
+    objects: int = 0
+    lines: int = 0
+    posts: set[int] = field(default_factory=set)
+
+
+def objects(profile: Profile) -> dict[str, ObjectCount]:
+    """Per topic what lies in the bucket; every object is read, since only its lines tell its records."""
+    s3 = client(profile, "s3")
+    bucket = profile.storage.bucket
+    found = {}
+    try:
+        for kind, topic in zip(KEYS, profile.topics, strict=True):
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"topics/{topic}/")
+            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+            total = ObjectCount(objects=len(keys))
+            with ThreadPoolExecutor(8) as pool:
+                for body in pool.map(lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read(), keys):
+                    _count_lines(body, KEYS[kind], total)
+            found[topic] = total
+    except (BotoCoreError, ClientError) as error:
+        raise NotReady(f"s3://{bucket}: {_first_line(error)}") from None
+    return found
+
+
+def _count_lines(body: bytes, key: str, total: ObjectCount) -> None:
+    for line in body.splitlines():
+        total.lines += 1
+        try:
+            post = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(post, dict) and isinstance(post.get(key), int):
+            total.posts.add(post[key])
+
+
+def table_rows(profile: Profile) -> dict[str, int]:
+    """Rows of the cleaned tables and the quarantine, by kind; a table that does not exist is left out."""
+    found = {}
+    for kind in (*SOURCE_TABLES, "quarantine"):
+        try:
+            table = DeltaTable(str(warehouse(profile) / f"{profile.uid}_{kind}"))
+        except (TableNotFoundError, OSError):
+            continue
+        found[kind] = table.count()
+    return found
+
+
+def wait_until_landed(profile: Profile, timeout: float, say: Callable[[str], None]) -> None:
+    """Wait until the sink has committed all that the topics hold now; PinflowError after `timeout` seconds."""
+    began = said = time.monotonic()
+    while True:
+        offsets = topic_offsets(profile)
+        missing = {t: records - landed for t, (records, landed) in offsets.items() if t in profile.topics}
+        if not any(missing.values()):
+            return
+        now = time.monotonic()
+        if now - began > timeout:
+            raise PinflowError(
+                f"S3 sink: after {timeout:.0f} s {sum(missing.values())} records are not in s3://{profile.storage.bucket}",
+                "make status shows the connector's state; make logs S=connect its reason",
+            )
+        if now - said > 2:
+            say(f"waiting for the S3 sink: {sum(missing.values())} records to go")
+            said = now
+        time.sleep(0.3)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,30 @@
+"""Errors meant for the person at the terminal: what failed, where, why, and what to do next."""
+
+from __future__ import annotations
+
+
+class PinflowError(Exception):
+    """A failure that the command line prints without a traceback.
+
+    ``what`` names what failed and where (service, URL, file, line) and why; ``fix`` says what to do next.
+    """
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  → {self.fix}" if self.fix else self.what
+
+
+class ProfileError(PinflowError):
+    """A profile that cannot be read: names the file, the key and what is expected there."""
+
+
+class PreflightError(PinflowError):
+    """The machine lacks something (Java, memory, disk, a free port); found before anything is started."""
+
+
+class NotReady(PinflowError):
+    """A service does not answer yet; ``what`` is the last thing that was seen of it."""

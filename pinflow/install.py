@@ -1,0 +1,265 @@
+"""Install what the pipeline needs into .pinflow: one venv per lock file, jars by checksum. Standard library only.
+
+`python3 pinflow/install.py [ENVIRONMENT …]` runs on a bare Python, before any environment exists; without
+arguments it installs everything that `make up` needs. What is there already is not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+from xml.sax.saxutils import quoteattr
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ROOT / ".pinflow"
+REQUIREMENTS = ROOT / "requirements"
+ENVIRONMENTS = ("tool", "localstack", "spark")
+# Ivy's own default repository, without POMs and their parents, which take ten times as long as the jars themselves;
+# what comes is checked against our own checksums.
+IVY_SETTINGS = """<ivysettings><settings defaultResolver="default"/><resolvers>
+<ibiblio name="default" m2compatible="true" usepoms="false" useMavenMetadata="false" checksums=""/>
+</resolvers></ivysettings>"""
+
+
+class InstallError(Exception):
+    """What could not be installed, why, and what to do."""
+
+
+def main(wanted: list[str]) -> None:
+    """Install the named environments, or everything with its jars; raises InstallError."""
+    check_python()
+    with lock():
+        install_bootstrap()
+        with ThreadPoolExecutor() as pool:
+            environments = {name: pool.submit(install_environment, name) for name in wanted or ENVIRONMENTS}
+            jobs = list(environments.values())
+            if not wanted:
+                jobs += [pool.submit(install_jars, name, environments["spark"]) for name in jar_lists()]
+                jobs.append(pool.submit(install_kinesis, environments["localstack"]))
+            for job in jobs:
+                job.result()
+
+
+def jar_lists() -> list[str]:
+    """The jar lists that this machine needs: MariaDB's only where no server is on PATH."""
+    lists = ["kafka", "spark"]
+    if shutil.which("mariadbd") is None and shutil.which("mysqld") is None:
+        server = f"mariadb-{sys.platform}-{os.uname().machine}"
+        if not (REQUIREMENTS / "jars" / f"{server}.txt").is_file():
+            raise InstallError(
+                f"MySQL: no mysqld or mariadbd on PATH, and no packaged server ({server}) for this machine\n"
+                "  → install one (macOS: brew install mariadb; Debian, Ubuntu: apt install mariadb-server-core)"
+            )
+        lists.append(server)
+    return lists
+
+
+def install_bootstrap() -> None:
+    """A venv with uv in it, which makes the other environments ten times faster than pip does."""
+    home, lock_file = PACKAGES / "envs" / "bootstrap", REQUIREMENTS / "bootstrap.txt"
+    if stamped(home, lock_file):
+        return
+    with step("installer"):
+        shutil.rmtree(home, ignore_errors=True)
+        try:
+            venv.create(home, with_pip=True)
+        except subprocess.CalledProcessError:
+            raise InstallError(
+                "a virtual environment could not be made: this Python lacks ensurepip\n"
+                "  → Debian, Ubuntu: apt install python3-venv"
+            ) from None
+        run([home / "bin/python", "-m", "pip", "install", "-q", "--require-hashes", "-r", lock_file], "pip")
+        stamp(home, lock_file)
+
+
+def install_environment(name: str) -> None:
+    """The venv .pinflow/envs/<name> with just what requirements/<name>.txt locks."""
+    home, lock_file = PACKAGES / "envs" / name, REQUIREMENTS / f"{name}.txt"
+    if stamped(home, lock_file):
+        return
+    with step(f"environment {name}"):
+        uv = PACKAGES / "envs/bootstrap/bin/uv"
+        run([uv, "venv", "-q", "--clear", "--python", sys.executable, home], f"{name}: venv")
+        sync: list[str | Path] = [
+            uv,
+            "pip",
+            "sync",
+            "-q",
+            "--require-hashes",
+            "--python",
+            home / "bin/python",
+            lock_file,
+        ]
+        run(sync, f"{name}: packages of {lock_file.name}")
+        stamp(home, lock_file)
+
+
+def install_jars(name: str, spark: Future[None]) -> None:
+    """The jars of requirements/jars/<name>.txt, by Ivy (which pyspark brings), each with its checksum."""
+    home, listed = PACKAGES / "jars" / name, REQUIREMENTS / "jars" / f"{name}.txt"
+    if stamped(home, listed):
+        return
+    spark.result()
+    with step(f"jars {name}"):
+        incoming = home.with_name(f"{name}.incoming")
+        shutil.rmtree(incoming, ignore_errors=True)
+        incoming.mkdir(parents=True)
+        entries = [line.split() for line in listed.read_text().splitlines() if line and not line.startswith("#")]
+        module, settings = incoming / "ivy.xml", incoming / "settings.xml"
+        module.write_text(ivy_module(name, [coordinates for coordinates, _ in entries]))
+        settings.write_text(IVY_SETTINGS)
+        ivy = next((PACKAGES / "envs/spark/lib").glob("python*/site-packages/pyspark/jars/ivy-*.jar"))
+        command: list[str | Path] = [java(), *java_proxy(), f"-Divy.home={PACKAGES / 'ivy' / name}", "-jar", ivy]
+        command += [
+            "-settings",
+            settings,
+            "-ivy",
+            module,
+            "-warn",
+            "-retrieve",
+            f"{incoming}/[artifact]-[revision].[ext]",
+        ]
+        run(command, f"jars of {listed.name}")
+        module.unlink()
+        settings.unlink()
+        for coordinates, checksum in entries:
+            check_jar(incoming, coordinates, checksum)
+        shutil.rmtree(home, ignore_errors=True)
+        incoming.rename(home)
+        shutil.rmtree(PACKAGES / "ivy" / name, ignore_errors=True)
+        stamp(home, listed)
+
+
+def install_kinesis(localstack: Future[None]) -> None:
+    """LocalStack fetches its Kinesis on the first call; fetch it now, so that nothing is fetched at run time."""
+    localstack.result()
+    environment = PACKAGES / "envs" / "localstack"
+    if stamped(environment / "kinesis", ROOT / "services/localstack/install.py"):
+        return
+    with step("Kinesis for LocalStack"):
+        run([environment / "bin/python", ROOT / "services/localstack/install.py"], "Kinesis for LocalStack")
+        stamp(environment / "kinesis", ROOT / "services/localstack/install.py")
+
+
+def ivy_module(name: str, coordinates: list[str]) -> str:
+    """An Ivy module that names each jar itself: nothing is resolved transitively, so it takes seconds."""
+    dependencies = []
+    for group, artifact, version in (c.split(":") for c in coordinates):
+        attributes = f"org={quoteattr(group)} name={quoteattr(artifact)} rev={quoteattr(version)}"
+        dependencies.append(f'<dependency {attributes} conf="default" transitive="false"/>')
+    return (
+        f'<ivy-module version="2.0"><info organisation="pinflow" module={quoteattr(name)}/>'
+        f'<configurations><conf name="default"/></configurations>'
+        f"<dependencies>{''.join(dependencies)}</dependencies></ivy-module>"
+    )
+
+
+def check_jar(directory: Path, coordinates: str, checksum: str) -> None:
+    _, artifact, version = coordinates.split(":")
+    jar = directory / f"{artifact}-{version}.jar"
+    found = f"sha256:{hashlib.sha256(jar.read_bytes()).hexdigest()}" if jar.is_file() else "nothing"
+    if found != checksum:
+        raise InstallError(f"{coordinates}: expected {checksum}, got {found}; the download was not used")
+
+
+def java() -> str:
+    """The java executable; raises InstallError where there is none of version 17 or newer."""
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=f"{home}/bin" if home else None) or shutil.which("java")
+    if found is None:
+        raise InstallError(
+            "Java: no `java` on PATH and no JAVA_HOME; Kafka and Spark need Java 17 or newer\n"
+            "  → install a JRE (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
+        )
+    return found
+
+
+def java_proxy() -> list[str]:
+    """Java does not read the proxy variables that pip and uv follow."""
+    proxy = urlsplit(os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy") or "")
+    if not proxy.hostname:
+        return []
+    return [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 3128}"]
+
+
+def check_python() -> None:
+    if not (3, 11) <= sys.version_info < (3, 13):
+        raise InstallError(
+            f"Python {sys.version.split()[0]} at {sys.executable}: pinflow needs 3.11 or 3.12 (LocalStack's limit)\n"
+            "  → install python3.12, or name one: make PYTHON=/path/to/python3.12 …"
+        )
+
+
+def stamped(home: Path, source: Path) -> bool:
+    """Whether ``home`` was completed from this very ``source`` by this Python version."""
+    marker = home / ".installed"
+    return marker.is_file() and marker.read_text() == fingerprint(source)
+
+
+def stamp(home: Path, source: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ".installed").write_text(fingerprint(source))
+
+
+def fingerprint(source: Path) -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]} {hashlib.sha256(source.read_bytes()).hexdigest()}"
+
+
+def run(command: list[str | Path], what: str) -> None:
+    """Run a command quietly; its last lines become the error."""
+    # uv reads none of pip's settings: hand over those that say where and how packages are reached.
+    environment = {
+        "SSL_CERT_FILE": os.environ.get("PIP_CERT", ""),
+        "UV_DEFAULT_INDEX": os.environ.get("PIP_INDEX_URL", ""),
+    }
+    environment = {k: v for k, v in environment.items() if v and k not in os.environ} | dict(os.environ)
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        last = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise InstallError(
+            f"{what}: failed with status {done.returncode}\n{last}\n  → is the network there? then again"
+        )
+
+
+@contextlib.contextmanager
+def step(what: str) -> Iterator[None]:
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    say(f"installing {what} …")
+    began = time.monotonic()
+    yield
+    say(f"installed {what} in {time.monotonic() - began:.0f} s")
+
+
+@contextlib.contextmanager
+def lock() -> Iterator[None]:
+    """Two commands at once must not install into the same place: the second waits."""
+    PACKAGES.mkdir(exist_ok=True)
+    with (PACKAGES / "install.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another installation is under way; waiting for it …", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except InstallError as problem:
+        sys.exit(str(problem))
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the next run goes on from here")

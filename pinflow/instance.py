@@ -1,0 +1,52 @@
+"""A second stack beside the first: the same profile with other ports, another directory."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import yaml
+
+from pinflow.errors import PinflowError
+from pinflow.profile import find
+
+_PORT = re.compile(r"(127\.0\.0\.1:)(\d+)")
+
+
+def write(profile: str, target: Path, directory: Path, offset: int) -> Path:
+    """Write the profile to ``target`` with each local port moved by ``offset`` and the state in ``directory``.
+
+    Raises PinflowError when a port would leave the range that TCP has.
+    """
+    text = find(profile).read_text(encoding="utf-8")
+    highest = max(int(port) for _, port in _PORT.findall(text)) + offset
+    if highest > 65535:
+        raise PinflowError(f"offset {offset}: port {highest} does not exist", "take a smaller offset")
+    moved = _PORT.sub(lambda found: f"{found[1]}{int(found[2]) + offset}", text)
+    document = yaml.safe_load(moved)
+    document["stack"]["directory"] = str(directory)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return target
+
+
+def free_offset(profile: str, start: int = 10000, step: int = 50) -> int:
+    """The first offset from ``start`` on at which all ports of the profile are free at this moment."""
+    text = find(profile).read_text(encoding="utf-8")
+    ports = sorted({int(port) for _, port in _PORT.findall(text)})
+    for offset in range(start, 65535 - ports[-1], step):
+        # Kafka's controller and the like stand right behind a service's own port.
+        if all(_free(port + offset + neighbour) for port in ports for neighbour in (0, 1)):
+            return offset
+    raise PinflowError("no free ports for a second instance", "make down the others")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,225 @@
+"""The profile: the only thing that says whether the pipeline runs on this machine or on AWS.
+
+>>> load("local").kafka.bootstrap_servers
+'127.0.0.1:9092'
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from sqlalchemy.engine import URL, make_url
+
+from pinflow.errors import ProfileError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+# Keys whose value must come from the environment: a literal there would end up in version control.
+_SECRET_KEYS = {"password", "access_key_id", "secret_access_key", "token"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _http_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+        raise ValueError("expected a URL such as http://127.0.0.1:8082")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Aws(_Section):
+    """How boto3 reaches AWS. ``endpoint_url`` null is AWS itself; keys null is boto3's own credential chain."""
+
+    region: str
+    endpoint_url: HttpUrl | None
+    access_key_id: SecretStr | None
+    secret_access_key: SecretStr | None
+
+
+class Database(_Section):
+    """The source of the posts. ``url`` is a SQLAlchemy URL without a password."""
+
+    url: str
+    password: SecretStr | None
+
+    @property
+    def engine_url(self) -> URL:
+        """The URL with its password, for SQLAlchemy; ``str()`` of it masks the password."""
+        url = make_url(self.url)
+        return url.set(password=self.password.get_secret_value()) if self.password else url
+
+
+class Api(_Section):
+    """The stage of the REST API in API Gateway, as its console shows it."""
+
+    invoke_url: HttpUrl
+
+
+class Kafka(_Section):
+    """The cluster and the number of partitions that new topics get."""
+
+    bootstrap_servers: str
+    partitions: int = Field(ge=1)
+
+
+class RestProxy(_Section):
+    """Where API Gateway's `/{proxy+}` forwards to."""
+
+    url: HttpUrl
+
+
+class Connect(_Section):
+    """Kafka Connect's REST API and the name of the S3 sink connector in it."""
+
+    url: HttpUrl
+    connector: str
+
+
+class Storage(_Section):
+    """The buckets: `bucket` holds the topics' objects, `dag_bucket` what Airflow reads."""
+
+    bucket: str
+    dag_bucket: str
+
+
+class Spark(_Section):
+    """The Spark Connect server, as `sc://host:port`."""
+
+    remote: str = Field(pattern=r"^sc://[^:/]+:\d+")
+
+
+class Stack(_Section):
+    """What runs on this machine. ``directory`` holds all its state; ``dump`` is a .sql file in place of seed data."""
+
+    directory: Path
+    services: list[str]
+    dump: Path | None
+
+
+class Profile(_Section):
+    """One place for every address, name and setting that differs between one machine and AWS."""
+
+    uid: str = Field(pattern=r"^[0-9a-f]{12}$", description="12 hexadecimal digits")
+    aws: Aws
+    database: Database
+    api: Api
+    kafka: Kafka
+    rest_proxy: RestProxy
+    connect: Connect
+    storage: Storage
+    spark: Spark
+    stack: Stack | None
+
+    _path: Path = Path()
+
+    @property
+    def path(self) -> Path:
+        """The file that this profile was read from."""
+        return self._path
+
+    @property
+    def topics(self) -> tuple[str, str, str]:
+        """The three topics, in the order pin, geo, user."""
+        return f"{self.uid}.pin", f"{self.uid}.geo", f"{self.uid}.user"
+
+    @property
+    def home(self) -> Path:
+        """The absolute directory of the local stack's state; raises ProfileError where nothing runs locally."""
+        if self.stack is None:
+            raise ProfileError(
+                f"{self.path}: stack is null, so every service is managed elsewhere and nothing runs here",
+                "use PROFILE=local, or fill in `stack` as in profiles/local.yaml",
+            )
+        return (ROOT / self.stack.directory).resolve()
+
+
+def find(name: str) -> Path:
+    """The file of a profile: a path that ends in .yaml, or a name that stands for profiles/<name>.yaml."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else ROOT / "profiles" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml") if not p.stem.endswith(".example"))
+        raise ProfileError(f"profile {name}: {path} does not exist", f"known profiles: {', '.join(known)}")
+    return path.resolve()
+
+
+def load(name: str) -> Profile:
+    """Read a profile by name or path; raises ProfileError that names the file, the key and what is expected."""
+    path = find(name)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{path}: not readable as YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise ProfileError(f"{path}: expected a mapping of sections (uid, aws, database, …)")
+    document = _resolve(document, path, str(document.get("uid", "")), ())
+    try:
+        profile = Profile.model_validate(document)
+    except ValidationError as error:
+        raise ProfileError(_explain(error, path), "compare with profiles/local.yaml") from None
+    profile._path = path
+    return profile
+
+
+def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
+    """Fill in ${ENV_VAR}, ${ENV_VAR:-default} and <uid> in texts; values are data and never parsed again."""
+    if isinstance(value, dict):
+        return {k: _resolve(v, path, uid, (*keys, str(k))) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_resolve(v, path, uid, (*keys, str(i))) for i, v in enumerate(value)]
+    where = f"{path}: {'.'.join(keys)}"
+    if keys and keys[-1] in _SECRET_KEYS and value is not None and not _VARIABLE.fullmatch(str(value)):
+        raise ProfileError(
+            f"{where}: a secret must not stand in a file", f"write ${{{keys[-1].upper()}}} and set that variable"
+        )
+    if keys == ("database", "url") and isinstance(value, str) and re.search(r"//[^/@]*:[^/@]*@", value):
+        raise ProfileError(
+            f"{where}: a password must not stand in a file", "leave it out of the URL; database.password takes it"
+        )
+    if not isinstance(value, str):
+        return value
+
+    def from_environment(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        found = os.environ.get(name, default)
+        if found is None:
+            raise ProfileError(f"{where}: the environment variable {name} is not set", f"export {name}=…")
+        return found
+
+    return _VARIABLE.sub(from_environment, value.replace("<uid>", uid))
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        what = {"extra_forbidden": "unknown key", "missing": "key is missing"}.get(problem["type"], problem["msg"])
+        field = _field(problem["loc"])
+        lines.append(f"{path}: {key}: {what}" + (f" (expected {field})" if field else ""))
+    return "\n".join(lines)
+
+
+def _field(loc: tuple[int | str, ...]) -> str:
+    """What is expected at a key, in words; for an unknown key, the keys that its section has."""
+    model: Any = Profile
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return f"one of: {', '.join(fields)}" if fields else ""
+        annotation = fields[part].annotation
+        described = fields[part].description
+        options = [a for a in (annotation, *getattr(annotation, "__args__", ())) if isinstance(a, type)]
+        model = next((a for a in options if issubclass(a, BaseModel)), annotation)
+        if model is annotation and not hasattr(model, "model_fields"):
+            return described or " or ".join("null" if a is type(None) else a.__name__ for a in options if a is not list)
+    return f"a section with {', '.join(getattr(model, 'model_fields', {}))}"

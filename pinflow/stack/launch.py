@@ -1,0 +1,44 @@
+"""`python -m pinflow.stack.launch SERVICE PROFILE`: become the service's process.
+
+The supervisor starts every service this way, so that settings are rendered anew at each start and no secret
+stands in the supervisor's own configuration. `exec` keeps the pid: a signal reaches the service itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import psutil
+
+from pinflow.errors import PinflowError
+from pinflow.profile import Profile, load
+from pinflow.stack.service import Service
+
+
+def service(name: str) -> Service:
+    """The definition of services/<name>/native.py."""
+    definition: Service = importlib.import_module(f"services.{name}.native").SERVICE
+    return definition
+
+
+def become(name: str, profile: Profile) -> None:
+    """Replace this process by the service's own; never returns unless exec fails."""
+    command = service(name).command(profile)
+    if command.directory:
+        command.directory.mkdir(parents=True, exist_ok=True)
+        os.chdir(command.directory)
+    run = profile.home / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    # For a stack whose supervisord was killed: the next `up` or `down` ends what is written down here.
+    (run / f"{name}.pid").write_text(f"{os.getpid()} {psutil.Process().create_time()}")
+    sys.stdout.flush()
+    os.execvpe(command.arguments[0], command.arguments, {**os.environ, **command.environment})
+
+
+if __name__ == "__main__":
+    try:
+        become(sys.argv[1], load(sys.argv[2]))
+    except PinflowError as error:
+        sys.exit(str(error))

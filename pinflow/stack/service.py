@@ -1,0 +1,52 @@
+"""What the stack needs to know of a service. Each folder of services/ has a native.py with `SERVICE`.
+
+The stack itself knows nothing of any one service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pinflow.profile import Profile
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is executed for a service: arguments, additions to the environment, working directory.
+
+    Secrets go into ``environment``, never into ``arguments``: a process list shows those to everyone.
+    """
+
+    arguments: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: Path | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of services/<name>, as it runs without Docker.
+
+    name       its folder, and its name in `make status`
+    title      what it is, for people ("Apache Kafka 4.3.1"); a stand-in says so here
+    ports      the TCP ports on 127.0.0.1 that the profile gives it
+    command    what to execute (called in the service's own process, right before exec)
+    probe      returns when the service can be used, raises NotReady with the last thing seen; a few seconds at most
+    prepare    work before the first start (a data directory, a formatted log); must be harmless when repeated
+    initialise work right after it is ready (seed rows); repeated at every `up`, so harmless when repeated;
+               it gets a function that tells the person what is going on
+    needs      services that must be ready before this one starts
+    timeout    seconds from start to ready, after which `up` fails with the service's last log lines
+    """
+
+    name: str
+    title: str
+    ports: Callable[[Profile], list[int]]
+    command: Callable[[Profile], Command]
+    probe: Callable[[Profile], None]
+    prepare: Callable[[Profile], None] = lambda profile: None
+    initialise: Callable[[Profile, Callable[[str], None]], None] = lambda profile, say: None
+    needs: tuple[str, ...] = ()
+    timeout: float = 60
+    stand_in: bool = False

@@ -1,0 +1,237 @@
+"""The processes of one local stack, kept by supervisord (PyPI: supervisor).
+
+Every service is one program, started as `pinflow.stack.launch`; a program that dies is started again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import Faults, SupervisorTransport
+
+from pinflow.errors import PinflowError
+from pinflow.profile import ROOT, Profile
+
+# A socket's path may have 107 bytes on Linux and 103 on macOS.
+_SOCKET_PATH_LIMIT = 100
+
+
+@dataclass(frozen=True)
+class Process:
+    """What supervisord says of a service: state (RUNNING, STOPPED, BACKOFF, FATAL, …), pid or 0, seconds up."""
+
+    state: str
+    pid: int
+    seconds: float
+
+
+class Supervision:
+    """supervisord for the profile's stack: its files, its socket, its processes."""
+
+    def __init__(self, profile: Profile, services: list[str]) -> None:
+        self.profile = profile
+        self.services = services
+        self.home = profile.home / "supervisor"
+        self.configuration = self.home / "supervisord.conf"
+        self.pid_file = self.home / "supervisord.pid"
+        self.logs = profile.home / "logs"
+
+    @property
+    def socket(self) -> Path:
+        """supervisord's socket; in the temporary directory where the state's own path is too long for one."""
+        path = self.home / "supervisor.sock"
+        if len(str(path)) <= _SOCKET_PATH_LIMIT:
+            return path
+        digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"pinflow-{os.getuid()}-{digest}.sock"
+
+    def log(self, service: str) -> Path:
+        """Where a service's output goes."""
+        return self.logs / f"{service}.log"
+
+    def start(self) -> None:
+        """Start supervisord if it is not running, and give it the profile's list of services; starts no service."""
+        self._write_configuration()
+        if self.alive():
+            added, changed, removed = self._rpc().supervisor.reloadConfig()[0]
+            for name in (*changed, *removed):
+                self.stop(name)
+                self._rpc().supervisor.removeProcessGroup(name)
+            for name in (*added, *changed):
+                self._rpc().supervisor.addProcessGroup(name)
+            return
+        self.end_orphans()
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        for _ in range(100):
+            if done.returncode or self.alive():
+                break
+            time.sleep(0.05)
+        else:
+            done.returncode = 1
+        if done.returncode:
+            raise PinflowError(f"supervisord did not start: {(done.stderr or done.stdout).strip()}", f"see {self.home}")
+
+    def alive(self) -> bool:
+        """Whether this stack's supervisord answers."""
+        try:
+            return bool(self._rpc().supervisor.getState()["statename"] == "RUNNING")
+        except (OSError, xmlrpc.client.Error):
+            return False
+
+    def processes(self) -> dict[str, Process]:
+        """The state of each service; empty when supervisord is not running."""
+        try:
+            infos = self._rpc().supervisor.getAllProcessInfo()
+        except (OSError, xmlrpc.client.Error):
+            return {}
+        return {i["name"]: Process(i["statename"], i["pid"], i["now"] - i["start"] if i["pid"] else 0.0) for i in infos}
+
+    def launch(self, service: str) -> None:
+        """Start a service without waiting for it; harmless when it runs already."""
+        with contextlib.suppress(_Harmless):
+            self._call("startProcess", service, False)
+
+    def stop(self, service: str) -> None:
+        """Stop a service and wait until its process is gone; harmless when it is not running."""
+        with contextlib.suppress(_Harmless):
+            self._call("stopProcess", service, True)
+
+    def shutdown(self) -> None:
+        """End supervisord with all that it runs, and wait for its own end."""
+        pid = self._pid()
+        if self.alive():
+            with contextlib.suppress(OSError, xmlrpc.client.Error):
+                self._rpc().supervisor.shutdown()
+        if pid:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).wait(timeout=60)
+        self.end_orphans()
+        self.socket.unlink(missing_ok=True)
+
+    def end_orphans(self) -> list[str]:
+        """End services whose supervisord was killed: only processes that this stack's launcher wrote down."""
+        ended = []
+        for file in sorted((self.profile.home / "run").glob("*.pid")):
+            pid, created = file.read_text().split()
+            try:
+                process = psutil.Process(int(pid))
+                if abs(process.create_time() - float(created)) < 1:
+                    family = [process, *process.children(recursive=True)]
+                    for member in family:
+                        member.send_signal(signal.SIGTERM)
+                    for member in psutil.wait_procs(family, timeout=10)[1]:
+                        member.kill()
+                    ended.append(file.stem)
+            except psutil.NoSuchProcess:
+                pass
+            file.unlink()
+        return ended
+
+    def last_lines(self, service: str, count: int = 15) -> str:
+        """The end of a service's log, for an error message."""
+        try:
+            with self.log(service).open("rb") as log:
+                log.seek(max(0, self.log(service).stat().st_size - 64_000))
+                lines = log.read().decode(errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = []
+        return "\n".join(f"    {line}" for line in lines[-count:]) or "    (no output)"
+
+    def _pid(self) -> int | None:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return int(self.pid_file.read_text())
+        return None
+
+    def _rpc(self) -> Any:
+        # The host in the URL is not used: the transport speaks to the socket.
+        return xmlrpc.client.ServerProxy(
+            "http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{self.socket}")
+        )
+
+    def _call(self, method: str, service: str, wait: bool) -> None:
+        try:
+            getattr(self._rpc().supervisor, method)(service, wait)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode in (Faults.ALREADY_STARTED, Faults.NOT_RUNNING, Faults.BAD_NAME):
+                raise _Harmless from None
+            raise PinflowError(
+                f"{service}: supervisord refused {method}: {fault.faultString}", f"see {self.home}/supervisord.log"
+            ) from None
+
+    def _write_configuration(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        escaped = {name: _escape(str(value)) for name, value in self._paths().items()}
+        text = _SUPERVISORD.format(**escaped)
+        # supervisord warns at every start when it runs as root without being told so.
+        text = text.replace("[supervisord]", "[supervisord]\nuser=root" if os.getuid() == 0 else "[supervisord]")
+        for service in self.services:
+            text += _PROGRAM.format(service=service, log=_escape(str(self.log(service))), **escaped)
+        self.configuration.write_text(text)
+
+    def _paths(self) -> dict[str, Path | str]:
+        return {
+            "socket": self.socket,
+            "pid_file": self.pid_file,
+            "home": self.home,
+            "root": ROOT,
+            "python": sys.executable,
+            "profile": self.profile.path,
+        }
+
+
+class _Harmless(Exception):
+    """The service was in the wanted state already."""
+
+
+def _escape(text: str) -> str:
+    """supervisord expands %(…)s and splits the command like a shell."""
+    return text.replace("%", "%%")
+
+
+_SUPERVISORD = """\
+[unix_http_server]
+file={socket}
+chmod=0600
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisord]
+pidfile={pid_file}
+logfile={home}/supervisord.log
+logfile_maxbytes=5MB
+logfile_backups=1
+childlogdir={home}
+directory={root}
+"""
+
+_PROGRAM = """
+[program:{service}]
+command="{python}" -m pinflow.stack.launch {service} "{profile}"
+directory={root}
+autostart=false
+autorestart=true
+startsecs=1
+startretries=20
+stopwaitsecs=20
+stopasgroup=false
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={log}
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=1
+"""
