@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from pinflow.errors import ProfileError
 
@@ -35,7 +36,18 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _database_url(value: str) -> str:
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):  # their texts repeat the URL, and it may hold a password
+        raise ValueError("expected a SQLAlchemy URL such as mysql+pymysql://user@host:port/database") from None
+    if url.password is not None or {"password", "passwd"} & set(url.query):
+        raise ValueError("a password must not stand in a URL: leave it out, database.password takes it")
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 
 
 class Aws(_Section):
@@ -50,7 +62,7 @@ class Aws(_Section):
 class Database(_Section):
     """The source of the posts. ``url`` is a SQLAlchemy URL without a password."""
 
-    url: str
+    url: DatabaseUrl
     password: SecretStr | None
 
     @property
@@ -159,7 +171,7 @@ def load(name: str) -> Profile:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path}: not readable as YAML: {error}") from None
+        raise ProfileError(f"{path}: not readable as YAML: {_syntax(error)}") from None
     if not isinstance(document, dict):
         raise ProfileError(f"{path}: expected a mapping of sections (uid, aws, database, …)")
     document = _resolve(document, path, str(document.get("uid", "")), ())
@@ -182,10 +194,6 @@ def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
         raise ProfileError(
             f"{where}: a secret must not stand in a file", f"write ${{{keys[-1].upper()}}} and set that variable"
         )
-    if keys == ("database", "url") and isinstance(value, str) and re.search(r"//[^/@]*:[^/@]*@", value):
-        raise ProfileError(
-            f"{where}: a password must not stand in a file", "leave it out of the URL; database.password takes it"
-        )
     if not isinstance(value, str):
         return value
 
@@ -197,6 +205,12 @@ def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
         return found
 
     return _VARIABLE.sub(from_environment, value.replace("<uid>", uid))
+
+
+def _syntax(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """Place and problem without the line itself, which PyYAML would quote: a secret may stand in it."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(getattr(error, "reason", ""))
 
 
 def _explain(error: ValidationError, path: Path) -> str:

@@ -1,0 +1,1 @@
+"""People posting: rows of the source database, sent as the well-known script sends them."""

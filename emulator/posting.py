@@ -1,0 +1,104 @@
+"""Draws become posts, posts become records, each at its time, until the count is reached or someone stops it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+from emulator import pacing, sequence
+from emulator.encoding import encode
+from emulator.sending import LINGER, Sender
+from emulator.sequence import Draw
+from emulator.source import Post, Row, Source
+from emulator.spill import Spill
+from emulator.totals import Totals
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which posts, and when.
+
+    ``count`` 0 is without end (sequential: to the last row). ``start`` is where in the sequence to begin. ``rate`` is
+    in posts per second, `script` the well-known script's own pace, `max` as fast as possible. ``rows`` is the range of
+    row numbers, both ends included; without one the script's own range is drawn from.
+    """
+
+    count: int = 500
+    rate: float | Literal["script", "max"] = "max"
+    order: Literal["script", "sequential"] = "script"
+    seed: int = 100
+    start: int = 0
+    rows: tuple[int, int] | None = None
+
+    def schedule(self, available: int) -> Iterator[tuple[float, Draw]]:
+        """The draws with their due times (seconds from the start), for so many available rows."""
+        last = available - 1
+        if self.order == "sequential":
+            draws = sequence.sequential(self.seed, last, self.start)
+        else:
+            # A table of the user's own with fewer rows than the script knows of is drawn from as a whole.
+            last = last if self.rows else min(last, sequence.SCRIPT_LAST_POSITION)
+            draws = sequence.script(self.seed, last, self.start)
+        if self.count:
+            draws = islice(draws, self.count)
+        if self.rate == "script":
+            return pacing.at_script_pace(draws)
+        return pacing.at_full_speed(draws) if self.rate == "max" else pacing.at_rate(draws, self.rate)
+
+
+@dataclass(frozen=True)
+class Posting:
+    """Posts from a source to a sender; ``destinations`` are where pin, geo and user records go (topics, streams)."""
+
+    source: Source
+    sender: Sender
+    destinations: tuple[str, str, str]
+    totals: Totals
+    spill: Spill
+    stop: threading.Event
+
+    def run(self, schedule: Iterable[tuple[float, Draw]]) -> None:
+        """Post everything that is scheduled, or until `stop`; what is in hand afterwards is the sender's to finish."""
+        due_times: deque[float] = deque()
+
+        def positions() -> Iterator[int]:
+            for due, draw in schedule:
+                due_times.append(due)
+                yield draw.position
+
+        began = self.totals.start()
+        for post in self.source.posts(positions()):
+            if not self._wait_until(began + due_times.popleft()):
+                break
+            self._hand_over(post)
+
+    def _wait_until(self, moment: float) -> bool:
+        """Let time pass, sending what has lingered; False as soon as the run is to stop."""
+        while not self.stop.is_set():
+            self.sender.flush_waiting()
+            left = moment - time.monotonic()
+            if left <= 0:
+                return True
+            self.stop.wait(min(left, LINGER / 2))
+        return False
+
+    def _hand_over(self, post: Post) -> None:
+        self.totals.posted(post.number)
+        for destination, row in zip(self.destinations, (post.pin, post.geo, post.user), strict=True):
+            try:
+                record = encode(row)
+            except ValueError as error:
+                self.spill.write(destination, _as_text(row), f"not JSON: {error}")
+                self.totals.failed(1)
+            else:
+                self.sender.add(destination, record)
+
+
+def _as_text(row: Row) -> bytes:
+    return json.dumps(str(row)).encode()

@@ -1,0 +1,123 @@
+"""From single records to requests: grouped by topic, a bounded number of requests in flight, in order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from emulator.delivery import Delivery, Limits
+from emulator.spill import Spill
+from emulator.totals import Totals
+
+# A record waits this long for company before its group is sent: at a slow pace nothing lies about for longer, and at
+# a fast one requests stay few (API Gateway is the narrow place, hundreds of requests per second).
+LINGER = 0.1
+_ENVELOPE = 100  # bytes that a request's body holds around its records, generously
+
+
+@dataclass
+class _Group:
+    records: list[bytes] = field(default_factory=list)
+    size: int = 0
+    opened: float = 0.0
+
+
+class Sender:
+    """Takes records in one thread and delivers them in others; `add` blocks while a topic has enough in hand."""
+
+    def __init__(self, delivery: Delivery, topics: tuple[str, ...], limits: Limits, overhead: int) -> None:
+        self._lanes = {topic: _Lane(topic, delivery, limits, overhead) for topic in topics}
+
+    def add(self, topic: str, record: bytes) -> None:
+        """Take one record (a row's JSON); raises what went wrong in a delivering thread."""
+        self._lanes[topic].add(record)
+
+    def flush_waiting(self) -> None:
+        """Send the groups that have lingered long enough, unless their topic is busy: then they go on growing."""
+        now = time.monotonic()
+        for lane in self._lanes.values():
+            lane.flush_if_older(now - LINGER)
+
+    def close(self) -> None:
+        """Send what is left and wait until every record is delivered or spilled."""
+        for lane in self._lanes.values():
+            lane.flush()
+        for lane in self._lanes.values():
+            lane.close()
+
+    def abandon(self, spill: Spill, totals: Totals) -> None:
+        """Spill every record that is still in hand, without waiting for any answer."""
+        for topic, lane in self._lanes.items():
+            for record in lane.in_hand():
+                spill.write(topic, record, "interrupted; nobody knows whether it was delivered")
+                totals.failed(1)
+
+
+class _Lane:
+    """One topic: the group that is filling, and the groups under way."""
+
+    def __init__(self, topic: str, delivery: Delivery, limits: Limits, overhead: int) -> None:
+        self._topic = topic
+        self._deliver = delivery.deliver
+        self._limits = limits
+        self._overhead = overhead
+        self._group = _Group()
+        self._pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix=topic)
+        # One group more than requests in flight, so that the next one is at hand when an answer comes.
+        self._room = threading.Semaphore(limits.concurrency + 1)
+        self._under_way: Counter[bytes] = Counter()
+        self._lock = threading.Lock()
+        self._failure: BaseException | None = None
+
+    def add(self, record: bytes) -> None:
+        size = len(record) + self._overhead
+        group = self._group
+        if group.records and group.size + size > self._limits.batch_bytes - _ENVELOPE:
+            self.flush()
+            group = self._group
+        if not group.records:
+            group.opened = time.monotonic()
+        group.records.append(record)
+        group.size += size
+        if len(group.records) >= self._limits.batch_size:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._group.records:
+            self._room.acquire()
+            self._send()
+
+    def flush_if_older(self, moment: float) -> None:
+        if self._group.records and self._group.opened <= moment and self._room.acquire(blocking=False):
+            self._send()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+        self._raise_failure()
+
+    def in_hand(self) -> list[bytes]:
+        with self._lock:
+            return [*self._under_way.elements(), *self._group.records]
+
+    def _send(self) -> None:
+        self._raise_failure()
+        records = self._group.records
+        with self._lock:
+            self._under_way.update(records)
+            self._group = _Group()
+        self._pool.submit(self._deliver, self._topic, records, self._settled).add_done_callback(self._done)
+
+    def _settled(self, records: list[bytes]) -> None:
+        with self._lock:
+            self._under_way -= Counter(records)
+
+    def _done(self, future: Future[None]) -> None:
+        self._failure = self._failure or future.exception()
+        self._room.release()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure

@@ -1,0 +1,121 @@
+"""MySQL without Docker: a server of this machine, else MariaDB, standing in for RDS MySQL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pymysql
+from pymysql.constants import CR
+
+from pinflow.errors import NotReady, ProfileError
+from pinflow.profile import Profile
+from pinflow.stack.service import Command, Service
+from services.mysql.database import connect
+from services.mysql.load import load
+from services.mysql.server import Server, find
+
+
+def prepare(profile: Profile) -> None:
+    """Make the data directory where there is none yet; raises PreflightError where no server runs."""
+    server = find()
+    data = _data(profile, server)
+    if not data.is_dir():
+        server.create(data)
+
+
+def command(profile: Profile) -> Command:
+    """The server on 127.0.0.1. Each start makes the database and the user, with the password of the moment.
+
+    The SQL for that comes through a pipe that the server inherits: the password is in no file and no argument.
+    No Unix socket: its path would have to be shorter than 108 bytes, and nothing here uses it.
+    """
+    server = find()
+    return Command(
+        [
+            *server.arguments(_data(profile, server)),
+            "--bind-address=127.0.0.1",
+            f"--port={_port(profile)}",
+            "--socket=",
+            f"--init-file=/dev/fd/{_pipe(_accounts(profile))}",
+        ]
+    )
+
+
+def probe(profile: Profile) -> None:
+    """Ask the server for its data directory, as the application's user; raises NotReady."""
+    where = f"MySQL on 127.0.0.1:{_port(profile)}"
+    try:
+        with connect(profile, timeout=3) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT @@datadir")
+            row = cursor.fetchone()
+    except pymysql.Error as error:
+        code = error.args[0] if error.args else None
+        fix = "" if code in (CR.CR_CONN_HOST_ERROR, CR.CR_SERVER_LOST) else _fix(profile)
+        raise NotReady(f"{where}: {error.args[-1] if error.args else error}", fix) from None
+    data = _data(profile, find())
+    if not row or Path(row[0]).resolve() != data.resolve():
+        raise NotReady(f"{where}: another MySQL server answers, with its data in {row and row[0]}", _fix(profile))
+
+
+def _fix(profile: Profile) -> str:
+    return (
+        f"if another server holds the port, stop it or change database.url in {profile.path}; "
+        "if the password changed since the start, run `make down` and `make up`"
+    )
+
+
+def _port(profile: Profile) -> int:
+    url = profile.database.engine_url
+    if url.host not in ("127.0.0.1", "localhost"):
+        raise ProfileError(
+            f"{profile.path}: database.url: {url.host} is not this machine, yet stack.services starts MySQL here",
+            "take mysql out of stack.services, and your own database is used as it is",
+        )
+    return url.port or 3306
+
+
+def _data(profile: Profile, server: Server) -> Path:
+    # MariaDB and MySQL cannot open each other's files.
+    return profile.home / "mysql" / ("mariadb" if server.mariadb else "mysql")
+
+
+def _accounts(profile: Profile) -> str:
+    """SQL of one statement a line, as an init file must be."""
+    url = profile.database.engine_url
+    password = str(url.password or "")
+    if not password.isascii():
+        # PyMySQL sends Latin-1, other clients UTF-8: the hash would fit one of them only.
+        raise ProfileError(f"{profile.path}: database.password: expected ASCII characters only")
+    user, database = f"{_text(url.username or '')}@'%'", f"`{(url.database or '').replace('`', '``')}`"
+    return (
+        f"CREATE DATABASE IF NOT EXISTS {database};\n"
+        f"CREATE USER IF NOT EXISTS {user};\n"
+        f"ALTER USER {user} IDENTIFIED BY {_text(password)};\n"
+        f"GRANT ALL ON {database}.* TO {user};\n"
+    )
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\0", "\\0")
+    return f"'{escaped}'"
+
+
+def _pipe(content: str) -> int:
+    """A file descriptor, kept across exec, that gives the content and then ends."""
+    reader, writer = os.pipe()
+    os.write(writer, content.encode())
+    os.close(writer)
+    os.set_inheritable(reader, True)
+    return reader
+
+
+SERVICE = Service(
+    name="mysql",
+    title="MySQL (MariaDB where no MySQL is installed)",
+    ports=lambda profile: [_port(profile)],
+    command=command,
+    probe=probe,
+    prepare=prepare,
+    initialise=lambda profile, say: load(profile, say),
+)

@@ -1,0 +1,1 @@
+"""The emulator against a small HTTP service that misbehaves on demand."""

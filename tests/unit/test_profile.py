@@ -1,0 +1,274 @@
+"""The profile: every mistake names the file, the key and what is expected; secrets never show."""
+
+from __future__ import annotations
+
+import copy
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pinflow.errors import ProfileError
+from pinflow.profile import ROOT, Profile, load
+
+LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
+CANARY = "c4nary-S3cret"
+SECRETS = [("aws", "access_key_id"), ("aws", "secret_access_key"), ("database", "password")]
+KEYS = [(section, key) for section, keys in LOCAL.items() if isinstance(keys, dict) for key in keys]
+
+
+def keys_of(document: Any, prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    if not isinstance(document, dict):
+        return {prefix}
+    return set().union(*(keys_of(value, (*prefix, key)) for key, value in document.items()))
+
+
+class Draft:
+    """A copy of local.yaml with changes, as a file."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "draft.yaml"
+        self.document = copy.deepcopy(LOCAL)
+
+    def set(self, dotted: str, value: Any) -> Draft:
+        *sections, key = dotted.split(".")
+        target = self.document
+        for section in sections:
+            target = target[section]
+        target[key] = value
+        return self
+
+    def load(self) -> Profile:
+        self.path.write_text(yaml.safe_dump(self.document), encoding="utf-8")
+        return load(str(self.path))
+
+    def error(self) -> str:
+        with pytest.raises(ProfileError) as caught:
+            self.load()
+        return str(caught.value)
+
+
+@pytest.fixture
+def draft(tmp_path: Path) -> Draft:
+    return Draft(tmp_path)
+
+
+def test_the_local_profile_loads_and_uid_is_filled_in() -> None:
+    profile = load("local")
+    assert profile.topics == ("0a1b2c3d4e5f.pin", "0a1b2c3d4e5f.geo", "0a1b2c3d4e5f.user")
+    assert profile.storage.bucket == "user-0a1b2c3d4e5f-bucket"
+    assert profile.connect.connector == "user-0a1b2c3d4e5f-s3-sink"
+    assert profile.path == ROOT / "profiles" / "local.yaml"
+    assert profile.home == ROOT / ".pinflow" / "local"
+
+
+def test_the_aws_example_has_the_same_keys_as_local() -> None:
+    example = yaml.safe_load((ROOT / "profiles" / "aws.example.yaml").read_text(encoding="utf-8"))
+    assert example["stack"] is None
+    assert keys_of({**example, "stack": LOCAL["stack"]}) == keys_of(LOCAL)
+
+
+def test_the_aws_example_loads_once_its_variables_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PINTEREST_DB_PASSWORD"):
+        monkeypatch.setenv(name, CANARY)
+    profile = load("aws.example")
+    assert profile.database.engine_url.password == CANARY
+    with pytest.raises(ProfileError, match="stack is null"):
+        _ = profile.home
+
+
+def test_every_key_of_the_aws_example_has_a_comment() -> None:
+    lines = (ROOT / "profiles" / "aws.example.yaml").read_text(encoding="utf-8").splitlines()
+    bare = [
+        line for before, line in pairwise(lines) if re.match(r"\s*\w+: ", line) and not before.lstrip().startswith("#")
+    ]
+    assert bare == ["  secret_access_key: ${AWS_SECRET_ACCESS_KEY}"]  # the comment above stands for both keys
+
+
+@pytest.mark.parametrize(("section", "key"), KEYS, ids=".".join)
+def test_a_missing_key_is_named_with_what_is_expected(draft: Draft, section: str, key: str) -> None:
+    del draft.document[section][key]
+    error = draft.error()
+    assert f"{draft.path}: {section}.{key}: key is missing" in error
+    assert re.search(r"\(expected .+\)", error)
+
+
+@pytest.mark.parametrize("section", list(LOCAL))
+def test_a_missing_section_is_named_with_what_is_expected(draft: Draft, section: str) -> None:
+    del draft.document[section]
+    error = draft.error()
+    assert f"{draft.path}: {section}: key is missing" in error
+    assert re.search(r"\(expected .+\)", error)
+
+
+@pytest.mark.parametrize("section", ["", *(key for key, value in LOCAL.items() if isinstance(value, dict))])
+def test_an_unknown_key_is_named_beside_the_known_ones(draft: Draft, section: str) -> None:
+    key = f"{section}.regoin" if section else "regoin"
+    error = draft.set(key, "x").error()
+    assert f"{draft.path}: {key}: unknown key" in error
+    known = draft.document[section] if section else draft.document
+    assert all(name in error for name in known)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("uid", "not-hex", "12 hexadecimal digits"),
+        ("uid", 123456789012, "12 hexadecimal digits"),
+        ("uid", None, "12 hexadecimal digits"),
+        ("aws", None, "a section with region, endpoint_url"),
+        ("aws", ["x"], "a section with region, endpoint_url"),
+        ("aws.region", 1, "str"),
+        ("aws.endpoint_url", "localhost:4566", "http://"),
+        ("api.invoke_url", "ftp://x", "http://"),
+        ("api.invoke_url", "http://", "http://"),
+        ("database.url", "pinterest", "mysql+pymysql://user@host:port/database"),
+        ("database.url", 5, "str"),
+        ("kafka.partitions", 0, "greater than or equal to 1"),
+        ("kafka.partitions", "many", "int"),
+        ("spark.remote", "http://127.0.0.1:15002", "sc://"),
+        ("stack.services", "kafka", "list"),
+        ("stack.services", [1], "str"),
+        ("stack.directory", 7, "path"),
+        ("stack.dump", 7, "path"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_expected(draft: Draft, key: str, value: Any, expected: str) -> None:
+    error = draft.set(key, value).error()
+    assert f"{draft.path}: {key}" in error
+    assert expected in error
+
+
+def test_all_mistakes_are_told_at_once(draft: Draft) -> None:
+    error = draft.set("uid", "x").set("api.invoke_url", "x").set("kafka.partitions", "x").error()
+    assert all(key in error for key in ("uid", "api.invoke_url", "kafka.partitions"))
+
+
+def test_a_profile_that_does_not_exist_names_the_known_ones() -> None:
+    with pytest.raises(ProfileError, match=r"nowhere\.yaml does not exist\n.*local"):
+        load("nowhere")
+
+
+@pytest.mark.parametrize("text", ["- a list", "", "just text", "uid: [1, 2", "uid: {{", "\x00"])
+def test_what_is_not_a_yaml_mapping_is_refused_with_the_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ProfileError, match=re.escape(str(path))):
+        load(str(path))
+
+
+def test_bytes_that_are_not_utf8_are_refused_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(b"uid: \xff\xfe")
+    with pytest.raises(ProfileError, match=re.escape(str(path))):
+        load(str(path))
+
+
+# --- the environment --------------------------------------------------------------------------------------------------
+
+
+def test_a_variable_that_is_not_set_is_named(draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PINFLOW_NO_SUCH", raising=False)
+    error = draft.set("database.password", "${PINFLOW_NO_SUCH}").error()
+    assert f"{draft.path}: database.password: the environment variable PINFLOW_NO_SUCH is not set" in error
+
+
+def test_a_default_stands_in_for_a_variable_that_is_not_set(draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PINFLOW_REGION", raising=False)
+    draft.set("aws.region", "${PINFLOW_REGION:-eu-west-1}")
+    assert draft.load().aws.region == "eu-west-1"
+    monkeypatch.setenv("PINFLOW_REGION", "eu-north-1")
+    assert draft.load().aws.region == "eu-north-1"
+
+
+def test_what_a_variable_holds_is_data_and_not_read_as_yaml_or_again(
+    draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PINFLOW_DATABASE_PASSWORD", "p@ss: ${HOME} <uid> #/%41'\"")
+    assert draft.load().database.engine_url.password == "p@ss: ${HOME} <uid> #/%41'\""
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql+pymysql://me:{}@h/db", "mysql+pymysql://me:a/{}@h/db", "mysql://h/db?password={}"]
+)
+def test_a_password_in_the_database_s_url_is_refused_wherever_it_came_from(
+    draft: Draft, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    secret = url.format(CANARY)
+    written = draft.set("database.url", secret).error()
+    monkeypatch.setenv("PINFLOW_URL", secret)
+    from_environment = draft.set("database.url", "${PINFLOW_URL}").error()
+    for error in (written, from_environment):
+        assert f"{draft.path}: database.url: " in error
+        assert "database.password" in error
+        assert CANARY not in error
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("section", "key"), SECRETS, ids=".".join)
+@pytest.mark.parametrize("literal", [CANARY, f"{CANARY}${{HOME}}", 1234567])
+def test_a_secret_that_stands_in_the_file_is_refused_and_not_repeated(
+    draft: Draft, section: str, key: str, literal: Any
+) -> None:
+    error = draft.set(f"{section}.{key}", literal).error()
+    assert f"{draft.path}: {section}.{key}: a secret must not stand in a file" in error
+    assert str(literal) not in error
+
+
+def test_a_secret_in_a_broken_file_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(f"database:\n  password: {CANARY}: [\n", encoding="utf-8")
+    with pytest.raises(ProfileError) as caught:
+        load(str(path))
+    assert CANARY not in str(caught.value)
+    assert "line 2" in str(caught.value)
+
+
+def test_no_secret_shows_in_any_text_of_a_profile(draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PINFLOW_AWS_ACCESS_KEY_ID", "PINFLOW_AWS_SECRET_ACCESS_KEY", "PINFLOW_DATABASE_PASSWORD"):
+        monkeypatch.setenv(name, CANARY)
+    profile = draft.load()
+    texts = [repr(profile), str(profile), profile.model_dump_json(), repr(profile.model_dump())]
+    texts += [repr(section) + str(section) for section in (profile.aws, profile.database)]
+    texts += [str(profile.database.engine_url), repr(profile.database.engine_url)]
+    assert all(CANARY not in text for text in texts)
+    assert profile.aws.secret_access_key is not None
+    assert profile.aws.secret_access_key.get_secret_value() == CANARY
+
+
+def test_no_secret_shows_in_the_errors_of_its_own_section(draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINFLOW_DATABASE_PASSWORD", CANARY)
+    monkeypatch.setenv("PINFLOW_AWS_SECRET_ACCESS_KEY", CANARY)
+    error = draft.set("database.url", 7).set("aws.regoin", "x").set("aws.endpoint_url", "x").error()
+    assert CANARY not in error
+
+
+def test_a_profile_cannot_be_changed_by_whoever_holds_it() -> None:
+    with pytest.raises(ValueError):
+        load("local").kafka.partitions = 3
+
+
+# --- one way in -------------------------------------------------------------------------------------------------------
+
+
+def test_no_code_branches_on_the_profile_s_name() -> None:
+    """What differs between here and AWS is a key of the profile, never `if name == "local"`."""
+    name = re.compile(
+        r"""(==|!=|\bin\b)\s*[\[({]?\s*["'](local|aws)(\.yaml)?["']|["'](local|aws)(\.yaml)?["']\s*(==|!=|\bin\b)"""
+        r"""|path\.(stem|name)\s*(==|!=|\bin\b)\s*["']"""
+    )
+    folders = ("pinflow", "emulator", "services", "spark", "airflow", "localstack")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    branches = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sources
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if name.search(line)
+    ]
+    assert sources
+    assert branches == []
