@@ -1,0 +1,1 @@
+../services/kafka/tool.sh

@@ -1,0 +1,1 @@
+"""Apache Kafka: the broker natively, and its command-line tools."""

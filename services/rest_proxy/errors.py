@@ -1,0 +1,77 @@
+"""Errors of the REST Proxy's API: an HTTP status, a code of Confluent's, a message.
+
+Source of the codes: https://docs.confluent.io/platform/current/kafka-rest/api.html#crest-api-v2 and, where the
+real one differs from it, what was recorded from the real one (ARCHITECTURE.md).
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from kafka.errors import IllegalStateError, KafkaError, RetriableError
+
+KAFKA_ERROR = 50002
+KAFKA_RETRIABLE_ERROR = 50003
+
+
+class RestError(Exception):
+    """What a request is answered with: ``{"error_code": code, "message": message}`` under an HTTP status."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+def http_error(status: int) -> RestError:
+    """An error that has no code of its own: the status itself, in the real one's words."""
+    return RestError(status, status, f"HTTP {status} {HTTPStatus(status).phrase}")
+
+
+def malformed(message: str) -> RestError:
+    """The body is not JSON."""
+    return RestError(400, 400, message)
+
+
+def unprocessable(message: str, code: int = 422) -> RestError:
+    """The body is JSON and not what this call takes."""
+    return RestError(422, code, message)
+
+
+def invalid_consumer_config(message: str) -> RestError:
+    """A setting of a consumer instance has a value that it cannot have."""
+    return unprocessable(f"Invalid consumer configuration: {message}", 42204)
+
+
+def topic_not_found() -> RestError:
+    """40403 is what the real one answers; its documentation says 40401."""
+    return RestError(404, 40403, "This server does not host this topic-partition.")
+
+
+def partition_not_found() -> RestError:
+    """The topic exists, the partition does not."""
+    return RestError(404, 40402, "Partition not found.")
+
+
+def instance_not_found() -> RestError:
+    """No such consumer instance, or it expired."""
+    return RestError(404, 40403, "Consumer instance not found.")
+
+
+def illegal_state(message: str) -> RestError:
+    """A consumer was asked for something that its subscription or assignment does not allow."""
+    return RestError(409, 40903, f"Illegal state: {message}")
+
+
+def kafka_code(error: BaseException) -> int:
+    """The code for a failure of Kafka's: 50003 if trying again can help, else 50002."""
+    # A producer that was given up while a record was on its way says IllegalStateError; the next one may write it.
+    return KAFKA_RETRIABLE_ERROR if isinstance(error, RetriableError | IllegalStateError) else KAFKA_ERROR
+
+
+def kafka_failure(error: KafkaError) -> RestError:
+    """A failure of Kafka's as the answer to a whole request."""
+    code = kafka_code(error)
+    kind = "Retriable Kafka error" if code == KAFKA_RETRIABLE_ERROR else "Kafka error"
+    return RestError(500, code, f"{kind}: {error}")

@@ -1,0 +1,54 @@
+"""The REST proxy without Docker: a stand-in of our own, for the real one is in no package registry."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import requests
+
+from pinflow import environment, packages
+from pinflow.errors import NotReady
+from pinflow.profile import Profile
+from pinflow.stack.service import Command, Service
+
+# Where the proxy waits for its broker, so does the probe: not longer than a probe may take.
+_PROBE_SECONDS = 5
+
+
+def ports(profile: Profile) -> list[int]:
+    """The port of rest_proxy.url."""
+    return [urlsplit(profile.rest_proxy.url).port or 80]
+
+
+def command(profile: Profile) -> Command:
+    """The stand-in with rest_proxy.env, and the addresses that it has natively."""
+    port = ports(profile)[0]
+    variables = {
+        **environment.read("rest_proxy"),
+        "KAFKA_REST_LISTENERS": f"http://127.0.0.1:{port}",
+        "KAFKA_REST_BOOTSTRAP_SERVERS": profile.kafka.bootstrap_servers,
+    }
+    return Command([str(packages.python("tool")), "-m", "services.rest_proxy"], variables)
+
+
+def probe(profile: Profile) -> None:
+    """Use it: it lists the topics, which it has from the broker."""
+    url = f"{profile.rest_proxy.url}/topics"
+    try:
+        response = requests.get(url, timeout=_PROBE_SECONDS)
+    except requests.RequestException as error:
+        raise NotReady(f"rest_proxy: {url}: {type(error).__name__}") from None
+    if response.status_code != 200 or not isinstance(response.json(), list):
+        raise NotReady(f"rest_proxy: {url}: {response.status_code} {response.text[:200]}")
+
+
+SERVICE = Service(
+    name="rest_proxy",
+    title="REST proxy, a stand-in for Confluent REST Proxy v2",
+    ports=ports,
+    command=command,
+    probe=probe,
+    needs=("kafka",),
+    timeout=30,
+    stand_in=True,
+)

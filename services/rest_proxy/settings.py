@@ -1,0 +1,117 @@
+"""The stand-in's settings, from the variables of the official image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from kafka import KafkaConsumer, KafkaProducer
+
+from pinflow.environment import properties
+from pinflow.errors import PinflowError
+
+log = logging.getLogger(__name__)
+
+_SCOPES = ("producer.", "consumer.", "client.")
+
+PREFIX = "KAFKA_REST_"
+
+# Settings of the proxy itself that begin like those of its consumers.
+_OF_THE_PROXY = {
+    "consumer.request.timeout.ms": "request_timeout_ms",
+    "consumer.request.max.bytes": "request_max_bytes",
+    "consumer.instance.timeout.ms": "instance_timeout_ms",
+}
+
+
+class SettingsError(PinflowError):
+    """A setting that is missing, cannot be read, or that the stand-in does not have."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the stand-in is told.
+
+    bootstrap_servers    host:port of each broker
+    host, port           the address that it listens on
+    host_name            the host in the base_uri of consumer instances; the request's own if empty
+    request_timeout_ms   how long a read waits for records
+    request_max_bytes    how many bytes of keys and values a read answers with, at most
+    instance_timeout_ms  how long a consumer instance may be idle
+    producer, consumer   options of kafka-python's clients
+    """
+
+    bootstrap_servers: list[str]
+    host: str
+    port: int
+    host_name: str = ""
+    request_timeout_ms: int = 1000
+    request_max_bytes: int = 64 * 1024 * 1024
+    instance_timeout_ms: int = 300_000
+    producer: Mapping[str, Any] = field(default_factory=dict)
+    consumer: Mapping[str, Any] = field(default_factory=dict)
+
+
+def from_environment(variables: Mapping[str, str]) -> Settings:
+    """Read the KAFKA_REST_ variables; raises SettingsError that names the one that is wrong."""
+    given = properties(dict(variables), PREFIX)
+    servers = [part.strip().rpartition("//")[2] for part in _required(given, "bootstrap.servers").split(",")]
+    for name in given:
+        if name not in ("bootstrap.servers", "listeners", "host.name") and not name.startswith(_SCOPES):
+            log.warning("%s is a setting that the stand-in does not have; it is ignored", name)
+    listener = urlsplit(_required(given, "listeners").split(",")[0])
+    if listener.scheme != "http" or not listener.hostname or not listener.port:
+        raise SettingsError(f"{PREFIX}LISTENERS: expected an address such as http://127.0.0.1:8082")
+    numbers = {field: _integer(name, given.pop(name)) for name, field in _OF_THE_PROXY.items() if name in given}
+    return Settings(
+        bootstrap_servers=servers,
+        host=listener.hostname,
+        port=listener.port,
+        host_name=given.get("host.name", ""),
+        producer=_options("producer", given, KafkaProducer.DEFAULT_CONFIG),
+        consumer=_options("consumer", given, KafkaConsumer.DEFAULT_CONFIG),
+        **numbers,
+    )
+
+
+def _options(client: str, given: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of one kind of client: `client.…` is for both kinds."""
+    options = {}
+    for name, value in given.items():
+        scope, _, option = name.partition(".")
+        if scope in (client, "client"):
+            options[option.replace(".", "_")] = _option(name, option, value, known)
+    return options
+
+
+def _required(given: Mapping[str, str], name: str) -> str:
+    if not given.get(name):
+        raise SettingsError(f"{PREFIX}{name.upper().replace('.', '_')} is not set", "see services/rest_proxy")
+    return given[name]
+
+
+def _integer(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise SettingsError(f"{name}={value}: expected a whole number") from None
+
+
+def _option(name: str, option: str, value: str, known: Mapping[str, Any]) -> Any:
+    """An option of Kafka's Java clients as kafka-python takes it: the same name with `_`, typed as its default is."""
+    key = option.replace(".", "_")
+    if key not in known:
+        raise SettingsError(f"{name} is an option that the stand-in does not have", "take it out of rest_proxy.env")
+    default = known[key]
+    if key == "acks":
+        return value if value == "all" else _integer(name, value)
+    if key == "compression_type" and value == "none":
+        return None
+    if isinstance(default, bool):
+        if value not in ("true", "false"):
+            raise SettingsError(f"{name}={value}: expected true or false")
+        return value == "true"
+    return _integer(name, value) if isinstance(default, int | float) else value

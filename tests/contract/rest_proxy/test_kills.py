@@ -1,0 +1,145 @@
+"""SIGKILL in mid-production: what was acknowledged is on the topic, at the offset that was acknowledged."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import requests
+from kafka import KafkaAdminClient
+
+from tests.contract.kafka.running import Running
+from tests.contract.rest_proxy.client import JSON, Client
+
+PER_REQUEST = 50
+
+
+class Sender(threading.Thread):
+    """Sends numbered records, request after request, and keeps what was acknowledged; never repeats one."""
+
+    def __init__(self, client: Client, topic: str) -> None:
+        super().__init__()
+        self.client, self.topic = client, topic
+        self.acknowledged: dict[int, int] = {}
+        self.refused: dict[int, str] = {}
+        self.sent = 0
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            numbers = range(self.sent, self.sent + PER_REQUEST)
+            self.sent += PER_REQUEST
+            try:
+                entries = self.client.produce(self.topic, *numbers)
+            except requests.RequestException:
+                time.sleep(0.2)
+                continue
+            for number, entry in zip(numbers, entries, strict=True):
+                if entry["error_code"] is None:
+                    self.acknowledged[number] = entry["offset"]
+                else:
+                    self.refused[number] = entry["error"]
+
+    def finish(self) -> None:
+        self.stopping.set()
+        self.join(timeout=60)
+
+
+def check(sender: Sender, found: list[Any]) -> None:
+    """Everything acknowledged stands where it was said to, once; nothing stands there out of order."""
+    values = [int(record.value) for record in found]
+    at = {record.offset: int(record.value) for record in found}
+    assert {number: at.get(offset) for number, offset in sender.acknowledged.items()} == {
+        number: number for number in sender.acknowledged
+    }
+    assert len(values) == len(set(values))
+    assert values == sorted(values)
+
+
+def test_broker_killed_while_records_come_in(kafka: Running, client: Client) -> None:
+    topic = client.new_topic("broker.killed")
+    sender = Sender(client, topic)
+    sender.start()
+    time.sleep(1)
+    kafka.kill()
+    before = len(sender.acknowledged)
+    kafka.start()
+    time.sleep(3)
+    sender.finish()
+    assert len(sender.acknowledged) > before + PER_REQUEST, "the proxy did not recover"
+    check(sender, client.on_topic(topic))
+    # A restart is shorter than delivery.timeout.ms, so the records in hand waited for it.
+    assert not sender.refused
+
+
+def test_proxy_killed_while_records_come_in(proxy: Running, client: Client) -> None:
+    topic = client.new_topic("proxy.killed")
+    sender = Sender(client, topic)
+    sender.start()
+    for _ in range(2):
+        time.sleep(0.7)
+        proxy.kill()
+        proxy.start()
+    time.sleep(1)
+    sender.finish()
+    assert sender.acknowledged
+    assert not sender.refused
+    check(sender, client.on_topic(topic))
+
+
+def test_a_broker_that_stays_away_is_50003_within_the_bound_and_nothing_is_written_later(
+    kafka: Running, client: Client
+) -> None:
+    topic = client.new_topic("broker.away")
+    assert client.produce(topic, 0)[0]["error_code"] is None
+    kafka.kill()
+    try:
+        began = time.monotonic()
+        entries = client.produce(topic, 1, 2)
+        assert [entry["error_code"] for entry in entries] == [50003, 50003]
+        assert time.monotonic() - began < 25
+        looked = client.get("/topics")
+        assert (looked.status_code, looked.json()["error_code"]) == (500, 50003)
+        assert client.get("/").status_code == 200
+        made = client.post("/consumers/away", {"format": "json"})
+        assert (made.status_code, made.json()["error_code"]) == (500, 50003)
+    finally:
+        kafka.start()
+    deadline = time.monotonic() + 20
+    while client.produce(topic, 3)[0]["error_code"] is not None:
+        assert time.monotonic() < deadline
+    values = [int(record.value) for record in client.on_topic(topic)]
+    assert values[0] == 0
+    assert set(values[1:]) == {3}
+
+
+def test_a_topic_that_is_deleted_and_made_again_takes_records_again(client: Client) -> None:
+    topic = client.new_topic("made.again")
+    client.produce(topic, 1)
+    with KafkaAdminClient(bootstrap_servers=client.brokers) as admin:
+        admin.delete_topics([topic])
+    time.sleep(1)
+    client.new_topic(topic)
+    deadline = time.monotonic() + 40
+    while (entry := client.produce(topic, 2)[0])["error_code"] is not None:
+        assert time.monotonic() < deadline, entry
+    assert {record.value for record in client.on_topic(topic)} == {b"2"}
+
+
+def test_sigterm_finishes_the_requests_in_hand(proxy: Running, client: Client) -> None:
+    topic = client.new_topic("proxy.stopped")
+    results: list[Any] = []
+
+    def send() -> None:
+        body = {"records": [{"value": "x" * 1000}] * 5000}
+        results.append(client.post(f"/topics/{topic}", body, JSON).json()["offsets"])
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    time.sleep(0.05)
+    proxy.stop()
+    thread.join()
+    proxy.start()
+    assert [entry["error_code"] for entry in results[0]] == [None] * 5000
+    assert len(client.on_topic(topic)) == 5000
