@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo where emulate-batch batch bench lint format test test-e2e test-faults clean
+.PHONY: help install install-tool up down status logs reset demo where emulate-batch batch bench lint format test test-e2e test-faults test-spark lock clean
 
 export PROFILE ?= local
 # Python 3.11 or 3.12, whichever is there: python3 itself may be newer or older.
@@ -58,11 +58,20 @@ format: install-tool ## let ruff put the code into shape
 test: install ## what CI runs: unit, contract and a short end-to-end test
 	@$(TOOL)/python -m pytest tests/unit tests/contract tests/e2e -m "not long" $(ARGS)
 
+test-spark: install ## the Spark package's own tests, in its own environment
+	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark $(ARGS)
+
 test-e2e: install ## the whole end-to-end suite, on a stack of its own
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
 test-faults: install ## kill everything in mid-flow, again and again
 	@$(TOOL)/python -m pytest tests/faults $(ARGS)
+
+lock: ## lock requirements/*.in anew, with hashes and without index lines
+	@cd requirements && for e in bootstrap tool spark; do \
+		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -o $$e.txt $$e.in; done
+	@cd requirements && ../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--exclude-newer 2025-11-01 -o localstack.txt localstack.in
 
 clean: reset ## delete all data and all installed packages
 	@rm -rf .pinflow

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from pinflow.aws import client
-from pinflow.errors import NotReady, PinflowError
+from pinflow.errors import NotReady, PinflowError, brief
 from pinflow.profile import Profile
 from services.databricks.native import warehouse
 
@@ -116,7 +116,7 @@ def source_rows(profile: Profile) -> dict[str, int]:
                 for kind, table in SOURCE_TABLES.items()
             }
     except SQLAlchemyError as error:
-        raise NotReady(f"{profile.database.url}: {_first_line(error)}") from None
+        raise NotReady(f"{profile.database.url}: {brief(error)}") from None
 
 
 def dead_letter_topic(profile: Profile) -> str:
@@ -134,7 +134,7 @@ def kafka_consumer(profile: Profile, **settings: Any) -> Iterator[KafkaConsumer]
         )
         yield consumer
     except KafkaError as error:
-        raise NotReady(f"{profile.kafka.bootstrap_servers}: {_first_line(error)}") from None
+        raise NotReady(f"{profile.kafka.bootstrap_servers}: {brief(error)}") from None
     finally:
         if consumer is not None:
             consumer.close()
@@ -178,7 +178,7 @@ def objects(profile: Profile) -> dict[str, ObjectCount]:
                     _count_lines(body, KEYS[kind], total)
             found[topic] = total
     except (BotoCoreError, ClientError) as error:
-        raise NotReady(f"s3://{bucket}: {_first_line(error)}") from None
+        raise NotReady(f"s3://{bucket}: {brief(error)}") from None
     return found
 
 
@@ -223,7 +223,3 @@ def wait_until_landed(profile: Profile, timeout: float, say: Callable[[str], Non
             say(f"waiting for the S3 sink: {sum(missing.values())} records to go")
             said = now
         time.sleep(0.3)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

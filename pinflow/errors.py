@@ -28,3 +28,20 @@ class PreflightError(PinflowError):
 
 class NotReady(PinflowError):
     """A service does not answer yet; ``what`` is the last thing that was seen of it."""
+
+
+def brief(error: BaseException) -> str:
+    """The cause of an error in a few words: the system's own where there is one ("Connection refused").
+
+    Clients wrap a refused connection into four layers with the URL in each, which nobody reads.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        inner = next((a for a in (*cause.args, getattr(cause, "reason", None)) if isinstance(a, BaseException)), None)
+        inner = inner or cause.__cause__ or cause.__context__
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        if inner is None or inner is cause:
+            break
+        cause = inner
+    return (str(cause) or type(cause).__name__).splitlines()[0][:300]

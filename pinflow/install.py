@@ -144,12 +144,12 @@ def install_jars(name: str, spark: Future[None]) -> None:
 def install_kinesis(localstack: Future[None]) -> None:
     """LocalStack fetches its Kinesis on the first call; fetch it now, so that nothing is fetched at run time."""
     localstack.result()
-    environment = PACKAGES / "envs" / "localstack"
-    if stamped(environment / "kinesis", ROOT / "services/localstack/install.py"):
+    environment, lock_file = PACKAGES / "envs" / "localstack", ROOT / "services/localstack/kinesis/package-lock.json"
+    if stamped(environment / "kinesis", lock_file):
         return
     with step("Kinesis for LocalStack"):
         run([environment / "bin/python", ROOT / "services/localstack/install.py"], "Kinesis for LocalStack")
-        stamp(environment / "kinesis", ROOT / "services/localstack/install.py")
+        stamp(environment / "kinesis", lock_file)
 
 
 def ivy_module(name: str, coordinates: list[str]) -> str:

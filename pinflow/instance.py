@@ -11,7 +11,7 @@ import yaml
 from pinflow.errors import PinflowError
 from pinflow.profile import find
 
-_PORT = re.compile(r"(127\.0\.0\.1:)(\d+)")
+LOCAL_PORT = re.compile(r"(127\.0\.0\.1:)(\d+)")
 
 
 def write(profile: str, target: Path, directory: Path, offset: int) -> Path:
@@ -20,10 +20,10 @@ def write(profile: str, target: Path, directory: Path, offset: int) -> Path:
     Raises PinflowError when a port would leave the range that TCP has.
     """
     text = find(profile).read_text(encoding="utf-8")
-    highest = max(int(port) for _, port in _PORT.findall(text)) + offset
+    highest = max(int(port) for _, port in LOCAL_PORT.findall(text)) + offset
     if highest > 65535:
         raise PinflowError(f"offset {offset}: port {highest} does not exist", "take a smaller offset")
-    moved = _PORT.sub(lambda found: f"{found[1]}{int(found[2]) + offset}", text)
+    moved = LOCAL_PORT.sub(lambda found: f"{found[1]}{int(found[2]) + offset}", text)
     document = yaml.safe_load(moved)
     document["stack"]["directory"] = str(directory)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def write(profile: str, target: Path, directory: Path, offset: int) -> Path:
 def free_offset(profile: str, start: int = 10000, step: int = 50) -> int:
     """The first offset from ``start`` on at which all ports of the profile are free at this moment."""
     text = find(profile).read_text(encoding="utf-8")
-    ports = sorted({int(port) for _, port in _PORT.findall(text)})
+    ports = sorted({int(port) for _, port in LOCAL_PORT.findall(text)})
     for offset in range(start, 65535 - ports[-1], step):
         # Kafka's controller and the like stand right behind a service's own port.
         if all(_free(port + offset + neighbour) for port in ports for neighbour in (0, 1)):

@@ -1,0 +1,82 @@
+"""`make bench`: prints every figure with the machine's description, as Markdown; `ARGS=a,b` for some of them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+
+from bench import batch_job, ingest, machine
+from pinflow.report import size
+from pinflow.stack.native import NativeStack
+from tests.stack import TestStack
+
+
+def main() -> None:
+    """Start a stack of its own, measure, print, and delete it again."""
+    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabc")
+    print(f"Measured on {machine.describe()}.\n", flush=True)
+    stack = TestStack.create("bench")
+    try:
+        started = stack.pinflow("up").stderr
+        stack.pinflow("down")
+        again = stack.pinflow("up").stderr
+        parts: dict[str, Callable[[], None]] = {
+            "d": lambda: start_up(stack, started, again),
+            "a": lambda: throughput(stack),
+            "b": lambda: lag(stack),
+            "c": lambda: batch(stack),
+        }
+        for part in wanted:
+            parts[part]()
+    finally:
+        stack.pinflow("reset", "--yes")
+
+
+def throughput(stack: TestStack) -> None:
+    """(a) until visible in S3, with and without batching."""
+    ours, plain = ingest.all_posts(stack), ingest.one_by_one(stack)
+    show("| from MySQL until visible in S3 | records | sent after | visible after | records/s |", "---|--:|--:|--:|--:")
+    for name, figure in (("`make emulate-batch`", ours), ("the well-known script, without its sleeps", plain)):
+        show(f"| {name} | {figure.records:,} | {figure.sent:.1f} s | {figure.visible:.1f} s | {figure.rate:,.0f} |")
+    show(f"\nThat is {ours.rate / plain.rate:.0f} times as many.\n")
+
+
+def lag(stack: TestStack) -> None:
+    """(b) post to object."""
+    p50, p95 = ingest.lag(stack)
+    show("| from post to object, at 10 posts/s | p50 | p95 |", "---|--:|--:", f"| | {p50:.2f} s | {p95:.2f} s |\n")
+
+
+def batch(stack: TestStack) -> None:
+    """(c) the job at three sizes, DuckDB beside it, and the naive way."""
+    show("| S3 to answers | records | `make batch`, warm | DuckDB | time against 1× |", "---|--:|--:|--:|--:")
+    first = 0.0
+    for scale in (1, 10, 100):
+        time = batch_job.at_scale(stack, scale)
+        first = first or time.spark
+        numbers = f"{time.spark:.1f} s | {time.duckdb:.2f} s | {time.spark / first:.1f}"
+        show(f"| {scale}× | {33462 * scale:,} | {numbers} |")
+    naive = batch_job.naive(stack)
+    show(f"| 1×, one object a record, inferred schema, only read and counted | 33,462 | {naive:.0f} s | | |\n")
+
+
+def start_up(stack: TestStack, first: str, second: str) -> None:
+    """(d) seconds to ready and memory of each service."""
+    show("| service | first start | later start | memory |", "---|--:|--:|--:")
+    times = [dict(re.findall(r"^(\w+) +ready after ([\d.]+) s", text, re.MULTILINE)) for text in (first, second)]
+    health = NativeStack(stack.profile).health()
+    for one in health:
+        show(f"| {one.name} | {times[0].get(one.name)} s | {times[1].get(one.name)} s | {size(one.memory)} |")
+    whole = [re.findall(r"everything is ready after ([\d.]+) s", text)[0] for text in (first, second)]
+    show(f"| all | {whole[0]} s | {whole[1]} s | {size(sum(one.memory for one in health))} |\n")
+
+
+def show(*lines: str) -> None:
+    """Lines of Markdown, seen at once."""
+    for line in lines:
+        print(line if line.startswith("|") or not line.startswith("---") else f"|{line}|", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""(c) the batch job at 1, 10 and 100 times the rows, beside DuckDB on the same files and the naive way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import duck
+from pinflow.packages import python
+from pinflow.profile import ROOT
+from tests.stack import TestStack
+
+LINES_PER_OBJECT = 2000
+TABLES = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
+COLUMNS = {
+    "pin": [
+        "index",
+        "unique_id",
+        "title",
+        "description",
+        "poster_name",
+        "follower_count",
+        "tag_list",
+        "is_image_or_video",
+        "image_src",
+        "downloaded",
+        "save_location",
+        "category",
+    ],
+    "geo": ["ind", "timestamp", "latitude", "longitude", "country"],
+    "user": ["ind", "first_name", "last_name", "age", "date_joined"],
+}
+
+
+@dataclass(frozen=True)
+class BatchTime:
+    """Seconds of the batch job and of DuckDB for the same answers, at ``scale`` times 11,154 posts."""
+
+    scale: int
+    spark: float
+    duckdb: float
+
+
+def at_scale(stack: TestStack, scale: int) -> BatchTime:
+    """The warm job from JSON in S3 to all answers in Delta, and DuckDB from the same JSON on disk to the answers."""
+    uid = f"{scale:012x}"
+    with tempfile.TemporaryDirectory(dir=ROOT / ".pinflow") as directory:
+        for kind in TABLES:
+            _put_all(stack, uid, kind, scale, Path(directory))
+        began = time.monotonic()
+        duck.answers(Path(directory))
+        duckdb_seconds = time.monotonic() - began
+    source = f"s3a://{stack.profile.storage.bucket}/bench/topics"
+    _batch(stack, uid, source)
+    spark_seconds = min(_batch(stack, uid, source) for _ in range(2 if scale < 100 else 1))
+    _delete_all(stack)
+    return BatchTime(scale, spark_seconds, duckdb_seconds)
+
+
+def naive(stack: TestStack) -> float:
+    """Seconds of the common notebook's way at 1x: one object a record, a glob, an inferred schema; read and count."""
+    uid = f"{0:012x}"
+    for kind in TABLES:
+        _put_all(stack, uid, kind, 1, None, lines_per_object=1)
+    began = time.monotonic()
+    script = Path(__file__).with_name("naive_notebook.py")
+    arguments = [stack.profile.spark.remote, f"s3a://{stack.profile.storage.bucket}/bench/topics/{uid}"]
+    subprocess.run([str(python("spark")), str(script), *arguments], check=True, capture_output=True)
+    seconds = time.monotonic() - began
+    _delete_all(stack)
+    return seconds
+
+
+def _batch(stack: TestStack, uid: str, source: str) -> float:
+    began = time.monotonic()
+    command = [str(python("spark")), "-m", "pinterest.batch", "--remote", stack.profile.spark.remote]
+    command += ["--uid", uid, "--source", source]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "spark")}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return time.monotonic() - began
+
+
+def _put_all(
+    stack: TestStack, uid: str, kind: str, scale: int, local: Path | None, lines_per_object: int = LINES_PER_OBJECT
+) -> None:
+    s3, bucket, topic = stack.client("s3"), stack.profile.storage.bucket, f"{uid}.{kind}"
+    if local:
+        (local / kind).mkdir()
+
+    def put(chunk: tuple[int, bytes]) -> None:
+        offset, body = chunk
+        name = f"{topic}+0+{offset:010d}.json"
+        s3.put_object(Bucket=bucket, Key=f"bench/topics/{topic}/partition=0/{name}", Body=body)
+        if local:
+            (local / kind / name).write_bytes(body)
+
+    with ThreadPoolExecutor(4) as pool:
+        # In slices, so that 100 times the rows do not lie in memory all at once.
+        chunks = _chunks(stack, kind, scale, lines_per_object)
+        while batch := [chunk for _, chunk in zip(range(64), chunks, strict=False)]:
+            list(pool.map(put, batch))
+
+
+def _chunks(stack: TestStack, kind: str, scale: int, size: int) -> Iterator[tuple[int, bytes]]:
+    rows = stack.source()[TABLES[kind]]
+    offset, lines = 0, []
+    for copy in range(scale):
+        for row in rows:
+            post = dict(zip(COLUMNS[kind], row, strict=True)) | {COLUMNS[kind][0]: row[0] + copy * len(rows)}
+            lines.append(json.dumps(post, ensure_ascii=False, default=lambda value: value.isoformat()))
+            if len(lines) == size:
+                yield offset, ("\n".join(lines) + "\n").encode()
+                offset, lines = offset + size, []
+    if lines:
+        yield offset, ("\n".join(lines) + "\n").encode()
+
+
+def _delete_all(stack: TestStack) -> None:
+    s3, bucket = stack.client("s3"), stack.profile.storage.bucket
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="bench/"):
+        keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+        if keys:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})

@@ -1,0 +1,49 @@
+// Loaded into kinesis-local before its own code (node --require).
+'use strict';
+
+const fs = require('fs');
+const net = require('net');
+
+// It listens on 0.0.0.0 and has no setting for that: on this machine nothing listens beyond loopback.
+const listen = net.Server.prototype.listen;
+net.Server.prototype.listen = function (port, host, ...rest) {
+  return listen.call(this, port, '127.0.0.1', ...rest);
+};
+
+// After a kill of LocalStack the one before may still be writing its data: wait for it, ten seconds at most.
+const data = `${process.env.PERSIST_PATH}/${process.env.PERSIST_FILE_NAME}`;
+const isAlive = (pid) => {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+const before = fs.existsSync(`${data}.pid`) ? Number(fs.readFileSync(`${data}.pid`, 'utf8')) : 0;
+for (let waited = 0; isAlive(before) && waited < 10_000; waited += 50) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+}
+fs.writeFileSync(`${data}.pid`, String(process.pid));
+
+// It writes its data in place: killed in the middle, it could not read them at the next start. So: a new file,
+// renamed over the old one before it is closed (after SIGTERM it does not wait for the close).
+const writing = new Set();
+const open = fs.open;
+fs.open = function (path, flags, ...rest) {
+  const replaces = path === data && flags !== 'r' && flags !== fs.constants.O_RDONLY;
+  const callback = rest.pop();
+  return open.call(fs, replaces ? `${data}.new` : path, flags, ...rest, (error, fd) => {
+    if (replaces && !error) writing.add(fd);
+    callback(error, fd);
+  });
+};
+const close = fs.close;
+fs.close = function (fd, ...rest) {
+  if (writing.delete(fd)) fs.renameSync(`${data}.new`, data);
+  return close.call(fs, fd, ...rest);
+};
+
+// Its parent holds the other end of stdin: when LocalStack ends, however it ends, this process writes its data
+// (what SIGTERM makes it do) and ends too. The same on Linux and macOS.
+process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM'));
+process.stdin.resume();

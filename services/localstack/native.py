@@ -1,0 +1,114 @@
+"""LocalStack without Docker: how it is started, and when it can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pinflow import environment, packages
+from pinflow.aws import client
+from pinflow.errors import NotReady, PreflightError, brief
+from pinflow.profile import ROOT, Profile
+from pinflow.stack.service import Command, Service
+from services.localstack import deploy, install
+
+HERE = Path(__file__).resolve().parent
+HOOK = "make_resources.py"
+
+
+def _endpoint(profile: Profile) -> str:
+    if profile.aws.endpoint_url is None:
+        raise PreflightError(
+            f"{profile.path}: aws.endpoint_url is null, so there is no LocalStack to start",
+            "take localstack out of stack.services, or give aws.endpoint_url as in profiles/local.yaml",
+        )
+    return profile.aws.endpoint_url
+
+
+def _ports(profile: Profile) -> list[int]:
+    return [urlsplit(_endpoint(profile)).port or 4566]
+
+
+def _command(profile: Profile) -> Command:
+    home = profile.home / "localstack"
+    keys = (profile.aws.access_key_id, profile.aws.secret_access_key)
+    key, secret = (key.get_secret_value() if key else "test" for key in keys)
+    addresses = {
+        "GATEWAY_LISTEN": f"127.0.0.1:{_ports(profile)[0]}",
+        "DNS_ADDRESS": "0",
+        "OVERRIDE_IN_DOCKER": "0",
+        # All that it and its libraries write: state, and caches that would go to the user's home.
+        "FILESYSTEM_ROOT": str(home),
+        "CONFIG_DIR": str(home / "config"),
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+    }
+    # For ready.d/make_resources.py; in Compose the same variables come from docker-compose.yml.
+    resources = {
+        "PINFLOW_DIRECTORY": str(ROOT),
+        "PINFLOW_ENDPOINT_URL": _endpoint(profile),
+        "PINFLOW_UID": profile.uid,
+        "PINFLOW_BUCKET": profile.storage.bucket,
+        "PINFLOW_DAG_BUCKET": profile.storage.dag_bucket,
+        "PINFLOW_REST_PROXY_URL": profile.rest_proxy.url,
+        "PINFLOW_CONNECT_URL": profile.connect.url,
+        "PINFLOW_CONNECTOR": profile.connect.connector,
+        "AWS_DEFAULT_REGION": profile.aws.region,
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+    }
+    return Command(
+        # -I: neither this folder nor PYTHONPATH is searched. The repository's localstack/ would become a part of
+        # the installed package of that name.
+        arguments=[str(packages.python("localstack")), "-I", "-W", "ignore", str(HERE / "start.py")],
+        environment=environment.read("localstack") | addresses | resources,
+        directory=home,
+    )
+
+
+def _prepare(profile: Profile) -> None:
+    python = packages.python("localstack")
+    installed = install.directory(python.parent.parent)
+    if not install.is_current(installed):
+        raise PreflightError(
+            f"LocalStack's Kinesis is not in {installed}, or is of another version",
+            f"run `make install` (or {python} {HERE / 'install.py'})",
+        )
+
+
+def _probe(profile: Profile) -> None:
+    """Ready: the template is deployed in this life of LocalStack, and Kinesis answers."""
+    url = f"{_endpoint(profile)}/_localstack/init/ready"
+    try:
+        stage = requests.get(url, timeout=2).json()
+    except (requests.RequestException, ValueError) as error:
+        raise NotReady(f"{url}: {brief(error)}") from None
+    state = {script["name"]: script["state"] for script in stage["scripts"]}.get(HOOK)
+    if state == "ERROR":
+        raise NotReady(f"deploying {deploy.TEMPLATE.relative_to(ROOT)} failed; LocalStack's log says why")
+    if not stage["completed"] or state != "SUCCESSFUL":
+        raise NotReady(f"{deploy.TEMPLATE.relative_to(ROOT)} is not deployed yet ({HOOK}: {state})")
+    try:
+        client(profile, "kinesis").describe_stream_summary(StreamName=f"streaming-{profile.uid}-pin")
+    except (BotoCoreError, ClientError) as error:
+        raise NotReady(f"Kinesis: {brief(error)}") from None
+
+
+def _initialise(profile: Profile, say: Callable[[str], None]) -> None:
+    deploy.deploy(profile, say)
+
+
+SERVICE = Service(
+    name="localstack",
+    title="LocalStack 4.9.2: S3, Kinesis, API Gateway, IAM, CloudFormation",
+    ports=_ports,
+    command=_command,
+    probe=_probe,
+    prepare=_prepare,
+    initialise=_initialise,
+    timeout=90,
+)

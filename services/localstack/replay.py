@@ -1,0 +1,94 @@
+"""After LocalStack lost S3: have Kafka Connect's sink write again what Kafka still holds.
+
+LocalStack's S3 lives in memory, the sink's offsets in Kafka: after a restart the bucket is empty and the sink goes
+on at the end. So its offsets are reset by Connect's own REST calls (KIP-875): stop, delete the offsets, resume.
+
+Every step may be repeated: whatever dies in between, LocalStack or Connect, the next try begins at the first step
+and ends the same. Needs requests and nothing else of the project: LocalStack runs this file inside itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+LONGEST_PAUSE = 5.0  # seconds between two tries while Connect is away or busy
+
+
+class NotYet(Exception):
+    """Connect is away, busy (409 while it rebalances), or does not know the connector yet."""
+
+
+@dataclass(frozen=True)
+class Connector:
+    """A connector of a Connect worker, by the worker's REST URL and the connector's name."""
+
+    url: str
+    name: str
+
+    def call(self, method: str, path: str) -> Any:
+        """One REST call on the connector; its JSON answer, or None where there is none. Raises NotYet."""
+        try:
+            response = requests.request(method, f"{self.url}/connectors/{self.name}{path}", timeout=30)
+            if not response.ok:
+                raise NotYet(f"{method} {response.url}: {response.status_code} {response.text[:200]}")
+            return response.json() if response.content else None
+        # A body that is no JSON is an error of requests' too.
+        except requests.RequestException as error:
+            raise NotYet(f"{self.url}: {error}") from None
+
+    def has_offsets(self) -> bool:
+        """Whether the connector has got anywhere: a fresh one has nothing to read again."""
+        return bool(self.call("GET", "/offsets")["offsets"])
+
+    def is_stopped(self) -> bool:
+        """Whether it is in the state STOPPED, without tasks."""
+        status = self.call("GET", "/status")
+        return status["connector"]["state"] == "STOPPED" and not status["tasks"]
+
+    def stop(self) -> None:
+        """Stop the connector and wait, 30 s at most, until no task of it runs."""
+        self.call("PUT", "/stop")
+        for _ in range(60):
+            if self.is_stopped():
+                return
+            time.sleep(0.5)
+        raise NotYet(f"connector {self.name} is not STOPPED after 30 s")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The sink's part of a bucket."""
+
+    s3: Any
+    name: str
+    prefix: str
+
+    def empty(self) -> None:
+        """Delete what the sink wrote between LocalStack's start and now: it comes again, in objects cut otherwise."""
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=self.prefix):
+            keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+            if keys:
+                self.s3.delete_objects(Bucket=self.name, Delete={"Objects": keys, "Quiet": True})
+
+
+def replay(connector: Connector, bucket: Bucket, say: Callable[[str], None]) -> None:
+    """Reset the connector as soon as Connect can do it; returns when it is done, however long Connect is away."""
+    pause = 0.5
+    while True:
+        try:
+            if connector.has_offsets():
+                connector.stop()
+                connector.call("DELETE", "/offsets")
+            if connector.is_stopped():
+                bucket.empty()
+                connector.call("PUT", "/resume")
+                say(f"S3 was lost in the restart: connector {connector.name} reads its topics from the beginning")
+            return
+        except NotYet:
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

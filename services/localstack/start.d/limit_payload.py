@@ -1,0 +1,20 @@
+"""LocalStack runs this inside itself before it listens: a payload over AWS's limit of 10 MB is a 413, as on AWS.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+"""
+
+from localstack.runtime import get_current_runtime
+
+LIMIT = 10_485_760  # bytes
+
+
+def limit_payload(chain, context, response):
+    request = context.request
+    if request.path.startswith("/_aws/execute-api/") and (request.content_length or 0) > LIMIT:
+        response.status_code = 413
+        response.headers["Content-Type"] = "application/json"
+        response.set_response(b'{"message": "HTTP content length exceeded %d bytes."}' % LIMIT)
+        chain.stop()
+
+
+get_current_runtime().components.gateway.request_handlers.insert(0, limit_payload)

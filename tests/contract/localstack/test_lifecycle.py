@@ -1,0 +1,166 @@
+"""LocalStack as a service on one machine: loopback only, one beside the other, back after any end of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from pinflow.aws import client
+from pinflow.errors import PinflowError
+from services.localstack import deploy, replay
+from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running
+
+STREAM = f"streaming-{UID}-geo"
+
+
+def put(localstack: Running, number: int) -> None:
+    url = f"{localstack.profile.api.invoke_url}/streams/{STREAM}/record"
+    requests.put(url, json={"Data": {"ind": number}, "PartitionKey": "p"}, timeout=30).raise_for_status()
+
+
+def numbers(localstack: Running) -> list[int]:
+    kinesis, found = client(localstack.profile, "kinesis"), []
+    for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
+        iterator = kinesis.get_shard_iterator(
+            StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        found += [json.loads(r["Data"])["ind"] for r in kinesis.get_records(ShardIterator=iterator)["Records"]]
+    return sorted(found)
+
+
+def test_it_and_its_children_listen_on_loopback_only(localstack: Running) -> None:
+    listening = [
+        connection.laddr
+        for process in localstack.processes()
+        for connection in process.net_connections()
+        if connection.status == "LISTEN"
+    ]
+    assert len(listening) == 3  # the gateway, and kinesis-local's plain and TLS ports
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+
+
+def test_buckets_are_private_and_encrypted(localstack: Running) -> None:
+    s3, storage = client(localstack.profile, "s3"), localstack.profile.storage
+    for bucket in (storage.bucket, storage.dag_bucket):
+        access = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+        assert all(access.values())
+        rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_streams_are_on_demand(localstack: Running) -> None:
+    kinesis = client(localstack.profile, "kinesis")
+    for table in ("pin", "geo", "user"):
+        summary = kinesis.describe_stream_summary(StreamName=f"streaming-{UID}-{table}")["StreamDescriptionSummary"]
+        assert summary["StreamModeDetails"]["StreamMode"] == "ON_DEMAND"
+
+
+def test_deploying_again_changes_nothing_and_takes_no_time(localstack: Running) -> None:
+    begin = time.monotonic()
+    outputs = deploy.deploy(localstack.profile, lambda message: None)
+    assert time.monotonic() - begin < 5
+    assert outputs["BucketName"] == f"user-{UID}-bucket"
+    assert outputs["ApiId"] == "pinflow"
+    assert outputs["KinesisRoleArn"].startswith("arn:aws:iam::")
+
+
+def test_a_changed_stack_is_refused_and_the_api_lives_on(localstack: Running) -> None:
+    other = localstack.profile.rest_proxy.model_copy(update={"url": "http://127.0.0.1:9"})
+    with pytest.raises(PinflowError, match="restart LocalStack"):
+        deploy.deploy(localstack.profile.model_copy(update={"rest_proxy": other}), lambda message: None)
+    assert requests.get(f"{localstack.profile.api.invoke_url}/streams", timeout=30).status_code == 200
+
+
+def test_it_writes_nothing_outside_its_directory(localstack: Running) -> None:
+    homes = (Path.home(), Path("/tmp"), Path("/var/lib"))
+    names = ("localstack-s3-storage", "localstack", ".localstack")
+    client(localstack.profile, "s3").put_object(Bucket=f"user-{UID}-bucket", Key="topics/big", Body=b"x" * 2_000_000)
+    opened = {Path(file.path) for process in localstack.processes() for file in process.open_files()}
+    allowed = (localstack.profile.path.parent, Path(__file__).parents[3])
+    written = [path for path in opened if not any(path.is_relative_to(place) for place in allowed)]
+    assert not [path for path in written if any(path.is_relative_to(home / name) for home in homes for name in names)]
+    assert list((localstack.profile.home / "localstack").rglob("s3/*bucket"))
+
+
+def test_a_second_one_runs_beside_the_first(
+    localstack: Running, tmp_path: Path, rest_proxy: Backend, connect: FakeConnect
+) -> None:
+    second = Running.write(tmp_path, rest_proxy.url, connect.backend.url).start().wait()
+    try:
+        put(second, 1)
+        assert numbers(second) == [1]
+        assert numbers(localstack) == []
+    finally:
+        assert second.end(signal.SIGTERM) < 10
+
+
+def test_the_sinks_objects_are_deleted_and_no_others(localstack: Running) -> None:
+    s3, bucket = client(localstack.profile, "s3"), localstack.profile.storage.bucket
+    for key in (f"topics/{UID}.pin/partition=0/a.json", f"topics/{UID}.geo/partition=0/b.json", "topics/mine", "else"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"{}")
+    replay.Bucket(s3, bucket, f"topics/{UID}.").empty()
+    keys = {item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert {"topics/mine", "else"} <= keys
+    assert not [key for key in keys if key.startswith(f"topics/{UID}.")]
+
+
+def test_kinesis_alone_killed_comes_back(localstack: Running) -> None:
+    _, kinesis = localstack.processes()
+    kinesis.kill()
+    deadline = time.monotonic() + 30
+    while requests.get(f"{localstack.profile.api.invoke_url}/streams", timeout=30).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    put(localstack, 0)
+    assert 0 in numbers(localstack)
+
+
+def test_killed_and_started_again_it_is_as_before_and_the_sink_starts_over(
+    localstack: Running, connect: FakeConnect
+) -> None:
+    assert connect.backend.calls() == []  # nothing was lost before its first start
+    bucket = localstack.profile.storage.bucket
+    before = numbers(localstack)
+    for number in range(1, 4):
+        put(localstack, number)
+    localstack.end(signal.SIGKILL)
+
+    localstack.start()
+    answers = set()
+    while 200 not in answers:
+        try:
+            answers.add(requests.get(f"{localstack.profile.api.invoke_url}/streams", timeout=30).status_code)
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    assert answers <= {503, 200}  # never a 404, which clients would take for final
+    localstack.wait()
+
+    assert numbers(localstack) == [*before, 1, 2, 3]  # Kinesis writes its data when its parent dies
+    deadline = time.monotonic() + 20
+    while "PUT /connectors/sink/resume" not in connect.backend.calls() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    changes = [call for call in connect.backend.calls() if not call.startswith("GET")]
+    assert changes == [
+        "PUT /connectors/sink/stop",
+        "DELETE /connectors/sink/offsets",
+        "PUT /connectors/sink/resume",
+    ]
+    assert client(localstack.profile, "s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_its_log_is_quiet(localstack: Running) -> None:
+    assert len(localstack.log().splitlines()) < 30
+
+
+def test_ended_it_leaves_no_process_and_keeps_kinesis(localstack: Running) -> None:
+    put(localstack, 4)
+    before = numbers(localstack)
+    assert localstack.end(signal.SIGTERM) < 10
+    (data,) = (localstack.profile.home / "localstack").rglob("kinesis/*.json")
+    shards = json.loads(data.read_text())["streams"][f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"]
+    assert sum(len(records) for records in shards["shards"].values()) == len(before)

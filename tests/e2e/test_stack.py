@@ -1,0 +1,62 @@
+"""The stack itself: harmless when repeated, on loopback only, gone when told to go."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+
+from tests.e2e.conftest import CANARIES
+from tests.stack import TestStack, wait_for
+
+SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "databricks")
+
+
+def family(stack: TestStack) -> list[psutil.Process]:
+    """Every process of the stack: the services with their children, and the supervisor."""
+    supervisor = int((stack.profile.home / "supervisor" / "supervisord.pid").read_text())
+    return [psutil.Process(supervisor), *psutil.Process(supervisor).children(recursive=True)]
+
+
+def test_everything_listens_on_loopback_only(stack: TestStack) -> None:
+    sockets = [c for p in family(stack) for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert len(sockets) >= 6
+    beyond = [c.laddr for c in sockets if c.laddr.ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")]
+    assert not beyond
+
+
+def test_no_secret_in_a_process_list_a_log_or_a_file(stack: TestStack) -> None:
+    canaries = [os.environ[name] for name in CANARIES]
+    told = [(p.name(), c) for p in family(stack) for c in canaries if c in " ".join(p.cmdline())]
+    assert not told
+    for directory in ("logs", "run", "supervisor"):
+        for file in (stack.profile.home / directory).rglob("*"):
+            if file.is_file():
+                assert not [c for c in canaries if c in file.read_text(errors="replace")], file
+
+
+def test_up_again_is_harmless_and_quick(stack: TestStack) -> None:
+    before = {name: stack.pid(name) for name in SERVICES}
+    done = stack.pinflow("up")
+    assert done.stderr.count("was running") == len(SERVICES)
+    assert {name: stack.pid(name) for name in SERVICES} == before
+
+
+def test_a_port_in_use_names_its_holder(stack: TestStack) -> None:
+    other = TestStack.create("in-the-way")
+    text = other.profile.path.read_text().replace(
+        f":{other.profile.rest_proxy.url.rsplit(':', 1)[1]}", f":{stack.profile.rest_proxy.url.rsplit(':', 1)[1]}"
+    )
+    other.profile.path.write_text(text)
+    done = other.pinflow("up", check=False)
+    assert done.returncode == 1
+    assert f"process {stack.pid('rest_proxy')}" in done.stderr
+    assert "Traceback" not in done.stderr
+    other.pinflow("reset", "--yes")
+
+
+def test_a_service_that_is_killed_comes_back_by_itself(stack: TestStack) -> None:
+    before = stack.pid("rest_proxy")
+    stack.kill("rest_proxy")
+    wait_for("a new REST proxy", lambda: stack.pid("rest_proxy") != before)
+    wait_for("all services ready", lambda: stack.pinflow("status", check=False).returncode == 0)

@@ -1,0 +1,142 @@
+"""A whole stack of its own for tests: other ports, other directory, never the user's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pymysql
+from deltalake import DeltaTable
+
+from pinflow import instance
+from pinflow.profile import ROOT, Profile, load
+from services.databricks.native import warehouse
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class TestStack:
+    """The stack under test and the ways to look at it that share no code with the product."""
+
+    __test__ = False
+    profile: Profile
+
+    @classmethod
+    def create(cls, name: str) -> TestStack:
+        """A fresh stack in .pinflow/tests/<name>; what an earlier run left there is ended and deleted first."""
+        directory = ROOT / ".pinflow" / "tests" / name
+        target = directory.with_suffix(".yaml")
+        if target.exists():
+            TestStack(load(str(target))).pinflow("reset", "--yes")
+        instance.write("local", target, directory, instance.free_offset("local"))
+        return cls(load(str(target)))
+
+    def pinflow(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `pinflow` as a person would; fails the test with its output when it fails."""
+        return self.run(sys.executable, "-m", "pinflow", *arguments, check=check)
+
+    def emulate(self, *arguments: str, check: bool = True) -> dict[str, Any]:
+        """Run the emulator; returns its summary."""
+        done = self.run(sys.executable, "-m", "emulator", "batch", "--json", *arguments, check=check)
+        summary: dict[str, Any] = json.loads(done.stdout)
+        return summary
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PROFILE": str(self.profile.path)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def source(self) -> dict[str, list[Row]]:
+        """All source rows, in the order of their key: pinterest_data, geolocation_data, user_data."""
+        url = self.profile.database.engine_url
+        connection = pymysql.connect(
+            host=url.host, port=url.port or 3306, user=url.username or "", password=url.password or "", db=url.database
+        )
+        with connection, connection.cursor() as cursor:
+            found = {}
+            for table in ("pinterest_data", "geolocation_data", "user_data"):
+                cursor.execute(f"select * from {table} order by 1")
+                found[table] = list(cursor.fetchall())
+            return found
+
+    def objects(self, topic: str) -> dict[str, list[bytes]]:
+        """Key to lines (with their ends) of every object of a topic."""
+        s3 = self.client("s3")
+        bucket, found = self.profile.storage.bucket, {}
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"topics/{topic}/"):
+            for item in page.get("Contents", []):
+                body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+                found[item["Key"]] = body.splitlines(keepends=True)
+        return found
+
+    def client(self, service: str) -> Any:
+        """boto3 itself, not the product's own way to it."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.profile.aws.endpoint_url,
+            region_name=self.profile.aws.region,
+            aws_access_key_id="test",
+            aws_secret_access_key=os.environ.get("PINFLOW_AWS_SECRET_ACCESS_KEY", "test"),
+        )
+
+    def table(self, name: str) -> list[Row]:
+        """All rows of `<uid>_<name>` as delta-rs reads them, timestamps as naive UTC."""
+        table = DeltaTable(str(warehouse(self.profile) / f"{self.profile.uid}_{name}")).to_pyarrow_table()
+        columns = [column.to_pylist() for column in table.columns]
+        return [tuple(_plain(value) for value in row) for row in zip(*columns, strict=True)]
+
+    def pid(self, service: str) -> int:
+        """The service's process, as it wrote it down when it started."""
+        return int((self.profile.home / "run" / f"{service}.pid").read_text().split()[0])
+
+    def kill(self, service: str) -> None:
+        """SIGKILL to the service's own process."""
+        os.kill(self.pid(service), signal.SIGKILL)
+
+
+def wait_for(what: str, seen: Callable[[], Any], timeout: float = 60, every: float = 0.5) -> Any:
+    """The first truthy answer of ``seen``; fails with its last answer or error after ``timeout`` seconds."""
+    deadline, last = time.monotonic() + timeout, None
+    while time.monotonic() < deadline:
+        try:
+            last = seen()
+            if last:
+                return last
+        except Exception as error:
+            last = error
+        time.sleep(every)
+    raise AssertionError(f"after {timeout} s still not: {what}; last seen: {last!r}")
+
+
+def running(name: str) -> Iterator[TestStack]:
+    """A stack that is up while a fixture lives, and wholly gone after it."""
+    stack = TestStack.create(name)
+    try:
+        stack.pinflow("up")
+        yield stack
+    finally:
+        logs = stack.profile.home / "logs"
+        kept = Path(ROOT / ".pinflow" / "tests" / f"{name}-logs")
+        subprocess.run(["rm", "-rf", str(kept)], check=False)
+        if logs.exists():
+            subprocess.run(["cp", "-r", str(logs), str(kept)], check=False)
+        stack.pinflow("reset", "--yes")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return value
