@@ -15,7 +15,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from pinflow import environment, packages
-from pinflow.errors import NotReady, PinflowError, ProfileError
+from pinflow.errors import NotReady, PinflowError, ProfileError, brief
 from pinflow.profile import ROOT, Profile
 from pinflow.stack.service import Command, Service
 
@@ -117,7 +117,7 @@ def probe(profile: Profile) -> None:
                     if partition["error_code"] or partition["leader_id"] < 0:
                         raise NotReady(f"kafka: {topic['name']} partition {partition['partition_index']} has no leader")
     except KafkaError as error:
-        raise NotReady(f"kafka: {host}:{port}: {error}") from None
+        raise NotReady(f"kafka: {host}:{port}: {brief(error)}") from None
 
 
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import requests
 
 from pinflow import environment, packages
-from pinflow.errors import NotReady
+from pinflow.errors import NotReady, brief
 from pinflow.profile import Profile
 from pinflow.stack.service import Command, Service
 
@@ -37,7 +37,7 @@ def probe(profile: Profile) -> None:
     try:
         response = requests.get(url, timeout=_PROBE_SECONDS)
     except requests.RequestException as error:
-        raise NotReady(f"rest_proxy: {url}: {type(error).__name__}") from None
+        raise NotReady(f"rest_proxy: {url}: {brief(error)}") from None
     if response.status_code != 200 or not isinstance(response.json(), list):
         raise NotReady(f"rest_proxy: {url}: {response.status_code} {response.text[:200]}")
 

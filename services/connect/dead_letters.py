@@ -1,0 +1,129 @@
+"""The dead-letter topic: records that could not be written, with the reason in their headers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from services.connect.config import SinkConfig
+from services.connect.errors import TaskError
+
+log = logging.getLogger(__name__)
+
+# Room for a record of the largest size that topics take by default (1 MiB) together with its headers.
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+
+
+def create_topic(config: SinkConfig, bootstrap_servers: str) -> None:
+    """Create the dead-letter topic if it does not exist, as the real worker does when a task starts."""
+    if config.dead_letter_topic is None:
+        return
+    settings = {
+        "num_partitions": 1,
+        "replication_factor": config.dead_letter_replication,
+        "configs": {"max.message.bytes": str(MAX_MESSAGE_BYTES)},
+    }
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        if config.dead_letter_topic not in admin.list_topics():
+            admin.create_topics({config.dead_letter_topic: settings}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        pass  # another task was faster
+    finally:
+        admin.close()
+
+
+def context(config: SinkConfig, task: int, record: ConsumerRecord, reason: str, stage: str) -> list[tuple[str, bytes]]:
+    """The headers that the real worker adds (`errors.deadletterqueue.context.headers.enable`); stage as it names it."""
+    converting = stage == "VALUE_CONVERTER"
+    exception = "org.apache.kafka.connect.errors.DataException"
+    texts = {
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+        "connector.name": config.name,
+        "task.id": str(task),
+        "stage": stage,
+        "class.name": "org.apache.kafka.connect." + ("json.JsonConverter" if converting else "sink.SinkTask"),
+        "exception.class.name": exception,
+        "exception.message": reason,
+        "exception.stacktrace": f"{exception}: {reason}\n",
+    }
+    return [(f"__connect.errors.{name}", text.encode()) for name, text in texts.items()]
+
+
+class DeadLetters:
+    """What a task does with a record that it cannot write: fail, log, or send it to the dead-letter topic."""
+
+    def __init__(self, config: SinkConfig, task: int, bootstrap_servers: str) -> None:
+        self._config = config
+        self._task = task
+        self._bootstrap_servers = bootstrap_servers
+        self._producer: KafkaProducer | None = None
+        self._sent: list[Any] = []
+
+    def bad_value(self, record: ConsumerRecord, problem: str) -> None:
+        """A value that is not JSON. Raises TaskError unless errors.tolerance is `all`."""
+        reason = f"Converting byte[] to Kafka Connect data failed due to serialization error: {problem}"
+        where = f"topic {record.topic}, partition {record.partition}, offset {record.offset}"
+        if self._config.log_errors:
+            text = f": {record.value!r:.1000}" if self._config.log_messages else ""
+            log.error("Error encountered in task %s-%s: %s, %s%s", self._config.name, self._task, where, reason, text)
+        if not self._config.tolerate_errors:
+            raise TaskError(
+                "Tolerance exceeded in error handler",
+                cause=f"org.apache.kafka.connect.errors.DataException: {reason} ({where})",
+            )
+        self._send(record, reason, "VALUE_CONVERTER")
+
+    def null_value(self, record: ConsumerRecord) -> None:
+        """A value that is null. Raises TaskError unless behavior.on.null.values is `ignore`."""
+        if not self._config.ignore_nulls:
+            raise TaskError(
+                "Null valued records are not writeable with current behavior.on.null.values 'settings. "
+                f"(topic {record.topic}, partition {record.partition}, offset {record.offset})"
+            )
+        if self._config.tolerate_errors:
+            self._send(record, "Skipping null value record.", "TASK_PUT")
+
+    def _send(self, record: ConsumerRecord, reason: str, stage: str) -> None:
+        topic = self._config.dead_letter_topic
+        if topic is None:
+            return
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                bootstrap_servers=self._bootstrap_servers, acks="all", max_request_size=MAX_MESSAGE_BYTES
+            )
+        headers = list(record.headers)
+        if self._config.dead_letter_headers:
+            headers += context(self._config, self._task, record, reason, stage)
+        timestamp = record.timestamp if record.timestamp >= 0 else None
+        # The client refuses to send neither key nor value, which Kafka itself allows.
+        value = b"" if record.value is None and record.key is None else record.value
+        self._sent.append(self._producer.send(topic, value, record.key, headers, timestamp_ms=timestamp))
+        if len(self._sent) >= 1000:
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait until all dead letters are in Kafka: only then the offsets behind them may be committed.
+
+        Raises KafkaError if one could not be delivered; it is found again when the partition is read anew.
+        """
+        if not self._sent or self._producer is None:
+            return
+        sent, self._sent = self._sent, []
+        self._producer.flush(timeout=30)
+        for future in sent:
+            if not future.is_done:
+                raise KafkaError("dead letters are not acknowledged within 30 s")
+            if future.exception:
+                raise future.exception
+
+    def close(self) -> None:
+        """Close the producer; undelivered letters are dropped, their offsets are not committed."""
+        if self._producer is not None:
+            self._producer.close(timeout=1)

@@ -1,0 +1,62 @@
+"""Kafka Connect with the S3 sink without Docker: the stand-in of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import requests
+
+from pinflow.environment import read
+from pinflow.errors import NotReady, brief
+from pinflow.packages import python
+from pinflow.profile import Profile
+from pinflow.stack.service import Command, Service
+from services.connect import connector
+
+
+def port(profile: Profile) -> int:
+    """The port of the REST API, from the profile's URL."""
+    return urlsplit(profile.connect.url).port or 8083
+
+
+def command(profile: Profile) -> Command:
+    """The worker with the settings of connect.env; only addresses differ, credentials come from the profile."""
+    environment = read("connect") | {
+        "CONNECT_BOOTSTRAP_SERVERS": profile.kafka.bootstrap_servers,
+        "CONNECT_LISTENERS": f"http://127.0.0.1:{port(profile)}",
+        "CONNECT_REST_ADVERTISED_HOST_NAME": "127.0.0.1",
+    }
+    if profile.aws.access_key_id and profile.aws.secret_access_key:
+        environment["AWS_ACCESS_KEY_ID"] = profile.aws.access_key_id.get_secret_value()
+        environment["AWS_SECRET_ACCESS_KEY"] = profile.aws.secret_access_key.get_secret_value()
+    return Command([str(python("tool")), "-m", "services.connect"], environment)
+
+
+def probe(profile: Profile) -> None:
+    """Raise NotReady until the worker answers and, once there is a connector, all its tasks run."""
+    try:
+        names = requests.get(f"{profile.connect.url}/connectors", timeout=3).json()
+    except (requests.RequestException, ValueError) as error:
+        raise NotReady(f"{profile.connect.url}/connectors: {brief(error)}") from None
+    if profile.connect.connector in names:
+        connector.check_running(profile)
+
+
+def initialise(profile: Profile, say: Callable[[str], None]) -> None:
+    """Put the connector of s3-sink.json and wait until its tasks run."""
+    say(connector.put(profile))
+    connector.wait_running(profile)
+
+
+SERVICE = Service(
+    name="connect",
+    title="S3 sink (stand-in for Kafka Connect with the Confluent S3 sink)",
+    ports=lambda profile: [port(profile)],
+    command=command,
+    probe=probe,
+    initialise=initialise,
+    needs=("kafka", "localstack"),
+    timeout=60,
+    stand_in=True,
+)

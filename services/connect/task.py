@@ -1,0 +1,306 @@
+"""One task of a sink connector: a thread that moves the records of its partitions from Kafka to S3.
+
+What makes it exact: the objects are the truth (objects.py), the committed offset only says where to look first.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import (
+    AuthorizationError,
+    CorruptRecordError,
+    InvalidReplicationFactorError,
+    KafkaConfigurationError,
+    KafkaError,
+    LogTruncationError,
+    MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
+    PolicyViolationError,
+    UnsupportedCodecError,
+)
+from kafka.structs import OffsetAndMetadata
+
+from services.connect.config import SinkConfig, next_rotation
+from services.connect.dead_letters import DeadLetters, create_topic
+from services.connect.errors import TaskError
+from services.connect.objects import Bucket, PartitionObjects, Stopped
+from services.connect.partition import PARALLEL_SINGLES, Partition
+from services.connect.values import BadValue, line
+
+log = logging.getLogger(__name__)
+
+KAFKA_PATIENCE = 5000  # milliseconds for one question to Kafka before the loop turns again
+# What trying again does not help. All else can come up while a broker dies and returns, whatever the client's own
+# `retriable` says of it, and must not end the task.
+_FINAL = (
+    AuthorizationError,
+    CorruptRecordError,
+    InvalidReplicationFactorError,
+    KafkaConfigurationError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    UnsupportedCodecError,
+)
+STOP_SECONDS = 3.0  # for writing what is buffered when the task is told to stop
+
+
+class Task(threading.Thread):
+    """A task and its state as the REST API shows it: UNASSIGNED, RUNNING or FAILED with a trace.
+
+    ``commit_seconds`` is the worker's offset.flush.interval.ms.
+    """
+
+    def __init__(self, config: SinkConfig, number: int, bootstrap_servers: str, commit_seconds: float) -> None:
+        super().__init__(name=f"{config.name}-{number}", daemon=True)
+        self.number = number
+        self.state = "UNASSIGNED"
+        self.trace: str | None = None
+        self.topics: set[str] = set()
+        self._config = config
+        self._bootstrap_servers = bootstrap_servers
+        self._commit_seconds = commit_seconds
+        self._stopping = threading.Event()
+        self._abort = threading.Event()
+        self._wanted: dict[TopicPartition, str] = {}
+        self._open: dict[TopicPartition, tuple[str, Partition]] = {}
+
+    def assign(self, partitions: Mapping[TopicPartition, str]) -> None:
+        """The partitions that the task should read, each with its topic's id; takes effect within half a second."""
+        self._wanted = dict(partitions)
+
+    def ask_to_stop(self) -> None:
+        """Let the task write what it has buffered, commit and end; `wait_stopped` waits for it."""
+        self._stopping.set()
+
+    def wait_stopped(self) -> None:
+        """Wait for the end; after STOP_SECONDS what is buffered stays unwritten and uncommitted (and is read again)."""
+        self._stopping.set()
+        self.join(STOP_SECONDS + 1)
+        self._abort.set()
+        self.join(5)
+
+    def run(self) -> None:
+        try:
+            self._run()
+        except Stopped:
+            pass
+        except TaskError as error:
+            self._fail(error.trace)
+        except Exception as error:  # the border of the thread: whatever happened belongs into the status
+            text = "".join(traceback.format_exception(error))
+            self._fail(f"org.apache.kafka.connect.errors.ConnectException: {error or type(error).__name__}\n{text}")
+
+    def _fail(self, trace: str) -> None:
+        self.state, self.trace = "FAILED", trace
+        log.error("%s: task is FAILED and will not recover until it is restarted: %s", self.name, trace)
+
+    def _run(self) -> None:
+        self._zone = self._config.zone()
+        self._bucket = Bucket(self._config, self._abort)
+        self._bucket.check()
+        self._dead_letters = DeadLetters(self._config, self.number, self._bootstrap_servers)
+        self._pool = ThreadPoolExecutor(PARALLEL_SINGLES, thread_name_prefix=f"{self.name}-put")
+        self._consumer = self._connect()
+        self.state = "RUNNING"
+        try:
+            self._loop()
+            self._finish()
+        finally:
+            self._abort.set()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._consumer.close(autocommit=False, timeout_ms=1000)
+            self._dead_letters.close()
+
+    def _connect(self) -> KafkaConsumer:
+        """A consumer without group membership that stores offsets in the connector's group; waits for Kafka."""
+        while not self._stopping.is_set():
+            try:
+                create_topic(self._config, self._bootstrap_servers)
+                return KafkaConsumer(
+                    bootstrap_servers=self._bootstrap_servers,
+                    client_id=f"connector-consumer-{self.name}",
+                    group_id=self._config.group,
+                    enable_auto_commit=False,
+                    auto_offset_reset="none",  # raise: a reset must be decided and logged by _position
+                    reconnect_backoff_max_ms=1000,
+                    metadata_max_age_ms=int(self._config.metadata_seconds * 1000),
+                    **self._config.consumer,
+                )
+            except KafkaError as error:
+                self._tolerate(error, "cannot reach Kafka")
+        raise Stopped
+
+    def _loop(self) -> None:
+        rotation = self._next_rotation()
+        commit_at = time.monotonic()
+        while not self._stopping.is_set():
+            self._follow_assignment()
+            self._read(rotation)
+            if rotation is not None and time.time() >= rotation:
+                for _, partition in self._open.values():
+                    partition.flush()
+                rotation = self._next_rotation()
+            self._check_uploads()
+            if time.monotonic() >= commit_at:
+                self._commit()
+                commit_at = time.monotonic() + self._commit_seconds
+
+    def _next_rotation(self) -> float | None:
+        """When buffers are cut next by rotate.schedule.interval.ms, in seconds since the epoch."""
+        if self._zone is None or self._config.rotate_seconds is None:
+            return None
+        return next_rotation(datetime.datetime.now(self._zone), self._config.rotate_seconds).timestamp()
+
+    def _follow_assignment(self) -> None:
+        """Open partitions that came, close those that went or whose topic was created anew."""
+        wanted = self._wanted
+        gone = [tp for tp, (topic_id, _) in self._open.items() if wanted.get(tp) != topic_id]
+        for tp in gone:
+            log.info("%s: %s-%s is gone", self.name, *tp)
+            partition = self._open.pop(tp)[1]
+            partition.flush()
+            partition.uploads.wait(STOP_SECONDS)
+            partition.uploads.close()
+        if gone:
+            self._consumer.assign(list(self._open))
+        for tp, topic_id in wanted.items():
+            if tp not in self._open and not self._stopping.is_set():
+                self._start(tp, topic_id)
+
+    def _start(self, tp: TopicPartition, topic_id: str) -> None:
+        """Begin to read a partition behind the last record that is in S3."""
+        try:
+            position, at_boundary = self._position(tp, topic_id)
+            objects = PartitionObjects(self._bucket, self._config, tp.topic, tp.partition, topic_id)
+            objects.load(position if at_boundary else None)
+            partition = Partition(self._config, objects, self._pool, self._keep, position)
+            if not at_boundary:
+                partition.committed = -1
+            self._open[tp] = topic_id, partition
+            self._consumer.assign(list(self._open))
+            self._consumer.seek(tp, partition.position)
+            log.info("%s: reading %s-%s from offset %d", self.name, *tp, partition.position)
+        except KafkaError as error:
+            self._tolerate(error, f"cannot start reading {tp.topic}-{tp.partition}")
+
+    def _position(self, tp: TopicPartition, topic_id: str) -> tuple[int, bool]:
+        """Where to look first, and whether this sink itself committed that offset, that is, an object ends there.
+
+        The commit's metadata is the topic's id: it tells our own commits from those of people and tools, which may
+        lie within an object, and the offsets of a deleted topic from those of its successor.
+        """
+        committed = self._consumer.committed(tp, metadata=True, timeout_ms=KAFKA_PATIENCE)
+        earliest: int = self._consumer.beginning_offsets([tp], timeout_ms=KAFKA_PATIENCE)[tp]
+        if committed is None or committed.offset < 0:
+            return earliest, False
+        if committed.metadata and committed.metadata != topic_id:
+            log.warning("%s: %s-%s was created anew: reading it from the start", self.name, *tp)
+            return earliest, False
+        end: int = self._consumer.end_offsets([tp], timeout_ms=KAFKA_PATIENCE)[tp]
+        if not earliest <= committed.offset <= end:
+            log.warning(
+                "%s: the committed offset %d of %s-%s is out of range (%d to %d, retention?): resuming at the earliest",
+                *(self.name, committed.offset, *tp, earliest, end),
+            )
+            return earliest, False
+        return committed.offset, committed.metadata == topic_id
+
+    def _read(self, rotation: float | None) -> None:
+        if not self._open:
+            self._stopping.wait(0.1)
+            return
+        busy = False
+        for tp, (_, partition) in self._open.items():
+            full = partition.uploads.full()
+            busy = busy or full or partition.uploads.first_unwritten() is not None
+            if full != (tp in self._consumer.paused()):
+                (self._consumer.pause if full else self._consumer.resume)(tp)
+        wait = 0.02 if busy else min(0.5, self._commit_seconds, max((rotation or 1e12) - time.time(), 0.0))
+        try:
+            polled = self._consumer.poll(timeout_ms=int(wait * 1000) + 1)
+        except (OffsetOutOfRangeError, LogTruncationError) as error:
+            log.warning("%s: %s: looking for the position anew", self.name, error)
+            self._reopen(list(self._open))
+            return
+        except KafkaError as error:
+            self._tolerate(error, "cannot read from Kafka")
+            return
+        for tp, records in polled.items():
+            if tp in self._open:
+                self._add(tp, records)
+
+    def _add(self, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
+        partition = self._open[tp][1]
+        self.topics.add(tp.topic)
+        try:
+            if not partition.add(records):
+                self._consumer.seek(tp, partition.position)
+        except KafkaError as error:  # a dead letter was not taken
+            self._tolerate(error, "cannot write to the dead-letter topic")
+            self._reopen([tp])
+
+    def _keep(self, record: ConsumerRecord) -> bytes | None:
+        """The record's line, None if it is skipped; a skipped record is a dead letter or an ignored null."""
+        try:
+            text = line(record.value)
+        except BadValue as problem:
+            self._dead_letters.bad_value(record, str(problem))
+            return None
+        if text is None:
+            self._dead_letters.null_value(record)
+        return text
+
+    def _check_uploads(self) -> None:
+        self._reopen([tp for tp, (_, partition) in self._open.items() if not partition.check()])
+
+    def _reopen(self, partitions: list[TopicPartition]) -> None:
+        """Forget what was read of these partitions; the loop starts them again from what S3 and the offsets say."""
+        for tp in partitions:
+            self._open.pop(tp)[1].uploads.close()
+        if partitions:
+            self._consumer.assign(list(self._open))
+
+    def _commit(self) -> None:
+        """Commit what is safe: dead letters first, so that none is lost; one may be sent again after a kill."""
+        safe = {tp: (topic_id, p.safe()) for tp, (topic_id, p) in self._open.items() if p.safe() != p.committed}
+        if not safe:
+            return
+        try:
+            self._dead_letters.flush()
+        except KafkaError as error:
+            self._tolerate(error, "cannot write to the dead-letter topic")
+            self._reopen(list(self._open))
+            return
+        try:
+            offsets = {tp: OffsetAndMetadata(offset, topic_id, -1) for tp, (topic_id, offset) in safe.items()}
+            self._consumer.commit(offsets, timeout_ms=KAFKA_PATIENCE)
+            for tp, (_, offset) in safe.items():
+                self._open[tp][1].committed = offset
+        except KafkaError as error:
+            # Nothing is lost: after a restart the objects tell where to go on.
+            log.warning("%s: offsets are not committed, trying again: %s", self.name, error)
+
+    def _finish(self) -> None:
+        """Write and commit what is buffered, within STOP_SECONDS."""
+        until = time.monotonic() + STOP_SECONDS
+        for _, partition in self._open.values():
+            partition.flush()
+        for _, partition in self._open.values():
+            partition.uploads.wait(max(until - time.monotonic(), 0))
+        self._commit()
+
+    def _tolerate(self, error: KafkaError, what: str) -> None:
+        """Wait a second after an error of Kafka that passes by itself; raise TaskError for one that does not."""
+        if isinstance(error, _FINAL):
+            raise TaskError(f"{what}: {type(error).__name__}: {error}")
+        log.warning("%s: %s, trying again: %s", self.name, what, error)
+        self._stopping.wait(1)

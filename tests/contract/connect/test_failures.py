@@ -1,0 +1,122 @@
+"""Records and settings that cannot work: dead letters, and tasks that fail with a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.connect.world import Pipe, World, numbered, wait_for
+
+BAD = [b"{bad", b"NaN", b'{"n":NaN}', b'{"n":"\xff"}', b"{'n':1}", b'{"n":1,}', b'{"n":"a\tb"}', b'{"n":1} rest']
+
+
+def test_what_is_not_json_goes_to_the_dead_letter_topic_and_the_rest_to_s3(pipe: Pipe) -> None:
+    pipe.put(flush__size="2")
+    pipe.send([*numbered(0, 1), *BAD, *numbered(1, 2)])
+    pipe.wait_committed(2 + len(BAD))
+    assert pipe.objects() == {pipe.key(0): b'{"n":0}\n{"n":1}\n'}
+    letters = pipe.dead_letters(len(BAD))
+    assert [letter.value for letter in letters] == BAD
+    assert {letter.key for letter in letters} == {b"key"}
+    assert pipe.states() == ["RUNNING"]
+
+
+def test_a_dead_letter_says_where_it_came_from_and_why(pipe: Pipe) -> None:
+    pipe.put()
+    pipe.send([*numbered(0, 1), b"{bad"])
+    (letter,) = pipe.dead_letters(1)
+    headers = {name.removeprefix("__connect.errors."): text.decode() for name, text in letter.headers}
+    message = headers.pop("exception.message")
+    assert message.startswith("Converting byte[] to Kafka Connect data failed due to serialization error: ")
+    assert message in headers.pop("exception.stacktrace")
+    assert headers == {
+        "topic": pipe.topic,
+        "partition": "0",
+        "offset": "1",
+        "connector.name": pipe.name,
+        "task.id": "0",
+        "stage": "VALUE_CONVERTER",
+        "class.name": "org.apache.kafka.connect.json.JsonConverter",
+        "exception.class.name": "org.apache.kafka.connect.errors.DataException",
+    }
+
+
+def test_without_context_headers_there_are_none(pipe: Pipe) -> None:
+    pipe.put(errors__deadletterqueue__context__headers__enable="false")
+    pipe.send([b"{bad"])
+    (letter,) = pipe.dead_letters(1)
+    assert letter.headers == []
+
+
+def test_a_batch_of_nothing_but_bad_records_moves_the_offset_on(pipe: Pipe) -> None:
+    pipe.put(flush__size="1")
+    pipe.send(BAD)
+    pipe.wait_committed(len(BAD))
+    assert pipe.objects() == {}
+
+
+def test_a_bad_record_as_large_as_kafka_takes_fits_the_dead_letter_topic(pipe: Pipe) -> None:
+    value = b"{" + b"x" * 1_000_000
+    pipe.put()
+    pipe.send([value])
+    (letter,) = pipe.dead_letters(1)
+    assert letter.value == value
+
+
+def test_a_bad_record_fails_the_task_where_errors_are_not_tolerated(pipe: Pipe) -> None:
+    pipe.put(errors__tolerance="none")
+    pipe.send([b"{bad"])
+    assert "Tolerance exceeded in error handler" in pipe.failure()
+    assert f"topic {pipe.topic}, partition 0, offset 0" in pipe.failure()
+
+
+def test_a_null_fails_the_task_by_default(pipe: Pipe) -> None:
+    pipe.put(behavior__on__null__values=None)
+    pipe.send([None])
+    assert "Null valued records are not writeable" in pipe.failure()
+
+
+def test_a_missing_bucket_is_accepted_and_fails_the_task(world: World) -> None:
+    with Pipe(world, bucket=False) as pipe:
+        assert pipe.put(flush__size="1").status_code == 201
+        assert f"Non-existent S3 bucket: {pipe.bucket}" in pipe.failure()
+
+        world.s3.create_bucket(Bucket=pipe.bucket)
+        pipe.send(numbered(0, 1))
+        answer = world.call("POST", f"{pipe.path}/restart?includeTasks=true&onlyFailed=true")
+        assert (answer.status_code, answer.json()["tasks"][0]["state"]) == (202, "RESTARTING")
+        pipe.wait_committed(1)
+        assert pipe.states() == ["RUNNING"]
+
+
+@pytest.mark.parametrize("zone", [None, "Mars/Base"])
+def test_scheduled_rotation_without_a_timezone_is_accepted_and_fails_the_task(pipe: Pipe, zone: str | None) -> None:
+    assert pipe.put(rotate__schedule__interval__ms="1000", timezone=zone).status_code == 201
+    assert "timezone" in pipe.failure()
+
+
+def test_only_the_task_that_failed_stops(world: World) -> None:
+    with Pipe(world, partitions=2) as pipe:
+        pipe.put(flush__size="1", tasks__max="2", behavior__on__null__values="fail")
+        pipe.send([None], partition=0)
+        pipe.failure()
+        pipe.send(numbered(0, 1), partition=1)
+        pipe.wait_committed(1, partition=1)
+        assert pipe.states() == ["FAILED", "RUNNING"]
+
+
+def test_a_bucket_that_vanishes_fails_the_task_and_everything_lands_again_after_a_reset(pipe: Pipe) -> None:
+    pipe.put(flush__size="2")
+    pipe.send(numbered(0, 4))
+    pipe.wait_committed(4)
+    for key in pipe.objects():
+        pipe.world.s3.delete_object(Bucket=pipe.bucket, Key=key)
+    pipe.world.s3.delete_bucket(Bucket=pipe.bucket)
+    pipe.send(numbered(4, 6))
+    assert f"Non-existent S3 bucket: {pipe.bucket}" in pipe.failure()
+
+    pipe.world.s3.create_bucket(Bucket=pipe.bucket)
+    pipe.reset()
+    pipe.wait_committed(6)
+    assert set(pipe.lines().values()) == {1}
+    assert len(pipe.lines()) == 6
+    wait_for("the task", lambda: pipe.states() == ["RUNNING"])

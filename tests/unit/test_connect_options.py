@@ -1,0 +1,144 @@
+"""Which connector configurations the sink takes, and what it says of the others."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+
+import pytest
+
+from pinflow import environment
+from pinflow.profile import load
+from services.connect import connector
+from services.connect.config import SinkConfig, next_rotation, parse
+from services.connect.errors import ConfigError, TaskError
+from services.connect.options import OPTIONS, Support, names
+
+WORKER = environment.properties(environment.read("connect"), "CONNECT_")
+CONFIG = {**connector.render(load("local")), "name": "sink"}
+
+
+def parsed(**changes: str | None) -> SinkConfig:
+    """The project's own connector JSON with changes: `flush__size="1"`; None takes an option out."""
+    config: dict[str, str | None] = {**CONFIG, **{name.replace("__", "."): value for name, value in changes.items()}}
+    return parse({name: value for name, value in config.items() if value is not None}, WORKER)
+
+
+def refusal(**changes: str | None) -> str:
+    with pytest.raises(ConfigError) as error:
+        parsed(**changes)
+    return error.value.what
+
+
+def test_the_projects_own_connector_is_taken() -> None:
+    config = parsed()
+    assert (config.flush_size, config.rotate_seconds, config.tasks_max) == (2000, 2.0, 3)
+    assert config.bucket == load("local").storage.bucket
+    assert config.group == "connect-sink"
+    assert config.zone() == datetime.UTC
+
+
+def test_the_regex_takes_whole_names_only_and_not_the_dead_letter_topic() -> None:
+    uid = load("local").uid
+    config = parsed()
+    assert config.takes(f"{uid}.pin")
+    assert not config.takes(f"x{uid}.pin")
+    assert not config.takes(str(config.dead_letter_topic))
+
+
+def test_topics_by_name() -> None:
+    config = parsed(topics__regex=None, topics="a, b")
+    assert config.takes("a")
+    assert config.takes("b")
+    assert not config.takes("ab")
+
+
+@pytest.mark.parametrize("option", names(Support.REFUSED))
+def test_every_refused_option_is_refused_by_name(option: str) -> None:
+    assert f'Option "{option}" of the Confluent S3 sink is refused' in refusal(**{option: "x"})
+
+
+@pytest.mark.parametrize("option", names(Support.IGNORED))
+def test_every_ignored_option_is_taken_and_says_why_it_has_no_effect(option: str) -> None:
+    value = OPTIONS[option].default or {"BOOLEAN": "true", "INT": "1", "LONG": "1"}.get(OPTIONS[option].kind, "x")
+    parsed(**{option: value})
+    assert OPTIONS[option].why
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("value.converter", "io.confluent.connect.avro.AvroConverter"),
+        ("value.converter.schemas.enable", "true"),
+        ("format.class", "io.confluent.connect.s3.format.parquet.ParquetFormat"),
+        ("partitioner.class", "io.confluent.connect.storage.partitioner.DailyPartitioner"),
+        ("behavior.on.null.values", "write"),
+        ("s3.compression.type", "gzip"),
+        ("transforms", "unwrap"),
+        ("errors.tolerance", "some"),
+        ("flush.size", "0"),
+        ("flush.size", "3000000000"),
+        ("tasks.max", "0"),
+        ("store.kafka.keys", "true"),
+        ("consumer.override.auto.offset.reset", "latest"),
+    ],
+)
+def test_a_value_that_is_not_implemented_is_refused(option: str, value: str) -> None:
+    assert f"Invalid value {value} for configuration {option}" in refusal(**{option: value})
+
+
+def test_a_converter_named_without_schemas_enable_has_schemas_as_in_the_real_worker() -> None:
+    assert "value.converter.schemas.enable" in refusal(value__converter__schemas__enable=None)
+
+
+def test_the_workers_converter_counts_where_the_connector_names_none() -> None:
+    parsed(value__converter=None, value__converter__schemas__enable=None)
+
+
+def test_topics_and_regex_exclude_each_other_and_one_is_needed() -> None:
+    assert "mutually exclusive" in refusal(topics="a")
+    assert "Must configure one of topics or topics.regex" in refusal(topics__regex=None)
+    assert "Must be a valid regex" in refusal(topics__regex="(")
+
+
+def test_the_dead_letter_topic_may_not_be_read_itself() -> None:
+    assert "may not be matched by the regex" in refusal(topics__regex=".*")
+    dead = CONFIG["errors.deadletterqueue.topic.name"]
+    assert "may not be included in the list of topics" in refusal(topics__regex=None, topics=f"a,{dead}")
+
+
+def test_scheduled_rotation_needs_a_timezone() -> None:
+    with pytest.raises(TaskError, match="Timezone cannot be empty"):
+        parsed(timezone=None).zone()
+    assert parsed(timezone=None, rotate__schedule__interval__ms=None).zone() is None
+
+
+def test_the_secret_key_is_not_shown() -> None:
+    assert "hush" not in repr(parsed(aws__secret__access__key="hush"))
+
+
+@pytest.mark.parametrize(
+    ("now", "interval", "expected"),
+    [
+        ("2026-11-21T10:00:00.5", 2, "2026-11-21T10:00:02"),
+        ("2026-11-21T10:00:02", 2, "2026-11-21T10:00:04"),
+        ("2026-11-21T10:07:00", 600, "2026-11-21T10:10:00"),
+        ("2026-11-21T23:59:59", 7, "2026-11-22T00:00:01"),
+        ("2026-11-21T10:00:00", 7 * 3600, "2026-11-21T14:00:00"),
+    ],
+)
+def test_rotation_lies_on_the_wall_clock_since_midnight(now: str, interval: float, expected: str) -> None:
+    assert next_rotation(datetime.datetime.fromisoformat(now), interval).isoformat() == expected
+
+
+def test_midnight_is_that_of_the_timezone() -> None:
+    zone = zoneinfo.ZoneInfo("Asia/Kolkata")  # half an hour off: hourly rotations differ from those of UTC
+    now = datetime.datetime(2026, 11, 21, 10, 10, tzinfo=datetime.UTC).astimezone(zone)
+    assert next_rotation(now, 3600).astimezone(datetime.UTC).isoformat() == "2026-11-21T10:30:00+00:00"
+
+
+def test_on_aws_itself_there_is_no_store_url() -> None:
+    profile = load("local")
+    on_aws = profile.model_copy(update={"aws": profile.aws.model_copy(update={"endpoint_url": None})})
+    assert "store.url" not in connector.render(on_aws)
+    assert connector.render(profile, "http://localstack:4566")["store.url"] == "http://localstack:4566"
