@@ -104,7 +104,9 @@ def lag(stack: TestStack, rate: float = 10, posts: int = 300) -> tuple[float, fl
     """Seconds from a post's request to its record being visible in S3, at ``rate`` posts per second: p50, p95."""
     visible = Visible(stack)
     visible.new_lines()
-    session, sent, lags = requests.Session(), {}, []
+    session = requests.Session()
+    sent: dict[int, float] = {}
+    lags: list[float] = []
     first_key = 5_000_000
 
     def look(until: Callable[[], bool]) -> None:

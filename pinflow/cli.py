@@ -135,7 +135,15 @@ def instance(profile: Profile, name: str, offset: int | None) -> None:
 
 def run_batch(profile: Profile, *extra: str) -> None:
     """Run the batch job in the Spark environment; raises click's Exit with its status when it fails."""
-    command = [python("spark"), "-m", "pinterest.batch", "--remote", profile.spark.remote, "--uid", profile.uid]
+    command: list[str | Path] = [
+        python("spark"),
+        "-m",
+        "pinterest.batch",
+        "--remote",
+        profile.spark.remote,
+        "--uid",
+        profile.uid,
+    ]
     command += ["--source", f"s3a://{profile.storage.bucket}/topics", *extra]
     _run(command, {**os.environ, "PYTHONPATH": str(ROOT / "spark")})
 

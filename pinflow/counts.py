@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pinflow.aws import client
 from pinflow.errors import NotReady, PinflowError, brief
 from pinflow.profile import Profile
-from services.databricks.native import warehouse
+from services.spark.native import warehouse
 
 SOURCE_TABLES = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
 KEYS = {"pin": "index", "geo": "ind", "user": "ind"}

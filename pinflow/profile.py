@@ -111,6 +111,14 @@ class Spark(_Section):
     remote: str = Field(pattern=r"^sc://[^:/]+:\d+")
 
 
+class Databricks(_Section):
+    """The workspace: its URL, a personal access token, the cluster that runs are sent to."""
+
+    host: HttpUrl
+    token: SecretStr
+    cluster_id: str
+
+
 class Stack(_Section):
     """What runs on this machine. ``directory`` holds all its state; ``dump`` is a .sql file in place of seed data."""
 
@@ -131,6 +139,7 @@ class Profile(_Section):
     connect: Connect
     storage: Storage
     spark: Spark
+    databricks: Databricks
     stack: Stack | None
 
     _path: Path = Path()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +12,8 @@ from pinflow.counts import Counts
 from pinflow.profile import Profile
 from pinflow.stack.native import Health
 
-console = Console(highlight=False)
+# A pipe or a log has no width of its own: tables there are as wide as they need.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 _COLOURS = {"ready": "green", "starting": "yellow", "stopped": "dim", "failed": "red"}
 
 
@@ -43,7 +46,7 @@ def services(health: list[Health]) -> None:
 def counts(found: Counts) -> None:
     """A line a topic, from MySQL to the cleaned table, and whether the hops agree."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("topic")
+    table.add_column("topic", no_wrap=True)
     for column in (
         "rows in MySQL",
         "records in Kafka",

@@ -9,13 +9,14 @@ import psutil
 from tests.e2e.conftest import CANARIES
 from tests.stack import TestStack, wait_for
 
-SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "databricks")
+SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "spark")
 
 
 def family(stack: TestStack) -> list[psutil.Process]:
     """Every process of the stack: the services with their children, and the supervisor."""
     supervisor = int((stack.profile.home / "supervisor" / "supervisord.pid").read_text())
-    return [psutil.Process(supervisor), *psutil.Process(supervisor).children(recursive=True)]
+    everyone = [psutil.Process(supervisor), *psutil.Process(supervisor).children(recursive=True)]
+    return [process for process in everyone if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_everything_listens_on_loopback_only(stack: TestStack) -> None:

@@ -14,7 +14,7 @@ from pinflow.profile import ROOT
 from tests import oracle
 from tests.stack import TestStack, running, wait_for
 
-SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "databricks")
+SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "spark")
 POSTS = 600
 KEYS = ("index", "ind", "ind")
 
@@ -73,7 +73,7 @@ def test_the_batch_killed_in_mid_flow_leaves_whole_tables(stack: TestStack) -> N
             stderr=subprocess.DEVNULL,
         )
         time.sleep(delay)
-        stack.kill("databricks")
+        stack.kill("spark")
         assert batch.wait(timeout=120) != 0
         assert sorted(stack.table("pin")) == before
         wait_for("Spark is back", lambda: stack.pinflow("status", check=False).returncode == 0, timeout=120)

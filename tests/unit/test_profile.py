@@ -72,7 +72,7 @@ def test_the_aws_example_has_the_same_keys_as_local() -> None:
 
 
 def test_the_aws_example_loads_once_its_variables_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PINTEREST_DB_PASSWORD"):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PINTEREST_DB_PASSWORD", "DATABRICKS_TOKEN"):
         monkeypatch.setenv(name, CANARY)
     profile = load("aws.example")
     assert profile.database.engine_url.password == CANARY

@@ -112,7 +112,8 @@ def test_max_bytes_limits_a_read_and_the_rest_comes_with_the_next(client: Client
     sent = {"records": [{"value": f"{n:0100d}", "partition": n % 2} for n in range(20)]}
     client.post(f"/topics/{topic}", sent, JSON)
     instance.subscribe(topic)
-    sizes, found = set(), []
+    sizes: set[int] = set()
+    found: list[Any] = []
     while len(found) < 20:
         page = client.get(f"{instance.path}/records?max_bytes=350", JSON).json()
         sizes.add(len(page))

@@ -1,0 +1,86 @@
+"""The Databricks cluster without Docker: cluster.py in the spark environment, on 127.0.0.1."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pinflow import environment, packages
+from pinflow.errors import NotReady, ProfileError
+from pinflow.profile import ROOT, Profile
+from pinflow.stack.service import Command, Service
+
+STALE = 60.0
+"""Seconds after which a heartbeat counts as lost. It comes every 2 s; on a busy machine much may come between."""
+
+
+def address(profile: Profile) -> tuple[str, int]:
+    """Host and port of the Spark Connect server; raises ProfileError if the profile names one elsewhere."""
+    url = urlsplit(profile.spark.remote)
+    if url.hostname not in ("127.0.0.1", "localhost") or url.port is None:
+        raise ProfileError(
+            f"{profile.path}: spark.remote: {profile.spark.remote} is not on this machine",
+            "write sc://127.0.0.1:15002 (or another port), or leave spark out of stack.services",
+        )
+    return "127.0.0.1", url.port
+
+
+def home(profile: Profile) -> Path:
+    """The directory with everything that the cluster keeps."""
+    return profile.home / "spark"
+
+
+def warehouse(profile: Profile) -> Path:
+    """Where the Delta tables are: a directory each, named like the table. On the cluster dbfs:/user/hive/warehouse."""
+    return home(profile) / "dbfs" / "user" / "hive" / "warehouse"
+
+
+def command(profile: Profile) -> Command:
+    """cluster.py with the variables of spark.env and this machine's addresses and paths."""
+    host, port = address(profile)
+    variables = environment.read("spark") | {
+        "CLUSTER_HOME": str(home(profile)),
+        "CLUSTER_ADDRESS": f"{host}:{port}",
+        "SPARK_CONF_DIR": str(ROOT / "services" / "spark"),
+        "SPARK_DIST_CLASSPATH": str(packages.jars("spark") / "*"),
+        "PYSPARK_PYTHON": str(packages.python("spark")),
+        "AWS_REGION": profile.aws.region,
+        "AWS_ENDPOINT_URL": profile.aws.endpoint_url or "",
+    }
+    if profile.aws.access_key_id and profile.aws.secret_access_key:
+        variables["AWS_ACCESS_KEY_ID"] = profile.aws.access_key_id.get_secret_value()
+        variables["AWS_SECRET_ACCESS_KEY"] = profile.aws.secret_access_key.get_secret_value()
+    script = ROOT / "services" / "spark" / "cluster.py"
+    return Command([str(packages.python("spark")), str(script)], variables, home(profile))
+
+
+def probe(profile: Profile) -> None:
+    """Ready when the cluster, after its warm-up, has renewed its heartbeat and its port takes connections."""
+    heartbeat = home(profile) / "ready"
+    try:
+        seen = json.loads(heartbeat.read_text(encoding="utf-8"))
+        os.kill(seen["pid"], 0)
+    except (FileNotFoundError, ProcessLookupError):
+        raise NotReady("Spark is starting: it has not yet done its warm-up") from None
+    age = time.time() - seen["time"]
+    if age > STALE:
+        raise NotReady(f"Spark has not answered itself for {age:.0f} s")
+    host, port = address(profile)
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError as error:
+        raise NotReady(f"Spark Connect on {host}:{port}: {error}") from None
+
+
+SERVICE = Service(
+    name="spark",
+    title="Apache Spark 4.2.0 with Delta 4.4.0 (a Databricks cluster)",
+    ports=lambda profile: [address(profile)[1]],
+    command=command,
+    probe=probe,
+    timeout=120,
+)

@@ -1,0 +1,210 @@
+"""Cleaning: raw records of one table in, rows that fit and records that do not out; the same for batch and stream.
+
+    pins = clean(PIN, records)
+    pins.rows          # the columns of PIN
+    pins.quarantined   # the columns of QUARANTINE
+
+Only column expressions, no Python on the rows: it works on a Connect session, with ANSI on or off, and on a stream.
+Types are read from the JSON itself, by way of VARIANT: a schema would turn a number into a text without a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pinterest.schemas import Kind, Table
+
+LARGEST_INT = 2_147_483_647
+_BLANKS = " \t\n\x0b\x0c\r\u00a0"
+_END = "end of record"
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Records of one table, judged.
+
+    ``judged`` has a row a record: the columns of the record, ``row`` (a struct with the columns of the cleaned table,
+    null where the record does not fit) and ``reason`` (why it does not fit, null where it does).
+    """
+
+    table: Table
+    judged: DataFrame
+
+    @property
+    def rows(self) -> DataFrame:
+        """What fits: the columns of the cleaned table."""
+        return self.judged.where(F.col("reason").isNull()).select("row.*")
+
+    @property
+    def quarantined(self) -> DataFrame:
+        """What does not: the columns of QUARANTINE."""
+        value = F.col("value")
+        return self.judged.where(F.col("reason").isNotNull()).select(
+            F.lit(self.table.name).alias("table"),
+            F.col("source"),
+            F.col("position").cast("string").alias("position"),
+            F.col("time"),
+            F.col("reason"),
+            F.make_valid_utf8(value).alias("raw"),
+            F.when(~F.is_valid_utf8(value), value.cast("binary")).alias("raw_bytes"),
+        )
+
+
+def clean(table: Table, records: DataFrame) -> Cleaned:
+    """Judge and clean the records of one table, by section 6 of the contract.
+
+    ``records`` has the columns ``value`` (STRING or BINARY: one JSON text), ``source`` (STRING: the object or the
+    stream), ``position`` (its place there) and ``time`` (TIMESTAMP: when it came to that place).
+    """
+    text = F.try_validate_utf8(F.col("value").cast("string"))
+    # PARSE_JSON ignores whatever follows the first value. An element of our own after it shows that nothing did.
+    document = F.try_parse_json(F.concat(F.lit("["), text, F.lit(f',"{_END}"]')))
+    texts = ", ".join(f"{name} STRING" for name in table.fields)
+    fields = F.struct(
+        F.struct(*(_type(f"$[0].{name}").alias(name) for name in table.fields)).alias("types"),
+        F.try_variant_get("document", "$[0]", f"STRUCT<{texts}>").alias("texts"),
+    )
+    judged = (
+        records.withColumn("value", F.col("value").cast("string"))
+        .select("*", _once(document).alias("document"))
+        .select("*", _once(fields).alias("fields"))
+        .select(*records.columns, _reason(table).alias("reason"), _row(table).alias("row"))
+    )
+    return Cleaned(table, judged)
+
+
+def _once(column: Column) -> Column:
+    """The same value, worked out once a row.
+
+    The optimiser writes out a column wherever its name stands, also in the filters that it moves to the front: the
+    JSON would be parsed 60 times a record. It does not look through a generator.
+    """
+    return F.explode(F.array(column))
+
+
+def _type(path: str) -> Column:
+    """The JSON type at a path of the document: null where there is no such key, VOID for a JSON null."""
+    return F.schema_of_variant(F.try_variant_get("document", path, "variant"))
+
+
+def _get(name: str) -> Column:
+    """A field's value as a text: of a string the string itself, of anything else its JSON."""
+    return F.col(f"fields.texts.{name}")
+
+
+def _reason(table: Table) -> Column:
+    """Why a record does not fit: the first fault found, null if there is none."""
+    at_end = F.try_variant_get("document", "$[1]", "string").eqNullSafe(_END)
+    problems = (_problem(name, kind) for name, kind in table.fields.items())
+    return (
+        F.when(~F.is_valid_utf8("value"), "not UTF-8")
+        .when(F.col("document").isNull(), "not JSON, or a key stands in it twice")
+        .when(~at_end, "not JSON: something follows the first value")
+        .when(~_type("$[0]").startswith("OBJECT"), "not a JSON object")
+        .otherwise(F.coalesce(*problems))
+    )
+
+
+def _problem(name: str, kind: Kind) -> Column:
+    """What is wrong with a field, null if nothing is."""
+    found = F.col(f"fields.types.{name}")
+    shown = F.concat_ws(" ", F.lower(F.substring(found, 1, 40)), F.substring(_get(name), 1, 60))
+    return F.when(found.isNull(), f"{name}: the key is missing").when(
+        ~F.coalesce(_fits(name, kind, found), F.lit(False)),
+        F.concat(F.lit(f"{name}: expected {kind.value}, found "), shown),
+    )
+
+
+def _fits(name: str, kind: Kind, found: Column) -> Column:
+    """Whether a field's JSON type and value are what its kind asks for; null counts as no."""
+    null, whole = found == "VOID", found == "BIGINT"
+    match kind:
+        case Kind.KEY:
+            return whole & _get(name).try_cast("bigint").between(0, LARGEST_INT)
+        case Kind.TEXT:
+            return null | (found == "STRING")
+        case Kind.NUMBER:
+            return null | _is_number(name, found)
+        case Kind.INTEGER:
+            return null | whole
+        case Kind.AGE:
+            return null | (whole & _get(name).try_cast("bigint").between(0, 150))
+        case Kind.COUNT:
+            return null | (found == "STRING") | _is_number(name, found)
+        case Kind.MOMENT:
+            return null | ((found == "STRING") & _moment(name).isNotNull())
+
+
+def _is_number(name: str, found: Column) -> Column:
+    """VARIANT holds a number as BIGINT, DECIMAL or DOUBLE; 1e400 is an infinite DOUBLE there, which JSON lacks."""
+    finite = F.abs(_get(name).try_cast("double")) < float("inf")
+    return (found == "BIGINT") | found.startswith("DECIMAL") | ((found == "DOUBLE") & finite)
+
+
+def _moment(name: str) -> Column:
+    """A text in one of the two forms as TIMESTAMP, else null. The Z makes it UTC whatever the session's zone is."""
+    text = _get(name)
+    # Python, and so every client that collects the rows, knows no year 0.
+    form = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}\z"
+    return F.when(text.rlike(form), F.concat(text, F.lit("Z")).try_cast("timestamp"))
+
+
+def _text(table: Table, name: str) -> Column:
+    """A text as it is, but null for a placeholder of its own column and for nothing but blanks."""
+    text = _get(name)
+    real = ~_is_blank(text)
+    if name in table.placeholders:
+        real &= ~text.isin(*table.placeholders[name])
+    return F.when(real, text)
+
+
+def _is_blank(text: Column) -> Column:
+    """Nothing but ASCII white space and U+00A0. (Trimming on the left is enough, and ten times faster than both.)"""
+    return F.ltrim(text, F.lit(_BLANKS)) == ""
+
+
+def _count() -> Column:
+    """follower_count as INT: 437, 12k and 5M are numbers; anything else, or too much for an INT, is null."""
+    text = _get("follower_count")
+    form = r"\A0*([0-9]{1,10})([kM]?)\z"
+    unit = F.regexp_extract(text, form, 2)
+    factor = F.when(unit == "k", 1_000).when(unit == "M", 1_000_000).otherwise(1)
+    count = F.regexp_extract(text, form, 1).try_cast("bigint") * factor
+    return F.when(count <= LARGEST_INT, count).cast("int")
+
+
+def _save_location() -> Column:
+    text, prefix = _get("save_location"), "Local save in "
+    path = F.when(text.startswith(prefix), F.substr(text, F.lit(len(prefix) + 1))).otherwise(text)
+    return F.when(~_is_blank(path), path)
+
+
+def _row(table: Table) -> Column:
+    """The columns of the cleaned table as a struct, in their order."""
+    match table.name:
+        case "pin":
+            other = {
+                "ind": _get("index").try_cast("int"),
+                "follower_count": _count(),
+                "save_location": _save_location(),
+            }
+        case "geo":
+            latitude, longitude = _get("latitude").try_cast("double"), _get("longitude").try_cast("double")
+            known = latitude.isNotNull() & longitude.isNotNull()
+            other = {
+                "ind": _get("ind").try_cast("int"),
+                "coordinates": F.when(known, F.array(latitude, longitude)),
+                "timestamp": _moment("timestamp"),
+            }
+        case "user":
+            other = {
+                "ind": _get("ind").try_cast("int"),
+                # CONCAT with a null is null.
+                "user_name": F.concat(_text(table, "first_name"), F.lit(" "), _text(table, "last_name")),
+                "age": _get("age").try_cast("int"),
+                "date_joined": _moment("date_joined"),
+            }
+    return F.struct(*(other.get(name, _text(table, name)).alias(name) for name in table.names))
