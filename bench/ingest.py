@@ -81,7 +81,7 @@ def one_by_one(stack: TestStack, posts: int = 300) -> Throughput:
     visible.new_lines()
     url = stack.profile.database.engine_url
     connection = pymysql.connect(
-        host=url.host, port=url.port or 3306, user=url.username or "", password=url.password or "", db=url.database
+        host=url.host, port=url.port or 3306, user=url.username or "", password=url.password or "", database=url.database
     )
     began, before = time.monotonic(), visible.records
     with connection:

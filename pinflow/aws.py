@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
 from botocore.config import Config
-from botocore.handlers import set_list_objects_encoding_type_url
 
 from pinflow.profile import Profile
 
@@ -48,7 +47,7 @@ def client(profile: Profile, service: str) -> Any:
     """
     aws = profile.aws
     by_path = Config(s3={"addressing_style": "path"}) if aws.endpoint_url else Config()
-    made = boto3.session.Session().client(
+    return boto3.session.Session().client(
         service,  # type: ignore[call-overload]  # the overloads above say what comes back
         region_name=aws.region,
         endpoint_url=aws.endpoint_url,
@@ -56,8 +55,3 @@ def client(profile: Profile, service: str) -> Any:
         aws_secret_access_key=aws.secret_access_key.get_secret_value() if aws.secret_access_key else None,
         config=_CONFIG.merge(by_path),
     )
-    if service == "s3" and aws.endpoint_url:
-        # boto3 asks for URL-encoded keys; LocalStack 4.9 then compares them with the plain continuation token and
-        # leaves out every key with a `+` after the first thousand, that is, all of the sink's.
-        made.meta.events.unregister("before-parameter-build.s3.ListObjectsV2", set_list_objects_encoding_type_url)
-    return made

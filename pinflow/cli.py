@@ -92,6 +92,7 @@ def logs(profile: Profile, service: str | None, follow: bool, lines: int) -> Non
 @click.pass_obj
 def batch(profile: Profile) -> None:
     """Load, clean and question what lies in S3, on the Spark server; prints the answers."""
+    counts.wait_until_landed(profile, 60, say)
     run_batch(profile)
 
 

@@ -208,18 +208,35 @@ def table_rows(profile: Profile) -> dict[str, int]:
 def wait_until_landed(profile: Profile, timeout: float, say: Callable[[str], None]) -> None:
     """Wait until the sink has committed all that the topics hold now; PinflowError after `timeout` seconds."""
     began = said = time.monotonic()
+    wanted = {topic: records for topic, (records, _) in topic_offsets(profile).items() if topic in profile.topics}
     while True:
         offsets = topic_offsets(profile)
-        missing = {t: records - landed for t, (records, landed) in offsets.items() if t in profile.topics}
-        if not any(missing.values()):
+        missing = sum(max(0, records - offsets[topic][1]) for topic, records in wanted.items())
+        if not missing:
             return
         now = time.monotonic()
         if now - began > timeout:
             raise PinflowError(
-                f"S3 sink: after {timeout:.0f} s {sum(missing.values())} records are not in s3://{profile.storage.bucket}",
+                f"S3 sink: after {timeout:.0f} s {missing:,} records are not in s3://{profile.storage.bucket}",
                 "make status shows the connector's state; make logs S=connect its reason",
             )
         if now - said > 2:
-            say(f"waiting for the S3 sink: {sum(missing.values())} records to go")
+            say(f"waiting for the S3 sink: {missing:,} records to go")
             said = now
         time.sleep(0.3)
+
+
+def wait_until_refilled(profile: Profile, timeout: float, say: Callable[[str], None]) -> None:
+    """After LocalStack lost S3, wait until its hook has reset the sink; `timeout` seconds at most.
+
+    Seen from outside: the sink has committed records of a topic of which no object is there.
+    """
+    s3, began = client(profile, "s3"), time.monotonic()
+    while time.monotonic() - began < timeout:
+        committed = [t for t, (_, landed) in topic_offsets(profile).items() if landed and t in profile.topics]
+        prefixes = [f"topics/{topic}/" for topic in committed]
+        bucket = profile.storage.bucket
+        if all(s3.list_objects_v2(Bucket=bucket, Prefix=p, MaxKeys=1).get("KeyCount") for p in prefixes):
+            return
+        say("S3 was lost with LocalStack: waiting until the sink writes again what Kafka holds")
+        time.sleep(1)

@@ -112,11 +112,15 @@ class Spark(_Section):
 
 
 class Databricks(_Section):
-    """The workspace: its URL, a personal access token, the cluster that runs are sent to."""
+    """The workspace: its URL, a personal access token, the cluster that runs are sent to.
+
+    ``secrets`` are the secret scopes that `dbutils.secrets` shows locally: scope, key, value.
+    """
 
     host: HttpUrl
     token: SecretStr
     cluster_id: str
+    secrets: dict[str, dict[str, SecretStr]]
 
 
 class Stack(_Section):
@@ -199,9 +203,11 @@ def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
     if isinstance(value, list):
         return [_resolve(v, path, uid, (*keys, str(i))) for i, v in enumerate(value)]
     where = f"{path}: {'.'.join(keys)}"
-    if keys and keys[-1] in _SECRET_KEYS and value is not None and not _VARIABLE.fullmatch(str(value)):
+    secret = keys[-1:] and (keys[-1] in _SECRET_KEYS or keys[:2] == ("databricks", "secrets"))
+    if secret and value is not None and not _VARIABLE.fullmatch(str(value)):
         raise ProfileError(
-            f"{where}: a secret must not stand in a file", f"write ${{{keys[-1].upper()}}} and set that variable"
+            f"{where}: a secret must not stand in a file",
+            f"write ${{{keys[-1].upper().replace('-', '_')}}} and set that variable",
         )
     if not isinstance(value, str):
         return value

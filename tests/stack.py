@@ -16,7 +16,6 @@ from typing import Any
 
 import boto3
 import pymysql
-from botocore.handlers import set_list_objects_encoding_type_url
 from deltalake import DeltaTable
 
 from pinflow import instance
@@ -64,7 +63,7 @@ class TestStack:
         """All source rows, in the order of their key: pinterest_data, geolocation_data, user_data."""
         url = self.profile.database.engine_url
         connection = pymysql.connect(
-            host=url.host, port=url.port or 3306, user=url.username or "", password=url.password or "", db=url.database
+            host=url.host, port=url.port or 3306, user=url.username or "", password=url.password or "", database=url.database
         )
         with connection, connection.cursor() as cursor:
             found = {}
@@ -85,17 +84,13 @@ class TestStack:
 
     def client(self, service: str) -> Any:
         """boto3 itself, not the product's own way to it."""
-        made = boto3.client(
+        return boto3.client(
             service,  # type: ignore[call-overload]
             endpoint_url=self.profile.aws.endpoint_url,
             region_name=self.profile.aws.region,
             aws_access_key_id="test",
             aws_secret_access_key=os.environ.get("PINFLOW_AWS_SECRET_ACCESS_KEY", "test"),
         )
-        if service == "s3":
-            # LocalStack loses keys with a `+` behind the first thousand when they are listed URL-encoded.
-            made.meta.events.unregister("before-parameter-build.s3.ListObjectsV2", set_list_objects_encoding_type_url)
-        return made
 
     def table(self, name: str) -> list[Row]:
         """All rows of `<uid>_<name>` as delta-rs reads them, timestamps as naive UTC."""

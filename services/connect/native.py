@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from pinflow.counts import wait_until_refilled
 from pinflow.environment import read
 from pinflow.errors import NotReady, brief
 from pinflow.packages import python
@@ -44,9 +45,10 @@ def probe(profile: Profile) -> None:
 
 
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:
-    """Put the connector of s3-sink.json and wait until its tasks run."""
+    """Put the connector of s3-sink.json, wait until its tasks run, and until what S3 lost is under way again."""
     say(connector.put(profile))
     connector.wait_running(profile)
+    wait_until_refilled(profile, 30, say)
 
 
 SERVICE = Service(

@@ -34,6 +34,12 @@ def home(profile: Profile) -> Path:
     return profile.home / "spark"
 
 
+def control_url(profile: Profile) -> str:
+    """Where the cluster's host takes what only the driver can do: files, mounts, sessions. The port after Connect's."""
+    host, port = address(profile)
+    return f"http://{host}:{port + 1}"
+
+
 def warehouse(profile: Profile) -> Path:
     """Where the Delta tables are: a directory each, named like the table. On the cluster dbfs:/user/hive/warehouse."""
     return home(profile) / "dbfs" / "user" / "hive" / "warehouse"
@@ -50,6 +56,8 @@ def command(profile: Profile) -> Command:
         "PYSPARK_PYTHON": str(packages.python("spark")),
         "AWS_REGION": profile.aws.region,
         "AWS_ENDPOINT_URL": profile.aws.endpoint_url or "",
+        "CLUSTER_ID": profile.databricks.cluster_id,
+        "CLUSTER_CONTROL_TOKEN": profile.databricks.token.get_secret_value(),
     }
     if profile.aws.access_key_id and profile.aws.secret_access_key:
         variables["AWS_ACCESS_KEY_ID"] = profile.aws.access_key_id.get_secret_value()
@@ -78,8 +86,8 @@ def probe(profile: Profile) -> None:
 
 SERVICE = Service(
     name="spark",
-    title="Apache Spark 4.2.0 with Delta 4.4.0 (a Databricks cluster)",
-    ports=lambda profile: [address(profile)[1]],
+    title="Apache Spark 4.2.0 with Delta 4.4.0 (the Databricks cluster)",
+    ports=lambda profile: [address(profile)[1], address(profile)[1] + 1],
     command=command,
     probe=probe,
     timeout=120,

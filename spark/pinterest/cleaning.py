@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pinterest.schemas import Kind, Table
 
 LARGEST_INT = 2_147_483_647
-_BLANKS = " \t\n\x0b\x0c\r\u00a0"
+_NO_BLANK = r"[^ \t\n\x0B\f\r\u00A0]"
 _END = "end of record"
 
 
@@ -155,15 +155,15 @@ def _moment(name: str) -> Column:
 def _text(table: Table, name: str) -> Column:
     """A text as it is, but null for a placeholder of its own column and for nothing but blanks."""
     text = _get(name)
-    real = ~_is_blank(text)
+    real = _is_real(text)
     if name in table.placeholders:
         real &= ~text.isin(*table.placeholders[name])
     return F.when(real, text)
 
 
-def _is_blank(text: Column) -> Column:
-    """Nothing but ASCII white space and U+00A0. (Trimming on the left is enough, and ten times faster than both.)"""
-    return F.ltrim(text, F.lit(_BLANKS)) == ""
+def _is_real(text: Column) -> Column:
+    """Whether there is anything but ASCII white space and U+00A0."""
+    return text.rlike(_NO_BLANK)
 
 
 def _count() -> Column:
@@ -179,7 +179,7 @@ def _count() -> Column:
 def _save_location() -> Column:
     text, prefix = _get("save_location"), "Local save in "
     path = F.when(text.startswith(prefix), F.substr(text, F.lit(len(prefix) + 1))).otherwise(text)
-    return F.when(~_is_blank(path), path)
+    return F.when(_is_real(path), path)
 
 
 def _row(table: Table) -> Column:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,17 @@ def numbers(localstack: Running) -> list[int]:
         )["ShardIterator"]
         found += [json.loads(r["Data"])["ind"] for r in kinesis.get_records(ShardIterator=iterator)["Records"]]
     return sorted(found)
+
+
+def test_a_listing_of_more_than_a_thousand_keys_with_a_plus_is_complete(localstack: Running) -> None:
+    s3, bucket = client(localstack.profile, "s3"), localstack.profile.storage.bucket
+    keys = [f"listing/t+0+{number:010d}.json" for number in range(1050)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b"{}"), keys))
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="listing/")
+    listed = [item["Key"] for page in pages for item in page["Contents"]]
+    replay.Bucket(s3, bucket, "listing/").empty()
+    assert listed == keys
 
 
 def test_it_and_its_children_listen_on_loopback_only(localstack: Running) -> None:

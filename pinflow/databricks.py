@@ -1,0 +1,161 @@
+"""The Databricks workspace from outside: put a folder there, run notebooks as a job, show how it goes."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors.base import DatabricksError
+from databricks.sdk.service.jobs import NotebookTask, Run, RunTask, SubmitTask, TaskDependency
+from databricks.sdk.service.workspace import ImportFormat, Language
+
+from pinflow.errors import PinflowError, brief
+from pinflow.profile import Profile
+
+Say = Callable[[str], None]
+
+_POLL_EVERY = 0.3
+_ENDED = {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
+_LANGUAGES = {".py": Language.PYTHON, ".sql": Language.SQL}
+_IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a job: its key, the notebook's path in the workspace, its parameters, the keys it waits for."""
+
+    key: str
+    notebook: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: whether all tasks succeeded, its page, what each notebook gave to `dbutils.notebook.exit`."""
+
+    succeeded: bool
+    page: str
+    results: dict[str, str]
+
+
+class Workspace:
+    """The profile's workspace, through Databricks' own client."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._client: WorkspaceClient | None = None
+
+    @property
+    def client(self) -> WorkspaceClient:
+        """The client, with the profile's address and token and nothing from the environment."""
+        if self._client is None:
+            databricks = self.profile.databricks
+            self._client = WorkspaceClient(
+                host=databricks.host, token=databricks.token.get_secret_value(), auth_type="pat"
+            )
+        return self._client
+
+    def sync(self, folder: Path, target: str, say: Say) -> int:
+        """Put every file below ``folder`` into the workspace folder ``target``; returns how many.
+
+        Notebooks (Databricks source format, .ipynb) become notebooks, all else files. What is there is replaced,
+        what else is there stays.
+        """
+        if not folder.is_dir():
+            raise PinflowError(f"sync: {folder} is not a folder", "make sync DIR=path/to/folder")
+        files = [f for f in sorted(folder.rglob("*")) if f.is_file() and not _IGNORED & set(f.parts)]
+        with self._errors(f"sync {folder} to {target}"):
+            for directory in sorted({str(_place(f, folder, target).parent) for f in files}):
+                self.client.workspace.mkdirs(directory)
+            for file in files:
+                self._put(file, _place(file, folder, target))
+        say(f"put {len(files)} files of {folder.name}/ into {target}")
+        return len(files)
+
+    def run(self, name: str, tasks: list[Task], say: Say) -> Outcome:
+        """Submit the tasks as one job, say how each goes, and wait for its end; Ctrl-C cancels it."""
+        with self._errors(f"job {name}"):
+            submitted = self.client.jobs.submit(run_name=name, tasks=[self._submit_task(t) for t in tasks])
+            run_id = submitted.response.run_id  # type: ignore[attr-defined]  # Wait[Run] is built dynamically
+            try:
+                run = self._follow(run_id, say)
+            except KeyboardInterrupt:
+                self.client.jobs.cancel_run(run_id)
+                raise
+            return self._outcome(run, say)
+
+    def _put(self, file: Path, place: PurePosixPath) -> None:
+        content = file.read_bytes()
+        encoded = base64.b64encode(content).decode()
+        header = content.lstrip(b"\xef\xbb\xbf").splitlines()[:1]
+        language = _LANGUAGES.get(file.suffix)
+        if file.suffix == ".ipynb":
+            kind, language, path = ImportFormat.JUPYTER, None, place.with_suffix("")
+        elif language and header and header[0].endswith(b"Databricks notebook source"):
+            kind, path = ImportFormat.SOURCE, place.with_suffix("")
+        else:
+            kind, language, path = ImportFormat.AUTO, None, place
+        self.client.workspace.import_(str(path), content=encoded, format=kind, language=language, overwrite=True)
+
+    def _submit_task(self, task: Task) -> SubmitTask:
+        return SubmitTask(
+            task_key=task.key,
+            existing_cluster_id=self.profile.databricks.cluster_id,
+            notebook_task=NotebookTask(notebook_path=task.notebook, base_parameters=dict(task.parameters)),
+            depends_on=[TaskDependency(task_key=key) for key in task.after],
+        )
+
+    def _follow(self, run_id: int, say: Say) -> Run:
+        began = time.monotonic()
+        seen: dict[str | None, str] = {}
+        while True:
+            run = self.client.jobs.get_run(run_id)
+            for task in run.tasks or []:
+                state = _state(task)
+                if state != seen.get(task.task_key) and state not in ("PENDING", "BLOCKED"):
+                    say(f"{task.task_key:<12} {state.lower()} after {time.monotonic() - began:.1f} s")
+                seen[task.task_key] = state
+            if run.state and run.state.life_cycle_state and run.state.life_cycle_state.value in _ENDED:
+                return run
+            time.sleep(_POLL_EVERY)
+
+    def _outcome(self, run: Run, say: Say) -> Outcome:
+        results = {}
+        for task in run.tasks or []:
+            if task.run_id is None or _state(task) not in ("SUCCESS", "FAILED", "TIMEDOUT"):
+                continue
+            output = self.client.jobs.get_run_output(task.run_id)
+            if _state(task) != "SUCCESS":
+                say(f"{task.task_key}: {output.error or 'failed'}\n  → its cells and errors: {task.run_page_url}")
+            elif output.notebook_output and output.notebook_output.result:
+                results[task.task_key or ""] = output.notebook_output.result
+        succeeded = bool(run.state and run.state.result_state and run.state.result_state.value == "SUCCESS")
+        return Outcome(succeeded, run.run_page_url or "", results)
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (DatabricksError, OSError, ValueError) as error:
+            host = self.profile.databricks.host
+            raise PinflowError(f"{what}: {host}: {brief(error)}", "make status shows whether it is ready") from None
+
+
+def _state(task: RunTask) -> str:
+    """SUCCESS, FAILED, … once there is a result, else the life cycle's state."""
+    state = task.state
+    if state is None:
+        return "PENDING"
+    if state.result_state:
+        return str(state.result_state.value)
+    return str(state.life_cycle_state.value) if state.life_cycle_state else "PENDING"
+
+
+def _place(file: Path, folder: Path, target: str) -> PurePosixPath:
+    return PurePosixPath(target) / file.relative_to(folder).as_posix()
