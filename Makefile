@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo where emulate-batch batch bench lint format test test-e2e test-faults test-spark lock clean
+.PHONY: help install install-tool up down status logs reset demo where emulate-batch batch notebook sync bench lint format test test-e2e test-faults test-spark lock clean
 
 export PROFILE ?= local
 # Python 3.11 or 3.12, whichever is there: python3 itself may be newer or older.
@@ -45,6 +45,12 @@ emulate-batch: install-tool ## people post: MySQL → API Gateway → Kafka: mak
 
 batch: install ## S3 → cleaned Delta tables → the answers, on Spark
 	@$(PINFLOW) batch
+
+notebook: install ## run any notebook on the cluster: make notebook NB=path/to/notebook.py [ARGS="-p name=value"]
+	@$(PINFLOW) notebook "$(NB)" $(ARGS)
+
+sync: install ## put a folder into the Databricks workspace: make sync DIR=path [ARGS="--to /Users/me/x"]
+	@$(PINFLOW) sync "$(DIR)" $(ARGS)
 
 bench: install ## measure, side by side with the plain ways; takes about 20 minutes
 	@$(TOOL)/python -m bench $(ARGS)

@@ -97,6 +97,45 @@ def batch(profile: Profile) -> None:
 
 
 @cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--to", "target", help="a folder of the workspace; by default the user's own, under the same name")
+@click.pass_obj
+def sync(profile: Profile, folder: Path, target: str | None) -> None:
+    """Put a folder with notebooks and files into the Databricks workspace."""
+    # Here, because Databricks' client takes two seconds to import, which every other command would pay.
+    from pinflow.databricks import Workspace
+
+    workspace = Workspace(profile)
+    workspace.sync(folder, target or f"{workspace.home}/{folder.resolve().name}", say)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="a widget's value")
+@click.pass_obj
+def notebook(profile: Profile, file: Path, parameters: tuple[str, ...]) -> None:
+    """Run a notebook: its folder goes into the workspace, so that %run and imports find their files."""
+    from pinflow.databricks import Task, Workspace
+
+    if not file.is_file():
+        raise PinflowError(f"notebook: {file} is not a file", "make notebook NB=path/to/notebook.py")
+    wrong = [p for p in parameters if "=" not in p]
+    if wrong:
+        raise PinflowError(f"notebook: parameter {wrong[0]!r}", "write it as NAME=VALUE")
+    workspace = Workspace(profile)
+    folder = file.resolve().parent
+    target = f"{workspace.home}/{folder.name}"
+    workspace.sync(folder, target, say)
+    task = Task("notebook", f"{target}/{file.stem}", dict(p.split("=", 1) for p in parameters))
+    outcome = workspace.run(file.name, [task], say)
+    say(f"page: {outcome.page}")
+    for result in outcome.results.values():
+        click.echo(result)
+    if not outcome.succeeded:
+        raise click.exceptions.Exit(1)
+
+
+@cli.command()
 @click.option("--posts", default=500, show_default=True, help="how many posts to send")
 @click.pass_obj
 def demo(profile: Profile, posts: int) -> None:

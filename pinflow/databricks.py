@@ -61,6 +61,12 @@ class Workspace:
             )
         return self._client
 
+    @property
+    def home(self) -> str:
+        """The user's own folder in the workspace."""
+        with self._errors("current user"):
+            return f"/Users/{self.client.current_user.me().user_name}"
+
     def sync(self, folder: Path, target: str, say: Say) -> int:
         """Put every file below ``folder`` into the workspace folder ``target``; returns how many.
 

@@ -14,7 +14,7 @@ from pinflow.profile import ROOT
 from tests import oracle
 from tests.stack import TestStack, running, wait_for
 
-SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "spark")
+SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks")
 POSTS = 600
 KEYS = ("index", "ind", "ind")
 
@@ -65,16 +65,20 @@ def test_after_all_the_kills_the_tables_are_what_the_oracle_computes(stack: Test
 
 def test_the_batch_killed_in_mid_flow_leaves_whole_tables(stack: TestStack) -> None:
     before = sorted(stack.table("pin"))
-    for delay in (1, 3, 5):
+    for delay in (1, 4, 7, 10):
         batch = subprocess.Popen(
             [sys.executable, "-m", "pinflow", "--profile", str(stack.profile.path), "batch"],
             cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         time.sleep(delay)
         stack.kill("spark")
-        assert batch.wait(timeout=120) != 0
+        # Killed before the job had begun, it waits for the new driver and succeeds; else it fails and says so.
+        output, _ = batch.communicate(timeout=240)
+        assert "Traceback" not in output
+        assert batch.returncode == 0 or "batch: " in output
         assert sorted(stack.table("pin")) == before
         wait_for("Spark is back", lambda: stack.pinflow("status", check=False).returncode == 0, timeout=120)
     stack.pinflow("batch")
