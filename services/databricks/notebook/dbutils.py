@@ -1,0 +1,189 @@
+"""dbutils, as a notebook knows it.
+
+https://docs.databricks.com/dev-tools/databricks-utils.html
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .child import Children
+from .context import Context, EntryPoint
+from .document import Document
+from .events import Events
+from .filesystem import Control, FileSystem
+from .java_errors import SecretNotFound
+from .shell import NotebookExit
+from .widgets import Widgets
+from .workspace import Workspace
+
+
+class SecretMetadata(NamedTuple):
+    """One entry of dbutils.secrets.list."""
+
+    key: str
+
+
+class SecretScope(NamedTuple):
+    """One entry of dbutils.secrets.listScopes."""
+
+    name: str
+
+    def getName(self) -> str:
+        return self.name
+
+
+class Secrets:
+    """dbutils.secrets: the scopes of the profile."""
+
+    def __init__(self, scopes: Mapping[str, Mapping[str, str]], redact: Callable[[str], None]) -> None:
+        self._scopes, self._redact = scopes, redact
+
+    def get(self, scope: str, key: str) -> str:
+        """Gets the string representation of a secret value with scope and key"""
+        values = self._scope(scope)
+        if key not in values:
+            raise SecretNotFound(f"Secret does not exist with scope: {scope} and key: {key}")
+        self._redact(values[key])
+        return values[key]
+
+    def getBytes(self, scope: str, key: str) -> bytes:
+        """Gets the bytes representation of a secret value with scope and key"""
+        return self.get(scope, key).encode()
+
+    def listScopes(self) -> list[SecretScope]:
+        """Lists secret scopes"""
+        return [SecretScope(name) for name in self._scopes]
+
+    def list(self, scope: str) -> Sequence[SecretMetadata]:
+        """Lists secret metadata for secrets within a scope"""
+        return [SecretMetadata(key) for key in self._scope(scope)]
+
+    def _scope(self, scope: str) -> Mapping[str, str]:
+        if scope not in self._scopes:
+            raise SecretNotFound(f"Secret does not exist with scope: {scope}: scope does not exist")
+        return self._scopes[scope]
+
+
+class NotebookUtils:
+    """dbutils.notebook."""
+
+    def __init__(self, document: Document, children: Children) -> None:
+        self.entry_point = EntryPoint(Context(document))
+        self._children = children
+
+    def exit(self, value: Any = "") -> None:
+        """This method lets you exit a notebook with a value"""
+        raise NotebookExit(str(value))
+
+    def run(
+        self, path: str, timeout_seconds: float = 0, arguments: Mapping[str, Any] | None = None, **_: Any
+    ) -> str | None:
+        """This method runs a notebook and returns its exit value"""
+        return self._children.run(path, timeout_seconds, dict(arguments or {}))
+
+    def getContext(self) -> Context:
+        """The context of this run"""
+        return self.entry_point.getContext()
+
+
+class TaskValues:
+    """dbutils.jobs.taskValues."""
+
+    def __init__(self, document: Document, events: Events) -> None:
+        self._known, self._events = document.task_values, events
+
+    def set(self, key: str, value: Any) -> None:
+        """Sets or updates a task value"""
+        self._events.emit("task_value", key=key, value=value)
+
+    def get(self, taskKey: str, key: str, default: Any = None, debugValue: Any = None) -> Any:
+        """Returns the latest task value that belongs to the current job run"""
+        values = self._known.get(taskKey, {})
+        if key in values:
+            return values[key]
+        for fallback in (default, debugValue):
+            if fallback is not None:
+                return fallback
+        raise ValueError(f"Task {taskKey} has set no value {key} in this job run; give get() a default or a debugValue")
+
+
+class Jobs:
+    """dbutils.jobs."""
+
+    def __init__(self, taskValues: TaskValues) -> None:
+        self.taskValues = taskValues
+
+
+class Library:
+    """dbutils.library."""
+
+    def restartPython(self) -> None:
+        """Restarts python process for the current notebook session: not needed here, names stay as they are"""
+
+    def installPyPI(self, *_: Any, **__: Any) -> None:
+        """Removed from Databricks Runtime 11: use %pip"""
+        raise NotImplementedError("dbutils.library.installPyPI is gone since Databricks Runtime 11.0. Use %pip install")
+
+
+class Data:
+    """dbutils.data."""
+
+    def __init__(self, display: Callable[[Any], None]) -> None:
+        self._display = display
+
+    def summarize(self, df: Any, precise: bool = False) -> None:
+        """Summarize a Spark/pandas DataFrame"""
+        self._display(df.summary() if hasattr(df, "sparkSession") else df.describe(include="all").reset_index())
+
+
+class Credentials:
+    """dbutils.credentials."""
+
+    def showCurrentRole(self) -> list[str]:
+        """Shows the currently set IAM role"""
+        return []
+
+    def showRoles(self) -> list[str]:
+        """Shows the set of possible assumed IAM roles"""
+        return []
+
+    def assumeRole(self, role: str) -> bool:
+        """Sets the role ARN to assume: S3 has one pair of keys here"""
+        return True
+
+
+class DBUtils:
+    """dbutils. `DBUtils(spark)` gives a notebook its own one again."""
+
+    def __init__(
+        self, document: Document, events: Events, workspace: Workspace, display: Callable[[Any], None]
+    ) -> None:
+        self.children = Children(document, events, workspace)
+        self.fs = FileSystem(Control(document))
+        self.widgets = Widgets(document.parameters)
+        self.secrets = Secrets(document.secrets, events.redact)
+        self.notebook = NotebookUtils(document, self.children)
+        self.jobs = Jobs(TaskValues(document, events))
+        self.library = Library()
+        self.data = Data(display)
+        self.credentials = Credentials()
+        for name in ("fs", "widgets", "secrets", "notebook", "library", "data", "credentials"):
+            module = getattr(self, name)
+            module.help = _help(f"dbutils.{name}", module)
+
+    def help(self, name: str = "") -> None:
+        """What there is"""
+        print("fs, notebook, widgets, secrets, library, jobs, data, credentials: dbutils.<name>.help() says more")
+
+
+def _help(title: str, module: Any) -> Callable[..., None]:
+    def help(name: str = "") -> None:
+        for method, function in inspect.getmembers(module, inspect.ismethod):
+            if not method.startswith("_") and name in ("", method):
+                lines = (inspect.getdoc(function) or "").split("\n")
+                print(f"{title}.{method}{inspect.signature(function)}: {' '.join(lines)}")
+
+    return help

@@ -1,0 +1,61 @@
+"""What a run is told: one JSON document, one line, on standard input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Document:
+    """One notebook run.
+
+    run_id          the task run's id
+    notebook_path   where the notebook is in the workspace: /Users/x/nb
+    workspace_root  the directory with the workspace's files
+    parameters      widget values given by the job
+    remote          Spark Connect URL of the cluster: sc://host:port
+    control_url     the cluster's control endpoint, which does dbutils.fs; control_token is its bearer token
+    output          the directory that gets events.jsonl and the figures
+    secrets         {scope: {key: value}}
+    api_url, api_token   the workspace's REST API, for notebooks that call it
+    task_values     {task key: {key: value}} of the tasks that this one depends on
+    """
+
+    run_id: int
+    notebook_path: str
+    workspace_root: Path
+    remote: str
+    cluster_id: str
+    control_url: str
+    output: Path
+    parameters: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    control_token: str = field(default="", repr=False)
+    user: str = "local@pinflow"
+    api_url: str = ""
+    api_token: str = field(default="", repr=False)
+    job_id: int | None = None
+    task_key: str = ""
+    task_values: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, line: str | bytes) -> Document:
+        """Read the document; keys that are not known are left for later versions. Raises ValueError, KeyError."""
+        given = json.loads(line)
+        known = {each.name: given[each.name] for each in fields(cls) if each.name in given}
+        for name in ("workspace_root", "output"):
+            known[name] = Path(known[name]).resolve()
+        known["parameters"] = {str(name): str(value) for name, value in (given.get("parameters") or {}).items()}
+        return cls(**known)
+
+    def child(self, notebook_path: str, parameters: dict[str, str], output: Path) -> Document:
+        """The document of a run that this notebook starts with dbutils.notebook.run."""
+        return replace(self, notebook_path=notebook_path, parameters=parameters, output=output)
+
+    def to_json(self) -> str:
+        """One line, as `parse` reads it."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return json.dumps({name: str(value) if isinstance(value, Path) else value for name, value in values.items()})

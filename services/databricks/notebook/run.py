@@ -1,0 +1,236 @@
+"""One run: cells from first to last, the result, and nothing left behind."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import re
+import shlex
+import shutil
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import functions
+from pyspark.sql.dataframe import DataFrame as AnyDataFrame
+
+from . import filesystem, java_errors, local_paths, magics, modules, session
+from .capture import Capture
+from .context import ReplContext
+from .dbutils import DBUtils
+from .display import Display
+from .document import Document
+from .events import EXIT_VALUE, Events
+from .format import Cell, NotANotebook
+from .pip import Pip
+from .shell import Cancelled, Failure, Interpreter, NotebookExit, ToldAlready, failure
+from .workspace import NotebookNotFound, Workspace
+
+SCRATCH, LIBRARIES = "scratch", "libraries"
+"""Directories in the run's output while it goes on: open files of /dbfs, and what %pip installed."""
+
+LOST = (
+    "The Spark driver has stopped unexpectedly and is restarting: the cluster {remote} was lost {where}, and with it "
+    "this run's session, its temporary views and its cached data. Tables and files are still there. "
+    "Run the notebook again; `make status` shows whether the cluster is back."
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended. `state` is SUCCESS, FAILED or CANCELED; `value` is that of dbutils.notebook.exit."""
+
+    state: str
+    value: str | None = None
+    error: str | None = None
+    trace: str | None = None
+
+
+class Run:
+    """A notebook, its session and its namespace."""
+
+    def __init__(self, document: Document, interpreter: Interpreter) -> None:
+        self.document, self._interpreter = document, interpreter
+        self.events = Events(document.output)
+        self.capture = Capture(self.events)
+        self._workspace = Workspace(document.workspace_root)
+        self._display = Display(self.events, self.capture.drain)
+        self.dbutils = DBUtils(document, self.events, self._workspace, self._display.display)
+        self.spark: Any = None
+        self._magics: magics.Magics
+        self._included = [document.notebook_path]
+        interpreter.connect(self.events, self.capture.drain)
+
+    def carry_out(self) -> Result:
+        """Run the cells up to the first that fails. Raises Cancelled."""
+        self.capture.start()
+        try:
+            cells = self._workspace.cells(self.document.notebook_path)
+        except (NotebookNotFound, NotANotebook) as error:
+            self.events.emit("notebook", path=self.document.notebook_path, cells=[])
+            return self._tell(failure(error), 0)
+        shown = [{"n": c.n, "language": c.language, "title": c.title, "source": c.source} for c in cells]
+        self.events.emit("notebook", path=self.document.notebook_path, cells=shown)
+        try:
+            self._prepare()
+        except Exception as error:
+            return self._tell(failure(error, traceback.format_exc()), 0, "before the first cell")
+        for cell in cells:
+            if result := self._top_cell(cell):
+                return result
+        return Result("SUCCESS")
+
+    def finish(self, result: Result) -> None:
+        """The last event. What the notebook left running on the cluster ends before it."""
+        stopped: list[str] = []
+        if self.spark is not None:
+            try:
+                stopped = session.stop_streams(self.spark)
+                self.spark.client.release_session()
+            except Exception as error:
+                self.events.emit("stream", text=f"streams of this run could not be stopped: {failure(error).summary}")
+        if stopped:
+            self.events.emit("stream", stopped=stopped)
+        self.capture.drain(last=True)
+        for name in (SCRATCH, LIBRARIES):
+            shutil.rmtree(self.document.output / name, ignore_errors=True)
+        value = result.value
+        truncated = value is not None and len(value) > EXIT_VALUE
+        self.events.emit(
+            "result",
+            result_state=result.state,
+            notebook_output={"result": value[:EXIT_VALUE] if value is not None else None, "truncated": truncated},
+            error=result.error,
+            error_trace=result.trace,
+        )
+
+    def include(self, line: str) -> None:
+        """`%run ./notebook $name="value"`: its cells, in this namespace. Raises ToldAlready if one fails."""
+        words = shlex.split(line, comments=True)
+        target, parameters = _run_arguments(words)
+        path = self._workspace.absolute(target, self._included[-1])
+        if path in self._included:
+            raise RecursionError(f"%run {target}: {path} includes itself: {' -> '.join(self._included)}")
+        cells = self._workspace.cells(path)
+        self.dbutils.widgets.give(parameters)
+        self._included.append(path)
+        try:
+            with self._interpreter.within(path):
+                for cell in cells:
+                    if failed := self._cell(cell):
+                        self._tell(failed, self.events.cell, f"{path}, cell {cell.n}")
+                        raise ToldAlready
+        finally:
+            self._included.pop()
+
+    def _prepare(self) -> None:
+        document = self.document
+        os.chdir(self._workspace.notebook(document.notebook_path).parent)
+        sys.path[:0] = self._workspace.import_path(document.notebook_path)
+        self._workspace.import_from_workspace_paths()
+        scratch = document.output / SCRATCH
+        local = local_paths.install(filesystem.Control(document), self._workspace, scratch)
+        self.spark = session.connect(document)
+        self.events.emit("session", session_id=self.spark.session_id, user_id=document.user)
+        # IPython's own open() knows the original one only.
+        self._interpreter.namespace.pop("open", None)
+        names = self._names()
+        self._interpreter.namespace.update(names, exit=sys.exit, quit=sys.exit)
+        pip = Pip(document.output / LIBRARIES, local)
+        namespace = self._interpreter.namespace
+        self._magics = magics.Magics(self.spark, self.dbutils, self._display.display, pip, self.include, namespace)
+        magics.register(self._interpreter.shell, self._magics)
+        classes = {
+            "FileInfo": filesystem.FileInfo,
+            "MountInfo": filesystem.MountInfo,
+            "ExecutionError": java_errors.ExecutionError,
+        }
+        modules.install(names, self.dbutils, ReplContext(document), classes, self.spark)
+        AnyDataFrame.display = lambda frame, *_, **options: self._display.display(frame, **options)
+        builtins.input = _no_input
+
+    def _names(self) -> dict[str, Any]:
+        """What a notebook knows without importing, as databricks.sdk.runtime lists it."""
+        return {
+            "spark": self.spark,
+            "sc": session.NoSparkContext("sc"),
+            "sqlContext": session.NoSparkContext("sqlContext"),
+            "dbutils": self.dbutils,
+            "display": self._display.display,
+            "displayHTML": self._display.html,
+            "sql": self.spark.sql,
+            "table": self.spark.table,
+            "udf": functions.udf,
+            "getArgument": self.dbutils.widgets.getArgument,
+        }
+
+    def _top_cell(self, cell: Cell) -> Result | None:
+        """None if the notebook goes on."""
+        self.events.start_cell(cell.n, language=cell.language, title=cell.title)
+        started, status, result = time.monotonic(), "ok", None
+        try:
+            if failed := self._cell(cell):
+                result = self._tell(failed, cell.n, f"in cell {cell.n}")
+        except NotebookExit as ending:
+            status, result = "exit", Result("SUCCESS", ending.value)
+        except ToldAlready:
+            result = self._told
+        except Cancelled:
+            status = "cancelled"
+            raise
+        finally:
+            self.capture.drain()
+            if result is not None and result.state == "FAILED":
+                status = "error"
+            seconds = round(time.monotonic() - started, 3)
+            self.events.emit("cell_end", cell=cell.n, status=status, seconds=seconds)
+        return result
+
+    def _cell(self, cell: Cell) -> Failure | None:
+        """Run a cell in its language. Raises NotebookExit, Cancelled and ToldAlready."""
+        if cell.language == "python":
+            return self._interpreter.run(cell.code, cell.n)
+        try:
+            self._magics.run(cell.language, cell.code)
+        except ToldAlready:
+            raise
+        except Exception as error:
+            return failure(error)
+        return None
+
+    def _tell(self, failed: Failure, cell: int, where: str = "") -> Result:
+        failed = self._of_cluster(failed, where)
+        self.capture.drain()
+        self.events.emit(
+            "error",
+            cell=cell,
+            summary=failed.summary,
+            ename=type(failed.error).__name__,
+            traceback=failed.trace,
+        )
+        self._told = Result("FAILED", None, failed.summary, failed.trace)
+        return self._told
+
+    def _of_cluster(self, failed: Failure, where: str) -> Failure:
+        if not session.lost(failed.error):
+            return failed
+        text = LOST.format(remote=self.document.remote, where=where)
+        return Failure(text, f"{text}\n\n{failed.trace}", failed.error)
+
+
+def _run_arguments(words: list[str]) -> tuple[str, dict[str, str]]:
+    """`./my notebook $a=1 $b="two words"`: the path may hold spaces without quotes."""
+    path: list[str] = []
+    parameters: dict[str, str] = {}
+    for word in words:
+        if found := re.match(r"\$([\w.-]+)=(.*)\Z", word, re.DOTALL):
+            parameters[found[1]] = found[2]
+        elif not parameters:
+            path.append(word)
+    return " ".join(path), parameters
+
+
+def _no_input(prompt: object = "") -> str:
+    raise RuntimeError("input() cannot ask anybody in a notebook run; use dbutils.widgets or job parameters instead")

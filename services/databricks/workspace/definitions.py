@@ -1,0 +1,176 @@
+"""What a client asks to be run: tasks, their order and parameters, as the Jobs API 2.0 to 2.2 defines them.
+
+Fields that mean nothing on one machine (notifications, libraries, new clusters, environments) are kept for
+`jobs/get` and otherwise without effect.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from services.databricks.workspace.errors import invalid_parameter, not_implemented
+from services.databricks.workspace.request import Parameters, Text
+
+RunIf = Literal["ALL_SUCCESS", "AT_LEAST_ONE_SUCCESS", "NONE_FAILED", "ALL_DONE", "AT_LEAST_ONE_FAILED", "ALL_FAILED"]
+
+
+class NotebookTask(Parameters):
+    """A notebook of the workspace and the parameters that its widgets get."""
+
+    notebook_path: str
+    base_parameters: dict[str, Text] = Field(default_factory=dict)
+    source: str = "WORKSPACE"
+
+    @field_validator("notebook_path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        if not path.startswith("/"):
+            raise ValueError("Only absolute paths are currently supported. Paths must begin with '/'.")
+        return path
+
+
+class Dependency(Parameters):
+    """A task that must be done before."""
+
+    task_key: str
+
+
+class Work(Parameters):
+    """What a task and a flat run have in common: what is run, where, and how often it is tried."""
+
+    notebook_task: NotebookTask | None = None
+    existing_cluster_id: str | None = None
+    new_cluster: dict[str, Any] | None = None
+    job_cluster_key: str | None = None
+    libraries: list[Any] | None = None
+    timeout_seconds: int = Field(default=0, ge=0)
+    max_retries: int = Field(default=0, ge=-1)
+    min_retry_interval_millis: int = Field(default=0, ge=0)
+    retry_on_timeout: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_notebooks(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for name in values:
+            if name.endswith("_task") and name != "notebook_task":
+                raise not_implemented(f"{name} (a task must be a notebook_task)")
+        notebook = values.get("notebook_task")
+        if values.get("git_source") or (isinstance(notebook, dict) and notebook.get("source") == "GIT"):
+            raise not_implemented("Running notebooks from a Git provider (import them, and give their workspace path)")
+        return values
+
+
+class Task(Work):
+    """One task of a run."""
+
+    task_key: str = Field(pattern=r"^[\w\-]{1,100}$")
+    description: str | None = None
+    depends_on: list[Dependency] = Field(default_factory=list)
+    run_if: RunIf = "ALL_SUCCESS"
+
+    @property
+    def upstream(self) -> list[str]:
+        """The keys of the tasks that this one waits for."""
+        return [dependency.task_key for dependency in self.depends_on]
+
+    @property
+    def notebook(self) -> NotebookTask:
+        """Its notebook task; `tasks_of` has made sure that there is one."""
+        assert self.notebook_task is not None
+        return self.notebook_task
+
+
+class JobParameter(Parameters):
+    """A parameter of a job with its default."""
+
+    name: str
+    default: Text = ""
+
+
+class Queue(Parameters):
+    """Whether a run waits when the job's maximum of concurrent runs is reached."""
+
+    enabled: bool = False
+
+
+class Definition(Work):
+    """A job's settings, or what is submitted once: `tasks`, or flat with the task's own fields at the top."""
+
+    tasks: list[Task] | None = Field(default=None, max_length=100)
+    parameters: list[JobParameter] = Field(default_factory=list)
+    max_concurrent_runs: int = Field(default=1, ge=0, le=1000)
+    queue: Queue = Queue()
+    description: str | None = None
+    tags: dict[str, Text] | None = None
+    job_clusters: list[Any] | None = None
+    environments: list[Any] | None = None
+    schedule: dict[str, Any] | None = None
+    trigger: dict[str, Any] | None = None
+    continuous: dict[str, Any] | None = None
+    email_notifications: dict[str, Any] | None = None
+    webhook_notifications: dict[str, Any] | None = None
+    notification_settings: dict[str, Any] | None = None
+    health: dict[str, Any] | None = None
+
+    @field_validator("schedule", "trigger", "continuous")
+    @classmethod
+    def _paused(cls, timing: dict[str, Any]) -> dict[str, Any]:
+        # Nothing here starts a run by the clock, and the answer must not say that something does.
+        return {**timing, "pause_status": "PAUSED"}
+
+    @model_validator(mode="after")
+    def _sound(self) -> Definition:
+        if self.tasks is not None:
+            _check_graph(self.tasks)
+        return self
+
+
+class JobSettings(Definition):
+    """A job as `jobs/create` defines it."""
+
+    name: str = "Untitled"
+
+
+class Submission(Definition):
+    """What `runs/submit` is given."""
+
+    run_name: str = "Untitled"
+    idempotency_token: str | None = Field(default=None, max_length=64)
+
+
+def tasks_of(definition: Definition, name: str) -> list[Task]:
+    """The tasks of a definition; a flat one has one task, named after the run. Raises ApiError if there are none."""
+    if definition.tasks:
+        if definition.notebook_task:
+            raise invalid_parameter("Only one of notebook_task and tasks may be given.")
+        return definition.tasks
+    if definition.notebook_task is None:
+        raise invalid_parameter("One of notebook_task and tasks must be given.")
+    work = definition.model_dump(include=set(Work.model_fields) - {"timeout_seconds"}, exclude_none=True)
+    # A flat run's timeout is the run's own.
+    return [Task.model_validate({**work, "task_key": re.sub(r"[^\w\-]", "_", name)[:100] or "main"})]
+
+
+def _check_graph(tasks: list[Task]) -> None:
+    if not tasks:
+        raise ValueError("At least one task must be given.")
+    known = {task.task_key for task in tasks}
+    if len(known) < len(tasks):
+        raise ValueError("Duplicate task keys: every task needs a task_key of its own.")
+    for task in tasks:
+        if task.notebook_task is None:
+            raise ValueError(f"Task {task.task_key} has no notebook_task.")
+        for key in task.upstream:
+            if key not in known:
+                raise ValueError(f"Task {task.task_key} depends on {key}, which does not exist.")
+    waiting = {task.task_key: set(task.upstream) for task in tasks}
+    while waiting:
+        free = {key for key, upstream in waiting.items() if not upstream & waiting.keys()}
+        if not free:
+            raise ValueError(f"Cyclic dependency between the tasks {', '.join(sorted(waiting))}.")
+        waiting = {key: upstream for key, upstream in waiting.items() if key not in free}

@@ -1,0 +1,253 @@
+"""Carries out one run: its tasks in their order, each in notebook processes, until all have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from services.databricks.workspace import events, outcome
+from services.databricks.workspace.definitions import JobParameter, Task
+from services.databricks.workspace.outcome import Outcome
+from services.databricks.workspace.parameters import job_parameters, notebook_parameters
+from services.databricks.workspace.process import NotebookProcess, Processes
+from services.databricks.workspace.settings import Settings
+from services.databricks.workspace.store import Run, Store, now
+from services.databricks.workspace.tree import Tree
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class _StoppedError(Exception):
+    """The task was asked to end with ``outcome``."""
+
+    def __init__(self, ending: Outcome) -> None:
+        super().__init__(ending.message)
+        self.outcome = ending
+
+
+class Execution:
+    """One run that is going on."""
+
+    def __init__(self, run: Run, settings: Settings, store: Store, tree: Tree, processes: Processes) -> None:
+        self.run = run
+        self.done = asyncio.Event()
+        self._settings, self._store, self._tree, self._processes = settings, store, tree, processes
+        self._tasks = [Task.model_validate(task) for task in run.definition["tasks"]]
+        self._latest = {str(task.task_key): task for task in store.tasks(run.run_id)}
+        loop = asyncio.get_running_loop()
+        self._ended: dict[str, asyncio.Future[Outcome]] = {task.task_key: loop.create_future() for task in self._tasks}
+        self._stops: dict[str, asyncio.Future[Outcome]] = {task.task_key: loop.create_future() for task in self._tasks}
+        self._stopped: asyncio.Future[Outcome] = loop.create_future()
+        self._values: dict[str, dict[str, Any]] = {}
+
+    def stop(self, ending: Outcome) -> None:
+        """End the run and all its tasks; returns at once."""
+        if not self._stopped.done():
+            self._stopped.set_result(ending)
+            self._change(self.run, life="TERMINATING", message=ending.message)
+            for key in self._stops:
+                self.stop_task(key, ending)
+
+    def stop_task(self, key: str, ending: Outcome) -> None:
+        """End one task; the tasks that need it are skipped."""
+        if not self._stops[key].done():
+            self._stops[key].set_result(ending)
+
+    async def carry_out(self, turn: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do the work, after ``turn`` (which waits for other runs of the same job); never raises."""
+        timer: asyncio.TimerHandle | None = None
+        try:
+            await self._wait_for_turn(turn)
+            seconds = int(self.run.definition.get("timeout_seconds", 0))
+            if seconds:
+                timer = asyncio.get_running_loop().call_later(seconds, self.stop, outcome.timed_out(seconds))
+            await asyncio.gather(*(self._carry_out_task(task) for task in self._tasks))
+            ended = {key: future.result() for key, future in self._ended.items()}
+            stopped = self._stopped.result() if self._stopped.done() else None
+            self._end(self.run, stopped or outcome.of_run(self._tasks, ended, self.run.flat))
+        except Exception:
+            log.exception("run %s could not be carried out", self.run.run_id)
+            self._end(self.run, Outcome("INTERNAL_ERROR", "FAILED", "INTERNAL_ERROR", "See the workspace's log."))
+        finally:
+            if timer:
+                timer.cancel()
+            self.done.set()
+
+    async def _wait_for_turn(self, turn: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await _unless(self._stopped, turn())
+        except _StoppedError:
+            return  # each task sees for itself that it was stopped
+        if self.run.life == "QUEUED":
+            self._change(self.run, life="PENDING")
+
+    async def _carry_out_task(self, task: Task) -> None:
+        ending = Outcome("INTERNAL_ERROR", "FAILED", "INTERNAL_ERROR", "See the workspace's log.")
+        try:
+            ending = await self._outcome_of(task)
+        except _StoppedError as stopped:
+            ending = stopped.outcome
+        except Exception:
+            log.exception("task %s of run %s could not be carried out", task.task_key, self.run.run_id)
+        finally:
+            self._end(self._latest[task.task_key], ending)
+            self._ended[task.task_key].set_result(ending)
+
+    async def _outcome_of(self, task: Task) -> Outcome:
+        """Wait for the tasks before, then try until it works or there are no retries left."""
+        stop = self._stops[task.task_key]
+        before = [(await _unless(stop, _result(self._ended[key]))).result for key in task.upstream]
+        skipped = outcome.not_run(task.run_if, before)
+        if skipped:
+            return skipped
+        while True:
+            ending = await self._attempt(task)
+            attempt = self._latest[task.task_key]
+            again = ending.result == "FAILED" or (ending.result == "TIMEDOUT" and task.retry_on_timeout)
+            if not again or stop.done() or 0 <= task.max_retries <= attempt.attempt:
+                return ending
+            self._end(attempt, ending)
+            await self._wait_for_retry(task, attempt)
+
+    async def _wait_for_retry(self, task: Task, failed: Run) -> None:
+        attempt = Run(
+            run_id=self._store.new_id(),
+            job_id=failed.job_id,
+            parent_id=failed.parent_id,
+            task_key=failed.task_key,
+            name=failed.name,
+            kind=failed.kind,
+            definition=failed.definition,
+            attempt=failed.attempt + 1,
+            life="WAITING_FOR_RETRY",
+        )
+        self._store.add_run(attempt)
+        self._latest[task.task_key] = attempt
+        await _unless(self._stops[task.task_key], asyncio.sleep(task.min_retry_interval_millis / 1000))
+
+    async def _attempt(self, task: Task) -> Outcome:
+        """One attempt at a task, when there is a free place for its process."""
+        attempt, stop = self._latest[task.task_key], self._stops[task.task_key]
+        self._change(attempt, life="PENDING")
+        await _unless(stop, self._processes.slots.acquire())
+        try:
+            wrong = self._cannot_run(task)
+            if wrong:
+                return wrong
+            if self.run.started is None:
+                self._change(self.run, life="RUNNING", started=now())
+            return await self._run_notebook(task, attempt, stop)
+        finally:
+            self._processes.slots.release()
+
+    def _cannot_run(self, task: Task) -> Outcome | None:
+        cluster = task.existing_cluster_id
+        if cluster and cluster != self._settings.cluster_id and not self._settings.any_cluster:
+            return outcome.no_cluster(cluster)
+        if not self._tree.is_notebook(task.notebook.notebook_path):
+            return outcome.no_notebook(task.notebook.notebook_path, self._settings.user)
+        return None
+
+    async def _run_notebook(self, task: Task, attempt: Run, stop: asyncio.Future[Outcome]) -> Outcome:
+        directory = self._settings.home / "runs" / str(attempt.run_id)
+        directory.mkdir(parents=True, exist_ok=True)
+        declared = [JobParameter.model_validate(p) for p in self.run.definition.get("parameters", [])]
+        of_job = job_parameters(declared, self.run.parameters.get("job_parameters", {}))
+        self._change(attempt, resolved=notebook_parameters(task, self.run, attempt, of_job, self._values))
+        try:
+            process = await self._processes.take(self._document(task, attempt, directory))
+        except OSError as error:
+            message = f"The notebook process could not be started: {error}"
+            return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", message)
+        self._change(attempt, life="RUNNING", started=now(), pid=process.pid, pid_started=process.started)
+        try:
+            status = await self._exit_status(task, process, stop)
+        except _StoppedError as stopped:
+            self._change(attempt, life="TERMINATING", message=stopped.outcome.message)
+            await process.stop()
+            await self._keep_output(attempt, directory, {"error": stopped.outcome.message})
+            return stopped.outcome
+        finally:
+            self._processes.warm_up()
+        return await self._judge(attempt, directory, status, process.said)
+
+    async def _exit_status(self, task: Task, process: NotebookProcess, stop: asyncio.Future[Outcome]) -> int:
+        try:
+            async with asyncio.timeout(task.timeout_seconds or None):
+                return await _unless(stop, process.wait())
+        except TimeoutError:
+            raise _StoppedError(outcome.timed_out(task.timeout_seconds)) from None
+
+    async def _judge(self, attempt: Run, directory: Path, status: int, said: str) -> Outcome:
+        """The outcome of a process that has exited: its last event says it; without one it died."""
+        result = await asyncio.to_thread(events.result, directory)
+        if result is None:
+            how = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
+            error = f"The notebook process {how} before the notebook had ended."
+            await self._keep_output(attempt, directory, {"error": error, "error_trace": said or None})
+            return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", error)
+        self._values[str(attempt.task_key)] = await asyncio.to_thread(events.task_values, directory)
+        known = ("notebook_output", "error", "error_trace")
+        await self._keep_output(attempt, directory, {name: result.get(name) for name in known})
+        return outcome.SUCCESS if result.get("result_state") == "SUCCESS" else outcome.FAILED
+
+    async def _keep_output(self, attempt: Run, directory: Path, output: dict[str, Any]) -> None:
+        kept = {name: value for name, value in output.items() if value is not None}
+        await asyncio.to_thread(self._store.keep_output, attempt.run_id, kept)
+
+    def _document(self, task: Task, attempt: Run, directory: Path) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "run_id": attempt.run_id,
+            "job_id": attempt.job_id,
+            "task_key": task.task_key,
+            "notebook_path": self._tree.notebook_path(task.notebook.notebook_path),
+            "workspace_root": str(self._tree.root),
+            "parameters": attempt.resolved,
+            "remote": settings.remote,
+            "cluster_id": settings.cluster_id,
+            "control_url": settings.control_url,
+            "control_token": settings.control_token.get_secret_value(),
+            "api_url": settings.url,
+            "api_token": settings.token.get_secret_value(),
+            "output": str(directory),
+            "secrets": {s: {k: v.get_secret_value() for k, v in kv.items()} for s, kv in settings.secrets.items()},
+            "user": settings.user,
+            "task_values": self._values,
+        }
+
+    def _change(self, run: Run, **changes: Any) -> None:
+        for name, value in changes.items():
+            setattr(run, name, value)
+        self._store.save(run)
+
+    def _end(self, run: Run, ending: Outcome) -> None:
+        if run.active:
+            self._change(
+                run, life=ending.life, result=ending.result, code=ending.code, message=ending.message, ended=now()
+            )
+
+
+async def _result(future: asyncio.Future[T]) -> T:
+    return await asyncio.shield(future)
+
+
+async def _unless(stop: asyncio.Future[Outcome], work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``; raises _StoppedError if ``stop`` comes first."""
+    if stop.done():
+        work.close()
+        raise _StoppedError(stop.result())
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+    if not task.cancelled():
+        return task.result()  # also when it was done in the very moment of the stop
+    raise _StoppedError(stop.result())

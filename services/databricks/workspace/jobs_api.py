@@ -1,0 +1,277 @@
+"""The Jobs API 2.0, 2.1 and 2.2: https://docs.databricks.com/api/workspace/jobs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from services.databricks.workspace.definitions import JobSettings, Submission, tasks_of
+from services.databricks.workspace.errors import ApiError, invalid_parameter
+from services.databricks.workspace.parts import Parts, parts
+from services.databricks.workspace.presentation import job_details, run_metadata
+from services.databricks.workspace.request import Parameters, Text, parse, reading
+from services.databricks.workspace.run_page import exported_page
+from services.databricks.workspace.runs import Request
+from services.databricks.workspace.store import Job, Listing, now
+
+router = APIRouter(prefix="/api/{version}/jobs")
+Version = Literal["2.0", "2.1", "2.2"]
+Workspace = Annotated[Parts, Depends(parts)]
+# Jobs API 2.1 and 2.2 page by 25 runs at most, 2.0 by 1000.
+_MOST = {"2.0": 1000, "2.1": 25, "2.2": 25}
+
+
+class RunId(Parameters):
+    run_id: int
+
+
+class JobId(Parameters):
+    job_id: int
+
+
+class MaybeJobId(Parameters):
+    job_id: int | None = None
+    all_queued_runs: bool = False
+
+
+class Page(Parameters):
+    limit: int = Field(default=20, ge=0)
+    offset: int = Field(default=0, ge=0)
+    page_token: str | None = None
+    expand_tasks: bool = False
+
+
+class RunsListing(Page):
+    job_id: int | None = None
+    active_only: bool = False
+    completed_only: bool = False
+    run_type: Literal["JOB_RUN", "WORKFLOW_RUN", "SUBMIT_RUN"] | None = None
+    start_time_from: int | None = None
+    start_time_to: int | None = None
+
+
+class JobsListing(Page):
+    name: str | None = None
+
+
+class RunNow(JobId):
+    job_parameters: dict[str, Text] = Field(default_factory=dict)
+    notebook_params: dict[str, Text] = Field(default_factory=dict)
+    python_named_params: dict[str, Text] = Field(default_factory=dict)
+    idempotency_token: str | None = Field(default=None, max_length=64)
+
+
+class Reset(JobId):
+    new_settings: JobSettings
+
+
+class Update(JobId):
+    new_settings: dict[str, Any] = Field(default_factory=dict)
+    fields_to_remove: list[str] = Field(default_factory=list)
+
+
+@router.post("/runs/submit")
+async def submit_run(
+    version: Version, workspace: Workspace, asked: Annotated[Submission, Depends(reading(Submission))]
+) -> dict[str, Any]:
+    run = workspace.runs.start(Request(asked, asked.run_name, token=asked.idempotency_token))
+    return {"run_id": run.run_id}
+
+
+@router.get("/runs/get")
+async def get_run(
+    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
+) -> dict[str, Any]:
+    return run_metadata(workspace.runs.run(asked.run_id), workspace.settings, workspace.store)
+
+
+@router.get("/runs/get-output")
+async def get_run_output(
+    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
+) -> dict[str, Any]:
+    run, output = workspace.runs.output(asked.run_id)
+    answer = {"metadata": run_metadata(run, workspace.settings, workspace.store), **output}
+    if run.result == "SUCCESS":
+        return {"notebook_output": {}, **answer}
+    # A task that never ran has no output, and the reason is what Airflow shows as its error.
+    return answer if run.active or "error" in answer else {**answer, "error": run.message}
+
+
+@router.get("/runs/list")
+async def list_runs(
+    version: Version, workspace: Workspace, asked: Annotated[RunsListing, Depends(reading(RunsListing))]
+) -> dict[str, Any]:
+    if asked.active_only and asked.completed_only:
+        raise invalid_parameter("active_only and completed_only cannot both be true.")
+    limit = _limit(asked.limit, _MOST[version])
+    listing = Listing(
+        limit=limit + 1,
+        offset=asked.offset,
+        before=_before(asked.page_token),
+        job_id=asked.job_id,
+        kind=asked.run_type,
+        active=True if asked.active_only else False if asked.completed_only else None,
+        start_from=asked.start_time_from,
+        start_to=asked.start_time_to,
+    )
+    runs = workspace.store.runs(listing)
+    expand = asked.expand_tasks or version == "2.0"
+    shown = [run_metadata(run, workspace.settings, workspace.store, expand) for run in runs[:limit]]
+    return _page("runs", shown, "run_id", len(runs) > limit)
+
+
+@router.post("/runs/cancel")
+async def cancel_run(
+    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
+) -> dict[str, Any]:
+    workspace.runs.cancel(asked.run_id)
+    return {}
+
+
+@router.post("/runs/cancel-all")
+async def cancel_all_runs(
+    version: Version, workspace: Workspace, asked: Annotated[MaybeJobId, Depends(reading(MaybeJobId))]
+) -> dict[str, Any]:
+    if asked.job_id is None and not asked.all_queued_runs:
+        raise invalid_parameter("One of job_id and all_queued_runs must be given.")
+    workspace.runs.cancel_all(asked.job_id)
+    return {}
+
+
+@router.post("/runs/delete")
+async def delete_run(
+    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
+) -> dict[str, Any]:
+    workspace.runs.delete(asked.run_id)
+    return {}
+
+
+@router.get("/runs/export")
+def export_run(
+    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
+) -> dict[str, Any]:
+    run, _ = workspace.runs.output(asked.run_id)
+    task = run if run.parent_id else workspace.store.tasks(run.run_id)[0]
+    name = task.definition["notebook_task"]["notebook_path"].rpartition("/")[2]
+    return {"views": [{"content": exported_page(workspace, task), "name": name, "type": "NOTEBOOK"}]}
+
+
+@router.post("/create")
+async def create_job(
+    version: Version, workspace: Workspace, asked: Annotated[JobSettings, Depends(reading(JobSettings))]
+) -> dict[str, Any]:
+    job = Job(workspace.store.new_id(), now(), _settings(asked))
+    workspace.store.save_job(job)
+    return {"job_id": job.job_id}
+
+
+@router.get("/get")
+async def get_job(
+    version: Version, workspace: Workspace, asked: Annotated[JobId, Depends(reading(JobId))]
+) -> dict[str, Any]:
+    return job_details(_job(workspace, asked.job_id), workspace.settings)
+
+
+@router.get("/list")
+async def list_jobs(
+    version: Version, workspace: Workspace, asked: Annotated[JobsListing, Depends(reading(JobsListing))]
+) -> dict[str, Any]:
+    limit = _limit(asked.limit, 1000 if version == "2.0" else 100)
+    jobs = workspace.store.jobs(_before(asked.page_token), limit + 1, asked.offset, asked.name)
+    expand = asked.expand_tasks or version == "2.0"
+    shown = [job_details(job, workspace.settings, expand) for job in jobs[:limit]]
+    return _page("jobs", shown, "job_id", len(jobs) > limit)
+
+
+@router.post("/reset")
+async def reset_job(
+    version: Version, workspace: Workspace, asked: Annotated[Reset, Depends(reading(Reset))]
+) -> dict[str, Any]:
+    job = _job(workspace, asked.job_id)
+    workspace.store.save_job(Job(job.job_id, job.created, _settings(asked.new_settings)))
+    return {}
+
+
+@router.post("/update")
+async def update_job(
+    version: Version, workspace: Workspace, asked: Annotated[Update, Depends(reading(Update))]
+) -> dict[str, Any]:
+    job = _job(workspace, asked.job_id)
+    kept = {name: value for name, value in job.settings.items() if name not in asked.fields_to_remove}
+    changes = dict(asked.new_settings)
+    if "tasks" in kept and "tasks" in changes:
+        # Tasks and job parameters are merged by their names, other fields are replaced as they are.
+        changes["tasks"] = _merged(kept["tasks"], changes["tasks"], "task_key")
+    workspace.store.save_job(Job(job.job_id, job.created, _settings(parse(JobSettings, {**kept, **changes}))))
+    return {}
+
+
+@router.post("/delete")
+async def delete_job(
+    version: Version, workspace: Workspace, asked: Annotated[JobId, Depends(reading(JobId))]
+) -> dict[str, Any]:
+    _job(workspace, asked.job_id)
+    workspace.runs.cancel_all(asked.job_id)
+    workspace.store.delete_job(asked.job_id)
+    return {}
+
+
+@router.post("/run-now")
+async def run_now(
+    version: Version, workspace: Workspace, asked: Annotated[RunNow, Depends(reading(RunNow))]
+) -> dict[str, Any]:
+    settings = parse(JobSettings, _job(workspace, asked.job_id).settings)
+    parameters = {"job_parameters": asked.job_parameters, "notebook_params": asked.notebook_params}
+    run = workspace.runs.start(
+        Request(settings, settings.name, job_id=asked.job_id, parameters=parameters, token=asked.idempotency_token)
+    )
+    return {"run_id": run.run_id, "number_in_job": run.run_id}
+
+
+def _job(workspace: Parts, job_id: int) -> Job:
+    job = workspace.store.job(job_id)
+    if job is None:
+        raise invalid_parameter(f"Job {job_id} does not exist.")
+    return job
+
+
+def _settings(settings: JobSettings) -> dict[str, Any]:
+    tasks_of(settings, settings.name)
+    dumped = settings.model_dump(exclude_none=True, exclude_defaults=True)
+    shown = {"name": settings.name, "max_concurrent_runs": settings.max_concurrent_runs, "timeout_seconds": 0}
+    return {**shown, **dumped}
+
+
+def _merged(old: list[dict[str, Any]], new: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return list(({item[name]: item for item in old} | {item.get(name): item for item in new}).values())
+
+
+def _limit(limit: int, most: int) -> int:
+    if limit > most:
+        raise invalid_parameter(f"Invalid value for limit: {limit}. It must be between 1 and {most}.")
+    return limit or most
+
+
+def _page(name: str, shown: list[dict[str, Any]], id_name: str, more: bool) -> dict[str, Any]:
+    answer: dict[str, Any] = {"has_more": more}
+    if shown:
+        answer[name] = shown
+    if more:
+        answer["next_page_token"] = base64.urlsafe_b64encode(f"before {shown[-1][id_name]}".encode()).decode()
+    return answer
+
+
+def _before(page_token: str | None) -> int | None:
+    if not page_token:
+        return None
+    try:
+        word, number = base64.urlsafe_b64decode(page_token).decode().split(" ")
+        if word == "before":
+            return int(number)
+    except (ValueError, binascii.Error):
+        pass
+    raise ApiError(400, "INVALID_PARAMETER_VALUE", "Invalid page token.")

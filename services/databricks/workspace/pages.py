@@ -1,0 +1,123 @@
+"""The pages: the list of runs, each run, and what their frames and figures load. Only with the page's key."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, StreamingResponse
+
+from services.databricks.workspace import events, page_keys
+from services.databricks.workspace.auth import is_token
+from services.databricks.workspace.parts import Parts, parts
+from services.databricks.workspace.run_page import HERE, entrance_page, html_output, plain, run_page, runs_page
+from services.databricks.workspace.store import Listing
+
+Workspace = Annotated[Parts, Depends(parts)]
+_LISTED = 200
+_FIGURES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
+_STATIC = {"style.css": "text/css", "live.js": "text/javascript"}
+
+_PAGE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+# A notebook's HTML may bring scripts (as displayHTML does on Databricks). `sandbox` puts it into an origin of its own,
+# in a frame and opened by itself, so it reads neither this site's pages nor their keys.
+_FRAME = {
+    "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline' https:; "
+    "script-src 'unsafe-inline' 'unsafe-eval' https:; img-src data: https:; font-src data: https:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
+    "Cache-Control": "no-store",
+}
+_BEFORE = '<!doctype html><meta charset="utf-8"><style>body{margin:8px 14px;font:14px/1.5 system-ui,sans-serif}</style>'
+_AFTER = (
+    "<script>addEventListener('load',()=>new ResizeObserver(()=>parent.postMessage("
+    "{height:document.documentElement.offsetHeight},'*')).observe(document.documentElement))</script>"
+)
+
+
+def same_host(request: Request, workspace: Workspace) -> None:
+    """Refuse names that are not this server's: a foreign site could have its name resolve to 127.0.0.1."""
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    if host not in ("127.0.0.1", "localhost", "::1", urlsplit(workspace.settings.url).hostname):
+        raise RefusedError("This page is reached at the address that run_page_url gives.")
+
+
+def open_page(request: Request, workspace: Workspace, key: str = "") -> None:
+    """Refuse a page without its key."""
+    if not page_keys.fits(workspace.settings, request.url.path.removeprefix("/"), key):
+        raise RefusedError("This link is not complete. Use the run_page_url of the run.")
+
+
+class RefusedError(Exception):
+    """A page that is not shown; ``refused`` answers it."""
+
+
+def refused(request: Request, error: Exception) -> Response:
+    """The answer to a page that is not shown."""
+    return Response(str(error), 403, _PAGE, "text/plain; charset=utf-8")
+
+
+router = APIRouter(dependencies=[Depends(same_host)])
+keyed = APIRouter(dependencies=[Depends(same_host), Depends(open_page)])
+
+
+@router.get("/")
+def show_root() -> Response:
+    return RedirectResponse("/runs", 303)
+
+
+@router.get("/runs")
+def show_runs(workspace: Workspace, key: str = "") -> Response:
+    if not page_keys.fits(workspace.settings, page_keys.RUNS, key):
+        return HTMLResponse(entrance_page(wrong=False), headers=_PAGE)
+    return HTMLResponse(runs_page(workspace, workspace.store.runs(Listing(limit=_LISTED))), headers=_PAGE)
+
+
+@router.post("/runs")
+def enter(workspace: Workspace, token: Annotated[str, Form()]) -> Response:
+    if not is_token(workspace.settings, token):
+        return HTMLResponse(entrance_page(wrong=True), 403, headers=_PAGE)
+    return RedirectResponse(page_keys.runs_page_url(workspace.settings), 303)
+
+
+@router.get("/static/{name}")
+def show_static(name: str) -> Response:
+    if name not in _STATIC:
+        return Response("Not found", 404)
+    return FileResponse(HERE / "static" / name, media_type=_STATIC[name], headers={"Cache-Control": "no-cache"})
+
+
+@keyed.get("/runs/{run_id}")
+def show_run(workspace: Workspace, run_id: int) -> Response:
+    run = workspace.store.run(run_id)
+    if run is None:
+        return Response("This run is not there any more.", 404, _PAGE, "text/plain")
+    return HTMLResponse(run_page(workspace, run), headers=_PAGE)
+
+
+@keyed.get("/runs/{run_id}/cells/{cell}/html/{number}")
+def show_html(workspace: Workspace, run_id: int, cell: int, number: int) -> Response:
+    html = html_output(workspace, run_id, cell, number)
+    if html is None:
+        return Response("Not found", 404, _FRAME)
+    return HTMLResponse(f"{_BEFORE}{html}{_AFTER}", headers=_FRAME)
+
+
+@keyed.get("/runs/{run_id}/cells/{cell}/output.txt")
+def show_text(workspace: Workspace, run_id: int, cell: int) -> Response:
+    directory = workspace.settings.home / "runs" / str(run_id)
+    texts = (plain(text) for text in events.printed(directory, cell))
+    return StreamingResponse(texts, media_type="text/plain; charset=utf-8", headers=_PAGE)
+
+
+@keyed.get("/runs/{run_id}/files/{name}")
+def show_figure(workspace: Workspace, run_id: int, name: str) -> Response:
+    figure = workspace.settings.home / "runs" / str(run_id) / name
+    if not re.fullmatch(r"cell\d+-\d+\.(png|jpg|svg)", name) or not figure.is_file():
+        return Response("Not found", 404)
+    return FileResponse(figure, media_type=_FIGURES[figure.suffix], headers=_FRAME)

@@ -1,0 +1,206 @@
+"""All runs: starts them, cancels them, and brings their states into order after the workspace was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.databricks.workspace import outcome
+from services.databricks.workspace.definitions import Definition, tasks_of
+from services.databricks.workspace.errors import invalid_parameter, invalid_state
+from services.databricks.workspace.execution import Execution
+from services.databricks.workspace.outcome import Outcome
+from services.databricks.workspace.process import Processes, end_orphan
+from services.databricks.workspace.settings import Settings
+from services.databricks.workspace.store import Run, Store, now
+from services.databricks.workspace.tree import Tree
+
+log = logging.getLogger(__name__)
+_DAY = 24 * 3600 * 1000
+_AT_THE_LIMIT = Outcome(
+    "SKIPPED",
+    "MAXIMUM_CONCURRENT_RUNS_REACHED",
+    "MAX_CONCURRENT_RUNS_EXCEEDED",
+    "The job has as many active runs as its max_concurrent_runs allows.",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run to be started: of a job (``job_id``), or submitted once."""
+
+    definition: Definition
+    name: str
+    job_id: int | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    token: str | None = None
+
+
+class Runs:
+    """The runs of the workspace. Everything but the constructor belongs to the event loop's thread."""
+
+    def __init__(self, settings: Settings, store: Store, tree: Tree) -> None:
+        self._settings, self._store, self._tree = settings, store, tree
+        self._processes = Processes(settings.notebook_command, settings.max_processes)
+        self._going: dict[int, Execution] = {}
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """End what a killed workspace left behind, and get the first notebook process ready."""
+        left = self._store.active_runs()
+        await asyncio.gather(*(end_orphan(run.pid, run.pid_started or 0) for run in left if run.pid))
+        for run in left:
+            self._finish(run, outcome.RESTARTED)
+        self._forget_expired()
+        self._processes.warm_up()
+
+    async def close(self) -> None:
+        """End every run and every process."""
+        for execution in self._going.values():
+            execution.stop(outcome.RESTARTED)
+        if self._carrying:
+            await asyncio.wait(self._carrying)
+        await self._processes.close()
+
+    def start(self, request: Request) -> Run:
+        """Start a run and return at once; the same idempotency token gives the same run. Raises ApiError."""
+        if request.token:
+            known = self._store.run_of_token(request.token)
+            if known is not None:
+                return self.run(known)
+        tasks = tasks_of(request.definition, request.name)
+        limit = request.definition.max_concurrent_runs if request.job_id else 1
+        run = Run(
+            run_id=self._store.new_id(),
+            job_id=request.job_id or self._store.new_id(),
+            name=request.name,
+            kind="JOB_RUN" if request.job_id else "SUBMIT_RUN",
+            flat=not request.definition.tasks,
+            definition={
+                "tasks": [task.model_dump(exclude_none=True) for task in tasks],
+                "parameters": [parameter.model_dump() for parameter in request.definition.parameters],
+                "timeout_seconds": request.definition.timeout_seconds,
+                "max_concurrent_runs": limit,
+            },
+            parameters=request.parameters,
+        )
+        full = limit <= len(self._active_of(run.job_id))
+        if full and request.definition.queue.enabled:
+            run.life = "QUEUED"
+        with self._store.transaction():
+            self._store.add_run(run)
+            for task in run.definition["tasks"]:
+                self._store.add_run(self._task_run(run, task))
+            if request.token:
+                self._store.keep_token(request.token, run.run_id)
+        log.info("run %s (%s) of %s tasks submitted", run.run_id, run.name, len(tasks))
+        if full and run.life != "QUEUED":
+            for skipped in (*self._store.tasks(run.run_id), run):
+                self._finish(skipped, _AT_THE_LIMIT)
+        else:
+            self._carry_out(run)
+        return run
+
+    def run(self, run_id: int) -> Run:
+        """A run or task run; raises ApiError in Databricks' words if there is none."""
+        run = self._store.run(run_id)
+        if run is None:
+            raise invalid_parameter(f"Run {run_id} does not exist.")
+        return run
+
+    def cancel(self, run_id: int) -> None:
+        """Cancel a run or one task run; harmless if it has ended. It may go on for a moment."""
+        run = self.run(run_id)
+        execution = self._going.get(run.parent_id or run.run_id)
+        if execution and run.task_key:
+            execution.stop_task(run.task_key, outcome.CANCELED)
+        elif execution:
+            execution.stop(outcome.CANCELED)
+
+    def cancel_all(self, job_id: int | None) -> None:
+        """Cancel the active runs of a job, or of all jobs."""
+        for execution in list(self._going.values()):
+            if job_id is None or execution.run.job_id == job_id:
+                execution.stop(outcome.CANCELED)
+
+    def delete(self, run_id: int) -> None:
+        """Forget a run with its outputs; raises ApiError while it is active."""
+        run = self.run(run_id)
+        if run.parent_id:
+            raise invalid_parameter(f"Run {run_id} is a task run; delete the run {run.parent_id}.")
+        if run.active:
+            raise invalid_state(f"Run {run_id} is active; cancel it first.")
+        self._forget(run)
+
+    def output(self, run_id: int) -> tuple[Run, dict[str, Any]]:
+        """A task run and its output; raises ApiError for a run with `tasks`, which has none of its own."""
+        run = self.run(run_id)
+        if run.parent_id is None:
+            if not run.flat:
+                raise invalid_parameter(
+                    "Retrieving the output of runs with multiple tasks is not supported. "
+                    "Please retrieve the output of each individual task run instead."
+                )
+            return run, self._store.output(self._store.tasks(run.run_id)[0].run_id)
+        return run, self._store.output(run.run_id)
+
+    def _carry_out(self, run: Run) -> None:
+        execution = Execution(run, self._settings, self._store, self._tree, self._processes)
+        self._going[run.run_id] = execution
+        task = asyncio.create_task(self._until_done(execution))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+
+    async def _until_done(self, execution: Execution) -> None:
+        run = execution.run
+        await execution.carry_out(lambda: self._turn(run))
+        del self._going[run.run_id]
+        log.info("run %s (%s) ended: %s %s", run.run_id, run.name, run.life, run.result)
+        self._forget_expired()
+
+    async def _turn(self, run: Run) -> None:
+        """Wait until fewer runs of the job are active that came before than it may have at once."""
+        limit = max(1, int(run.definition["max_concurrent_runs"]))
+        while len(before := [e for e in self._active_of(run.job_id) if e.run.run_id < run.run_id]) >= limit:
+            waiting = [asyncio.ensure_future(execution.done.wait()) for execution in before]
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for waiter in waiting:
+                    waiter.cancel()
+
+    def _active_of(self, job_id: int) -> list[Execution]:
+        return [e for e in self._going.values() if e.run.job_id == job_id and not e.done.is_set()]
+
+    def _task_run(self, run: Run, task: dict[str, Any]) -> Run:
+        return Run(
+            run_id=self._store.new_id(),
+            job_id=run.job_id,
+            parent_id=run.run_id,
+            task_key=task["task_key"],
+            name=run.name,
+            kind=run.kind,
+            definition=task,
+            life="BLOCKED" if task["depends_on"] else "PENDING",
+        )
+
+    def _finish(self, run: Run, ending: Outcome) -> None:
+        run.life, run.result, run.code, run.message = ending.life, ending.result, ending.code, ending.message
+        run.ended = now()
+        self._store.save(run)
+
+    def _forget_expired(self) -> None:
+        old = now() - self._settings.keep_days * _DAY
+        for run in self._store.expired(self._settings.keep_runs, old):
+            self._forget(run)
+
+    def _forget(self, run: Run) -> None:
+        attempts = self._store.attempts(run.run_id)
+        self._store.delete_run(run.run_id)
+        for attempt in attempts:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self._settings.home / "runs" / str(attempt.run_id))

@@ -1,0 +1,53 @@
+"""DBFS handles: what `create` and `add-block` have gathered until `close` writes it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from services.databricks.workspace.errors import ApiError, does_not_exist
+
+# All open handles together. An object of S3 cannot be appended to, so a file is gathered and written in one go.
+LIMIT = 256 * 1024 * 1024
+
+
+@dataclass
+class Upload:
+    """One open handle."""
+
+    path: str
+    overwrite: bool
+    data: bytearray = field(default_factory=bytearray)
+
+
+@dataclass
+class Uploads:
+    """The handles that are open."""
+
+    _open: dict[int, Upload] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, handle: int, path: str, overwrite: bool) -> None:
+        """Open a handle."""
+        with self._lock:
+            self._open[handle] = Upload(path, overwrite)
+
+    def append(self, handle: int, data: bytes) -> None:
+        """Add a block; raises ApiError."""
+        with self._lock:
+            upload = self._get(handle)
+            if sum(len(each.data) for each in self._open.values()) + len(data) > LIMIT:
+                raise ApiError(400, "MAX_BLOCK_SIZE_EXCEEDED", f"Open uploads would hold more than {LIMIT} bytes.")
+            upload.data += data
+
+    def close(self, handle: int) -> Upload:
+        """What the handle has gathered; it is closed. Raises ApiError."""
+        with self._lock:
+            upload = self._get(handle)
+            del self._open[handle]
+            return upload
+
+    def _get(self, handle: int) -> Upload:
+        if handle not in self._open:
+            raise does_not_exist(f"No stream handle {handle} is open.")
+        return self._open[handle]

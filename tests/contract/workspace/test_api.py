@@ -1,0 +1,217 @@
+"""The wire: authentication, both ways to give parameters, error codes, and the calls that Airflow makes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from tests.contract.workspace.conftest import CLUSTER, HOME, TOKEN, Client, Service, notebook
+
+GET_RUN = "/api/2.1/jobs/runs/get"
+
+
+def error(answer: requests.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+def submitted(service: Service, path: str, **more: Any) -> int:
+    body = {"notebook_task": {"notebook_path": path}, "existing_cluster_id": CLUSTER, **more}
+    answer = service.call("POST", "/api/2.1/jobs/runs/submit", json=body)
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["run_id"])
+
+
+def ended(service: Service, run_id: int) -> dict[str, Any]:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        run: dict[str, Any] = service.call("GET", GET_RUN, params={"run_id": run_id}).json()
+        if run["state"]["life_cycle_state"] in ("TERMINATED", "SKIPPED", "INTERNAL_ERROR"):
+            return run
+        time.sleep(0.02)
+    raise AssertionError(run)
+
+
+def test_no_credentials_is_401_and_a_wrong_token_403(service: Service) -> None:
+    nothing = service.call("GET", "/api/2.0/clusters/list", token=None)
+    assert error(nothing) == (401, "401") and "Credential was not sent" in nothing.json()["message"]
+    wrong = service.call("GET", "/api/2.0/clusters/list", token="wrong")
+    assert error(wrong) == (403, "403") and wrong.json()["message"] == "Invalid access token."
+
+
+def test_the_token_may_be_the_password_of_the_user_token(service: Service) -> None:
+    url = f"{service.url}/api/2.0/clusters/list"
+    assert requests.get(url, auth=("token", TOKEN), timeout=5).status_code == 200
+    assert requests.get(url, auth=("admin", TOKEN), timeout=5).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("GET", "/api/2.0/sql/warehouses"),
+        ("POST", "/api/2.2/jobs/runs/repair"),
+        ("PUT", "/api/2.0/clusters/get"),
+        ("GET", "/api/9.9/jobs/list"),
+        ("GET", "/nothing/here"),
+    ],
+)
+def test_what_is_not_there_answers_501(service: Service, method: str, path: str) -> None:
+    answer = service.call(method, path)
+    assert error(answer) == (501, "NOT_IMPLEMENTED")
+    assert path in answer.json()["message"]
+
+
+def test_what_is_not_there_needs_the_token_too(service: Service) -> None:
+    assert service.call("GET", "/api/2.0/nothing", token=None).status_code == 401
+
+
+@pytest.mark.parametrize("given", [{"params": {"run_id": "{id}"}}, {"json": {"run_id": "{id}"}}, {"json": None}])
+def test_get_takes_its_parameters_from_the_query_or_a_json_body(
+    service: Service, client: Client, given: dict[str, Any]
+) -> None:
+    run_id = submitted(service, notebook(client, "good", "exit 1"))
+    if given == {"json": None}:
+        given = {"json": {"run_id": run_id}}
+    else:
+        given = {name: {"run_id": str(run_id)} for name in given}
+    assert service.call("GET", GET_RUN, **given).json()["run_id"] == run_id
+
+
+@pytest.mark.parametrize(
+    "body, expected",
+    [
+        ("{not json", "MALFORMED_REQUEST"),
+        ("[1]", "MALFORMED_REQUEST"),
+        ('{"run_id": "abc"}', "MALFORMED_REQUEST"),
+        ('{"run_id": null}', "INVALID_PARAMETER_VALUE"),
+        ("", "INVALID_PARAMETER_VALUE"),
+        ('{"run_id": 987654321}', "INVALID_PARAMETER_VALUE"),
+        ("[" * 5000, "MALFORMED_REQUEST"),
+    ],
+)
+def test_bad_requests_get_databricks_error_codes(service: Service, body: str, expected: str) -> None:
+    answer = service.call("GET", GET_RUN, data=body, headers={"Content-Type": "application/json"})
+    assert error(answer) == (400, expected)
+
+
+@pytest.mark.parametrize(
+    "task", ['"text"', "[]", "{}", '{"notebook_path": 5}', '{"notebook_path": "/x", "base_parameters": 1}']
+)
+def test_a_task_of_the_wrong_shape_is_a_400(service: Service, task: str) -> None:
+    body = f'{{"tasks": [{{"task_key": "a", "notebook_task": {task}}}]}}'
+    assert service.call("POST", "/api/2.2/jobs/runs/submit", data=body).status_code == 400
+
+
+def test_a_form_that_cannot_be_read_is_a_400(service: Service) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = service.call("POST", "/api/2.0/workspace/import", data="not a form", headers=headers)
+    assert error(answer)[0] == 400
+
+
+def test_unknown_fields_are_ignored(service: Service, client: Client) -> None:
+    path = notebook(client, "good", "exit 1")
+    assert ended(service, submitted(service, path, whatever={"is": "this"}))["state"]["result_state"] == "SUCCESS"
+
+
+def test_list_limits_are_those_of_the_version(service: Service) -> None:
+    assert error(service.call("GET", "/api/2.1/jobs/runs/list?limit=26")) == (400, "INVALID_PARAMETER_VALUE")
+    assert service.call("GET", "/api/2.0/jobs/runs/list?limit=150").status_code == 200
+    assert error(service.call("GET", "/api/2.1/jobs/runs/list?page_token=x")) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_offset_pages_as_in_version_2_0(service: Service, client: Client) -> None:
+    path = notebook(client, "good", "exit 1")
+    made = [submitted(service, path) for _ in range(3)]
+    second = service.call("GET", "/api/2.0/jobs/runs/list?limit=1&offset=1").json()
+    assert [run["run_id"] for run in second["runs"]] == [made[1]]
+    assert second["has_more"]
+    assert second["runs"][0]["tasks"]
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
+def test_a_flat_run_answers_for_its_one_task(service: Service, client: Client, version: str) -> None:
+    path = notebook(client, "failing", "fail no good")
+    body = {"run_name": "flat run", "notebook_task": {"notebook_path": path}, "new_cluster": {"num_workers": 2}}
+    run_id = service.call("POST", f"/api/{version}/jobs/runs/submit", json=body).json()["run_id"]
+    run = ended(service, run_id)
+    assert run["state"]["state_message"] == "Workload failed, see run output for details"
+    assert run["task"]["notebook_task"]["notebook_path"] == path
+    output = service.call("GET", f"/api/{version}/jobs/runs/get-output?run_id={run_id}").json()
+    assert output["error"] == "no good" and output["metadata"]["run_id"] == run_id
+
+
+def test_airflows_operator_gets_what_it_asks_for(service: Service, client: Client) -> None:
+    """The calls of DatabricksSubmitRunOperator 7.12.1; its `normalise_json_content` makes every number a string."""
+    path = notebook(client, "failing for airflow", "fail no good")
+    submission = {
+        "notebook_task": {"notebook_path": path, "base_parameters": {"day": "2026-01-01", "n": "5"}},
+        "existing_cluster_id": CLUSTER,
+        "timeout_seconds": "600",
+        "run_name": "clean_pin",
+        "idempotency_token": None,
+    }
+    run_id = service.call("POST", "/api/2.2/jobs/runs/submit", json=submission).json()["run_id"]
+    run = service.call("GET", "/api/2.2/jobs/runs/get", params={"run_id": run_id}).json()
+    assert run["run_page_url"].startswith(f"{service.url}/runs/")
+    assert isinstance(run["job_id"], int)
+    states = set()
+    while run["state"]["life_cycle_state"] not in ("TERMINATED", "SKIPPED", "INTERNAL_ERROR"):
+        states.add(run["state"]["life_cycle_state"])
+        run = service.call("GET", "/api/2.2/jobs/runs/get", json={"run_id": str(run_id)}).json()
+    assert states <= {"PENDING", "RUNNING", "TERMINATING", "QUEUED"}, "the operator knows no other for a run"
+    assert run["state"]["result_state"] == "FAILED"
+    failed = [task for task in run["tasks"] if task["state"]["result_state"] == "FAILED"]
+    output = service.call("GET", "/api/2.2/jobs/runs/get-output", params={"run_id": failed[0]["run_id"]}).json()
+    assert output["error"] == "no good"
+    assert failed[0]["task_key"] == "clean_pin"
+    assert service.call("POST", "/api/2.2/jobs/runs/cancel", json={"run_id": run_id}).json() == {}
+
+
+def test_another_clusters_id_runs_on_this_one(service: Service, client: Client) -> None:
+    run_id = submitted(service, notebook(client, "good", "exit 1"), existing_cluster_id="1108-162752-8okw8dgg")
+    run = ended(service, run_id)
+    assert run["state"]["result_state"] == "SUCCESS"
+    assert run["cluster_instance"]["cluster_id"] == CLUSTER
+    assert run["cluster_spec"] == {"existing_cluster_id": "1108-162752-8okw8dgg"}
+
+
+def test_a_workspace_can_be_strict_about_clusters(own_service: Service) -> None:
+    own_service.arguments.insert(0, "--only-own-cluster")
+    own_service.start()
+    run = ended(own_service, submitted(own_service, f"{HOME}/x", existing_cluster_id="1108-162752-8okw8dgg"))
+    assert run["state"]["state_message"] == (
+        "Run executed on existing cluster ID 1108-162752-8okw8dgg failed since the cluster does not exist."
+    )
+
+
+def test_the_cluster_and_the_user_are_described(client: Client, service: Service) -> None:
+    cluster = client.clusters.get(CLUSTER)
+    assert cluster.state.value == "PENDING", "nothing listens at the Spark address of this test"
+    assert [each.cluster_id for each in client.clusters.list()] == [CLUSTER]
+    assert client.current_user.me().user_name == "local@pinflow"
+    assert client.get_workspace_id() == 1
+    assert error(service.call("GET", "/api/2.0/clusters/get?cluster_id=x")) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_secrets_are_listed_without_their_values(client: Client, service: Service) -> None:
+    assert [scope.name for scope in client.secrets.list_scopes()] == ["keys"]
+    assert [secret.key for secret in client.secrets.list_secrets("keys")] == ["aws"]
+    answer = service.call("GET", "/api/2.0/secrets/get?scope=keys&key=aws")
+    assert error(answer) == (403, "PERMISSION_DENIED")
+
+
+def test_no_secret_is_in_the_process_list_or_the_log(service: Service, client: Client) -> None:
+    submitted(service, notebook(client, "good", "exit 1"))
+    process = psutil.Process(service.process.pid)
+    said = (service.home.parent / "service.log").read_text()
+    for each in (process, *process.children()):
+        said += " ".join(each.cmdline())
+    assert not [secret for secret in (TOKEN, "control-token", "hush-hush", "key=") if secret in said]
+
+
+def test_it_listens_on_loopback_only(service: Service) -> None:
+    listening = [c for c in psutil.Process(service.process.pid).net_connections() if c.status == "LISTEN"]
+    assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}

@@ -1,0 +1,150 @@
+"""The pages of runs: what they show, who sees them, and that a notebook's output stays data."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
+import pytest
+import requests
+
+from tests.contract.workspace.conftest import TOKEN, Client, Service, carried_out, notebook, task, until
+
+EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
+
+
+def page(url: str, **options: Any) -> requests.Response:
+    return requests.get(url, timeout=20, **options)
+
+
+@pytest.fixture
+def evil(client: Client) -> Iterator[Any]:
+    """A run whose every text is an attack."""
+    table = {"mime": "application/vnd.pinflow.table+json", "columns": [{"name": EVIL, "type": EVIL}], "rows": [[EVIL]]}
+    html = {"mime": "text/html", "html": EVIL}
+    markdown = {"mime": "text/markdown", "text": f"{EVIL} [x](javascript:alert(3))"}
+    shown = "; ".join(f"show {json.dumps(each)}" for each in (table, html, markdown))
+    path = notebook(client, "evil", f"print {EVIL}; {shown}; fail {EVIL}")
+    yield carried_out(client, task("evil", path, parameters={EVIL: EVIL}), run_name=EVIL)
+
+
+def test_a_runs_page_shows_its_cells_output_parameters_and_result(client: Client) -> None:
+    path = notebook(client, "shown", "print some text; exit the value")
+    run = carried_out(client, task("only", path, parameters={"day": "monday"}), run_name="My run")
+    shown = page(run.run_page_url)
+    assert shown.headers["content-type"].startswith("text/html")
+    for expected in ("My run", "some text", "the value", "monday", path, "Success", "Only cell"):
+        assert expected in shown.text
+
+
+def test_a_tables_rows_and_types_are_shown(client: Client) -> None:
+    table = {
+        "mime": "application/vnd.pinflow.table+json",
+        "columns": [{"name": "country", "type": "string"}, {"name": "n", "type": "bigint"}],
+        "rows": [["Albania", 3], [None, [1, 2]]],
+        "truncated": True,
+    }
+    run = carried_out(client, task("only", notebook(client, "table", f"show {json.dumps(table)}")))
+    text = page(run.run_page_url).text
+    for expected in ("country", "bigint", "<td>Albania</td><td>3</td>", "<td>null</td><td>[1, 2]</td>"):
+        assert expected in text
+    assert "The first 2 rows: the result is longer" in text
+
+
+def test_an_error_is_shown_with_its_traceback(client: Client) -> None:
+    run = carried_out(client, task("only", notebook(client, "failing", "fail ValueError: no such thing")))
+    text = page(run.run_page_url).text
+    assert "ValueError: no such thing" in text and "Traceback: ValueError: no such thing" in text
+
+
+def test_a_run_of_several_tasks_links_to_each(client: Client) -> None:
+    path = notebook(client, "good", "print from a task")
+    run = carried_out(client, task("first", path), task("second", path, "first"))
+    text = page(run.run_page_url).text
+    links = [unescape(link) for link in re.findall(r'href="(/runs/[^"]*key=[^"]*)"', text)]
+    assert len(links) == 2
+    origin = run.run_page_url.partition("/runs/")[0]
+    assert all("from a task" in page(origin + link).text for link in links)
+
+
+def test_output_is_escaped_everywhere(evil: Any) -> None:
+    text = page(evil.run_page_url).text
+    assert "<script>alert" not in text and "<img src=x" not in text
+    assert 'href="javascript:' not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_pages_allow_no_script_but_their_own(evil: Any) -> None:
+    policy = page(evil.run_page_url).headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
+
+
+def test_html_output_lives_in_a_sandboxed_frame_with_a_key_of_its_own(evil: Any) -> None:
+    text = page(evil.run_page_url).text
+    (frame,) = re.findall(r"<iframe [^>]*>", text)
+    assert 'sandbox="allow-scripts"' in frame
+    source = unescape(re.search(r'src="([^"]*)"', frame)[1])  # type: ignore[index]
+    answer = page(evil.run_page_url.partition("/runs/")[0] + source)
+    assert EVIL in answer.text, "shown as it is, in an origin of its own"
+    assert answer.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'")
+    assert source.partition("key=")[2] != evil.run_page_url.partition("key=")[2]
+
+
+def test_a_page_needs_its_own_key(client: Client, service: Service) -> None:
+    path = notebook(client, "good", "print secret text")
+    one, other = (carried_out(client, task("only", path)) for _ in range(2))
+    url, _, key = one.run_page_url.partition("?key=")
+    for wrong in (url, f"{url}?key=", f"{url}?key={'0' * 32}", f"{url}?key={other.run_page_url.partition('=')[2]}"):
+        answer = page(wrong)
+        assert answer.status_code == 403 and "secret text" not in answer.text
+    assert page(f"{url}?key={key}").status_code == 200
+    for file in ("cells/1/output.txt", "files/cell1-1.png", "cells/1/html/1"):
+        assert page(f"{url}/{file}?key={key}").status_code == 403
+
+
+def test_pages_answer_only_to_their_own_host_name(client: Client) -> None:
+    run = carried_out(client, task("only", notebook(client, "good", "print secret text")))
+    for host, status in (("evil.example:80", 403), ("127.0.0.1", 200), ("localhost:1234", 200)):
+        assert page(run.run_page_url, headers={"Host": host}).status_code == status
+
+
+def test_the_list_of_runs_opens_with_the_token(client: Client, service: Service) -> None:
+    run = carried_out(client, task("only", notebook(client, "good", "exit 1")), run_name="findable run")
+    entrance = page(f"{service.url}/", allow_redirects=True)
+    assert "Token" in entrance.text and "findable run" not in entrance.text
+    wrong = requests.post(f"{service.url}/runs", data={"token": "wrong"}, timeout=5)
+    assert wrong.status_code == 403 and "findable run" not in wrong.text
+    listed = requests.post(f"{service.url}/runs", data={"token": TOKEN}, timeout=5)
+    assert "findable run" in listed.text and TOKEN not in listed.url
+    assert f"/runs/{run.run_id}?key=" in listed.text
+
+
+def test_a_page_refreshes_while_its_run_goes_on(client: Client) -> None:
+    run_id = client.jobs.submit(tasks=[task("only", notebook(client, "going", "print begun; sleep 300"))]).run_id
+    run = until(client, run_id, lambda run: run.state.life_cycle_state.value == "RUNNING")
+    until(client, run_id, lambda _: "begun" in page(run.run_page_url).text)
+    assert "<main data-live>" in page(run.run_page_url).text
+    client.jobs.cancel_run_and_wait(run_id)
+    assert "<main>" in page(run.run_page_url).text
+    assert "live.js" in page(run.run_page_url).text
+
+
+def test_figures_are_served_to_their_page_only(client: Client, service: Service) -> None:
+    figure = {"mime": "image/png", "file": "cell1-1.png"}
+    run = carried_out(client, task("only", notebook(client, "figure", f"show {json.dumps(figure)}")))
+    png = base64.b64decode("iVBORw0KGgo=")
+    (service.home / "runs" / str(run.tasks[0].run_id) / "cell1-1.png").write_bytes(png)
+    link = unescape(re.search(r'<img class="figure" src="([^"]*)"', page(run.run_page_url).text)[1])  # type: ignore[index]
+    answer = page(service.url + link)
+    assert (answer.content, answer.headers["content-type"]) == (png, "image/png")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_whole_output_of_a_cell_is_a_link_away(client: Client, service: Service) -> None:
+    run = carried_out(client, task("only", notebook(client, "long", "huge 1000000")))
+    link = unescape(re.search(r'href="([^"]*output.txt[^"]*)"', page(run.run_page_url).text)[1])  # type: ignore[index]
+    assert len(page(service.url + link).content) == 1_000_000
