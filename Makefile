@@ -62,10 +62,11 @@ format: install-tool ## let ruff put the code into shape
 	@$(TOOL)/ruff format . && $(TOOL)/ruff check --fix .
 
 test: install ## what CI runs: unit, contract and a short end-to-end test
+	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook $(ARGS)
 	@$(TOOL)/python -m pytest tests/unit tests/contract tests/e2e -m "not long" $(ARGS)
 
-test-spark: install ## the Spark package's own tests, in its own environment
-	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark $(ARGS)
+test-spark: install ## the tests that run in the Spark environment: the package, the notebook process
+	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook $(ARGS)
 
 test-e2e: install ## the whole end-to-end suite, on a stack of its own
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)

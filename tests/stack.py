@@ -63,7 +63,11 @@ class TestStack:
         """All source rows, in the order of their key: pinterest_data, geolocation_data, user_data."""
         url = self.profile.database.engine_url
         connection = pymysql.connect(
-            host=url.host, port=url.port or 3306, user=url.username or "", password=url.password or "", database=url.database
+            host=url.host,
+            port=url.port or 3306,
+            user=url.username or "",
+            password=url.password or "",
+            database=url.database,
         )
         with connection, connection.cursor() as cursor:
             found = {}

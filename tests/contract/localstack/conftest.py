@@ -135,7 +135,12 @@ class Running:
             "connect": {"url": connect, "connector": "sink"},
             "storage": {"bucket": "user-<uid>-bucket", "dag_bucket": "dags-of-test"},
             "spark": {"remote": "sc://127.0.0.1:1"},
-            "databricks": {"host": "http://127.0.0.1:1", "token": "${PINFLOW_DATABRICKS_TOKEN:-local}", "cluster_id": "c", "secrets": {}},
+            "databricks": {
+                "host": "http://127.0.0.1:1",
+                "token": "${PINFLOW_DATABRICKS_TOKEN:-local}",
+                "cluster_id": "c",
+                "secrets": {},
+            },
             "stack": {"directory": str(directory), "services": ["localstack"], "dump": None},
         }
         path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
