@@ -27,21 +27,21 @@ from read_json('{directory}/user/*.json', format = 'newline_delimited', columns 
 
 create table post as select * from pin join geo using (ind) join users using (ind);
 
-select country, category, count(*) n from post group by all
+select country, category, count(*) n from post group by 1, 2
 qualify rank() over (partition by country order by n desc) = 1;
 
 select year(posted) y, category, count(*) n from post where y between 2018 and 2022 group by all;
 
-select year(posted) y, category, count(*) n from post where y between 2018 and 2022 group by all
+select year(posted) y, category, count(*) n from post where y between 2018 and 2022 group by 1, 2
 qualify rank() over (partition by y order by n desc) = 1;
 
-select country, poster_name, max(followers) f from post where poster_name is not null group by all
+select country, poster_name, max(followers) f from post where poster_name is not null group by 1, 2
 qualify rank() over (partition by country order by f desc) = 1;
 
-select country, max(followers) f from post where poster_name is not null group by all
+select country, max(followers) f from post where poster_name is not null group by 1
 qualify rank() over (order by f desc) = 1;
 
-select age_group, category, count(*) n from post group by all
+select age_group, category, count(*) n from post group by 1, 2
 qualify rank() over (partition by age_group order by n desc) = 1;
 
 select age_group, median(f)
