@@ -79,12 +79,8 @@ def one_by_one(stack: TestStack, posts: int = 300) -> Throughput:
     """The well-known script's way without its sleeps: a query and a request a record, a connection each."""
     visible = Visible(stack)
     visible.new_lines()
-    url = stack.profile.database.engine_url
-    connection = pymysql.connect(
-        host=url.host, port=url.port or 3306, user=url.username or "", password=url.password or "", database=url.database
-    )
     began, before = time.monotonic(), visible.records
-    with connection:
+    with stack.connect() as connection:
         for post in range(posts):
             for topic, table in zip(stack.profile.topics, TABLES, strict=True):
                 with connection.cursor(pymysql.cursors.DictCursor) as cursor:

@@ -59,16 +59,20 @@ class TestStack:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def source(self) -> dict[str, list[Row]]:
-        """All source rows, in the order of their key: pinterest_data, geolocation_data, user_data."""
+    def connect(self) -> pymysql.Connection[Any]:
+        """A plain connection to the source database, with the client's own library."""
         url = self.profile.database.engine_url
-        connection = pymysql.connect(
+        return pymysql.connect(
             host=url.host,
             port=url.port or 3306,
             user=url.username or "",
             password=url.password or "",
             database=url.database,
         )
+
+    def source(self) -> dict[str, list[Row]]:
+        """All source rows, in the order of their key: pinterest_data, geolocation_data, user_data."""
+        connection = self.connect()
         with connection, connection.cursor() as cursor:
             found = {}
             for table in ("pinterest_data", "geolocation_data", "user_data"):
