@@ -39,6 +39,10 @@ class InstallError(Exception):
 def main(wanted: list[str]) -> None:
     """Install the named environments, or everything with its jars; raises InstallError."""
     check_python()
+    if not wanted:
+        # Before minutes are spent on the rest.
+        java()
+        jar_lists()
     with lock():
         install_bootstrap()
         with ThreadPoolExecutor() as pool:

@@ -1,0 +1,68 @@
+"""The stack's own rules, with services that are not there: order, names, what an error says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pinflow import instance
+from pinflow.errors import PinflowError, ProfileError, brief
+from pinflow.profile import Profile, load
+from pinflow.stack.native import NativeStack
+
+
+def profile(directory: Path, services: str) -> Profile:
+    file = instance.write("local", directory / "p.yaml", directory / "state", 0)
+    text = file.read_text().split("  services:")[0] + f"  services: [{services}]\n  dump: null\n"
+    file.write_text(text)
+    return load(str(file))
+
+
+def test_consumers_stop_before_what_they_consume_from(tmp_path: Path) -> None:
+    stack = NativeStack(profile(tmp_path, "mysql, kafka, rest_proxy, localstack, connect"))
+    levels = stack._levels_from_the_top()
+    place = {name: number for number, names in enumerate(levels) for name in names}
+    assert place["connect"] < place["kafka"]
+    assert place["connect"] < place["localstack"]
+    assert place["rest_proxy"] < place["kafka"]
+
+
+def test_an_unknown_service_is_named_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="no service zookeeper") as error:
+        NativeStack(profile(tmp_path, "mysql, zookeeper"))
+    assert "kafka" in str(error.value)
+
+
+def test_a_service_without_what_it_needs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="connect needs kafka, localstack"):
+        NativeStack(profile(tmp_path, "connect"))
+
+
+def test_status_of_a_stack_that_never_ran_is_stopped(tmp_path: Path) -> None:
+    health = NativeStack(profile(tmp_path, "mysql, kafka")).health()
+    assert [(one.name, one.state, one.pid, one.memory) for one in health] == [
+        ("mysql", "stopped", 0, 0),
+        ("kafka", "stopped", 0, 0),
+    ]
+
+
+def test_an_instance_moves_every_port_and_nothing_else(tmp_path: Path) -> None:
+    first, second = load("local"), load(str(instance.write("local", tmp_path / "p.yaml", tmp_path, 1000)))
+    assert second.kafka.bootstrap_servers == "127.0.0.1:10092"
+    assert second.spark.remote == "sc://127.0.0.1:16002"
+    assert second.api.invoke_url.startswith("http://127.0.0.1:5566/")
+    assert second.home == tmp_path
+    assert (second.uid, second.storage, second.aws.region) == (first.uid, first.storage, first.aws.region)
+
+
+def test_an_offset_beyond_the_last_port_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PinflowError, match="does not exist"):
+        instance.write("local", tmp_path / "p.yaml", tmp_path, 60000)
+
+
+def test_the_cause_of_an_error_is_told_not_its_wrappings() -> None:
+    inner = ConnectionRefusedError(111, "Connection refused")
+    outer = RuntimeError("HTTPConnectionPool(host='127.0.0.1', port=1): Max retries exceeded", inner)
+    assert brief(outer) == "Connection refused"
+    assert brief(ValueError("first line\nsecond line")) == "first line"
