@@ -15,28 +15,11 @@ from pathlib import Path
 from bench import duck
 from pinflow.packages import python
 from pinflow.profile import ROOT
+from services.mysql.tables import TABLES as SOURCE_TABLES
 from tests.stack import TestStack
 
 LINES_PER_OBJECT = 2000
-TABLES = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
-COLUMNS = {
-    "pin": [
-        "index",
-        "unique_id",
-        "title",
-        "description",
-        "poster_name",
-        "follower_count",
-        "tag_list",
-        "is_image_or_video",
-        "image_src",
-        "downloaded",
-        "save_location",
-        "category",
-    ],
-    "geo": ["ind", "timestamp", "latitude", "longitude", "country"],
-    "user": ["ind", "first_name", "last_name", "age", "date_joined"],
-}
+TABLES = dict(zip(("pin", "geo", "user"), SOURCE_TABLES, strict=True))
 
 
 @dataclass(frozen=True)
@@ -109,11 +92,12 @@ def _put_all(
 
 
 def _chunks(stack: TestStack, kind: str, scale: int, size: int) -> Iterator[tuple[int, bytes]]:
-    rows = stack.source()[TABLES[kind]]
-    offset, lines = 0, []
+    rows, columns = stack.source()[TABLES[kind].name], [name for name, _ in TABLES[kind].columns]
+    offset = 0
+    lines: list[str] = []
     for copy in range(scale):
         for row in rows:
-            post = dict(zip(COLUMNS[kind], row, strict=True)) | {COLUMNS[kind][0]: row[0] + copy * len(rows)}
+            post = dict(zip(columns, row, strict=True)) | {columns[0]: row[0] + copy * len(rows)}
             lines.append(json.dumps(post, ensure_ascii=False, default=lambda value: value.isoformat()))
             if len(lines) == size:
                 yield offset, ("\n".join(lines) + "\n").encode()
