@@ -80,7 +80,7 @@ def run(spark: SparkSession, uid: str, source: str, say: Say = lambda text: None
     """Load, clean and save the three tables, then ask the questions and save the answers.
 
     ``source`` is the directory of the topics, such as s3a://bucket/topics; a topic without objects makes an empty
-    table. Raises BatchError if the source cannot be read.
+    table. Raises BatchError, and leaves all tables as they were, if the source cannot be read or no topic has a record.
     """
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     result = Result()
@@ -97,6 +97,9 @@ def run(spark: SparkSession, uid: str, source: str, say: Say = lambda text: None
     result.quarantined = sum(one.quarantined for one in loaded)
     result.differing = sum(one.differing for one in loaded)
     result.tables = {one.cleaned.table.name: one.count for one in loaded} | {"quarantine": result.quarantined}
+    if not any(result.tables.values()):
+        topics = ", ".join(f"{uid}.{name}" for name in TABLES)
+        raise BatchError(f"{source}: no record in {topics}; no table was changed. Check the address, or post something")
     say(", ".join(f"{name} {rows:,}" for name, rows in result.tables.items()) + " rows")
     if result.differing:
         say(f"{result.differing:,} rows differed from a greater one with the same ind, which was kept")

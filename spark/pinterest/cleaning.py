@@ -19,7 +19,6 @@ from pinterest.schemas import Kind, Table
 
 LARGEST_INT = 2_147_483_647
 _NO_BLANK = r"[^ \t\n\x0B\f\r\u00A0]"
-_END = "end of record"
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,9 @@ def clean(table: Table, records: DataFrame) -> Cleaned:
     stream), ``position`` (its place there) and ``time`` (TIMESTAMP: when it came to that place).
     """
     text = F.try_validate_utf8(F.col("value").cast("string"))
-    # PARSE_JSON ignores whatever follows the first value. An element of our own after it shows that nothing did.
-    document = F.try_parse_json(F.concat(F.lit("["), text, F.lit(f',"{_END}"]')))
+    # PARSE_JSON ignores whatever follows the first value. An element of our own after it shows that nothing did: the
+    # text's hash, which the text itself cannot hold there.
+    document = F.try_parse_json(F.concat(F.lit("["), text, F.lit(","), _hash().cast("string"), F.lit("]")))
     texts = ", ".join(f"{name} STRING" for name in table.fields)
     fields = F.struct(
         F.struct(*(_type(f"$[0].{name}").alias(name) for name in table.fields)).alias("types"),
@@ -85,6 +85,10 @@ def _once(column: Column) -> Column:
     return F.explode(F.array(column))
 
 
+def _hash() -> Column:
+    return F.xxhash64(F.col("value").cast("string"))
+
+
 def _type(path: str) -> Column:
     """The JSON type at a path of the document: null where there is no such key, VOID for a JSON null."""
     return F.schema_of_variant(F.try_variant_get("document", path, "variant"))
@@ -97,7 +101,7 @@ def _get(name: str) -> Column:
 
 def _reason(table: Table) -> Column:
     """Why a record does not fit: the first fault found, null if there is none."""
-    at_end = F.try_variant_get("document", "$[1]", "string").eqNullSafe(_END)
+    at_end = F.try_variant_get("document", "$[1]", "bigint").eqNullSafe(_hash())
     problems = (_problem(name, kind) for name, kind in table.fields.items())
     return (
         F.when(~F.is_valid_utf8("value"), "not UTF-8")
