@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from bench import batch_job, ingest, machine
+from bench import batch_job, ingest, machine, notebooks
 from pinflow.report import size
 from pinflow.stack.native import NativeStack
 from tests.stack import TestStack
@@ -14,7 +14,7 @@ from tests.stack import TestStack
 
 def main() -> None:
     """Start a stack of its own, measure, print, and delete it again."""
-    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabc")
+    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabcn")
     print(f"Measured on {machine.describe()}.\n", flush=True)
     stack = TestStack.create("bench")
     try:
@@ -26,6 +26,7 @@ def main() -> None:
             "a": lambda: throughput(stack),
             "b": lambda: lag(stack),
             "c": lambda: batch(stack),
+            "n": lambda: notebook(stack),
         }
         for part in wanted:
             parts[part]()
@@ -59,6 +60,13 @@ def batch(stack: TestStack) -> None:
         show(f"| {scale}× | {33462 * scale:,} | {numbers} |")
     naive = batch_job.naive(stack)
     show(f"| 1×, one object a record, inferred schema, only read and counted | 33,462 | {naive:.0f} s | | |\n")
+
+
+def notebook(stack: TestStack) -> None:
+    """(n) an empty notebook, and four at once."""
+    cost = notebooks.measure(stack)
+    show("| an empty notebook, from submit to TERMINATED | four at once, memory beyond the Spark server |", "--:|--:")
+    show(f"| {cost.seconds:.1f} s | {size(cost.memory_of_four)} |\n")
 
 
 def start_up(stack: TestStack, first: str, second: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -13,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import duck
+from pinflow import batch
 from pinflow.packages import python
-from pinflow.profile import ROOT
+from pinflow.profile import ROOT, Profile
 from services.mysql.tables import TABLES as SOURCE_TABLES
 from tests.stack import TestStack
 
@@ -40,10 +40,10 @@ def at_scale(stack: TestStack, scale: int) -> BatchTime:
         began = time.monotonic()
         duck.answers(Path(directory))
         duckdb_seconds = time.monotonic() - began
-    source = f"s3a://{stack.profile.storage.bucket}/bench/topics"
-    _batch(stack, uid, source)
-    spark_seconds = min(_batch(stack, uid, source) for _ in range(2 if scale < 100 else 1))
-    _delete_all(stack)
+    profile = stack.profile.model_copy(update={"uid": uid})
+    _batch(profile)
+    spark_seconds = min(_batch(profile) for _ in range(2 if scale < 100 else 1))
+    _delete_all(stack, uid)
     return BatchTime(scale, spark_seconds, duckdb_seconds)
 
 
@@ -54,19 +54,16 @@ def naive(stack: TestStack) -> float:
         _put_all(stack, uid, kind, 1, None, lines_per_object=1)
     began = time.monotonic()
     script = Path(__file__).with_name("naive_notebook.py")
-    arguments = [stack.profile.spark.remote, f"s3a://{stack.profile.storage.bucket}/bench/topics/{uid}"]
+    arguments = [stack.profile.spark.remote, f"s3a://{stack.profile.storage.bucket}/topics/{uid}"]
     subprocess.run([str(python("spark")), str(script), *arguments], check=True, capture_output=True)
     seconds = time.monotonic() - began
-    _delete_all(stack)
+    _delete_all(stack, uid)
     return seconds
 
 
-def _batch(stack: TestStack, uid: str, source: str) -> float:
+def _batch(profile: Profile) -> float:
     began = time.monotonic()
-    command = [str(python("spark")), "-m", "pinterest.batch", "--remote", stack.profile.spark.remote]
-    command += ["--uid", uid, "--source", source]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "spark")}
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    batch.run(profile, lambda text: None)
     return time.monotonic() - began
 
 
@@ -80,7 +77,7 @@ def _put_all(
     def put(chunk: tuple[int, bytes]) -> None:
         offset, body = chunk
         name = f"{topic}+0+{offset:010d}.json"
-        s3.put_object(Bucket=bucket, Key=f"bench/topics/{topic}/partition=0/{name}", Body=body)
+        s3.put_object(Bucket=bucket, Key=f"topics/{topic}/partition=0/{name}", Body=body)
         if local:
             (local / kind / name).write_bytes(body)
 
@@ -106,9 +103,9 @@ def _chunks(stack: TestStack, kind: str, scale: int, size: int) -> Iterator[tupl
         yield offset, ("\n".join(lines) + "\n").encode()
 
 
-def _delete_all(stack: TestStack) -> None:
+def _delete_all(stack: TestStack, uid: str) -> None:
     s3, bucket = stack.client("s3"), stack.profile.storage.bucket
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="bench/"):
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"topics/{uid}."):
         keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
         if keys:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})

@@ -195,14 +195,27 @@ def _count_lines(body: bytes, key: str, total: ObjectCount) -> None:
 
 def table_rows(profile: Profile) -> dict[str, int]:
     """Rows of the cleaned tables and the quarantine, by kind; a table that does not exist is left out."""
+    tables = {kind: _table(profile, kind) for kind in (*SOURCE_TABLES, "quarantine")}
+    return {kind: table.count() for kind, table in tables.items() if table}
+
+
+def stream_rows(profile: Profile) -> dict[str, int]:
+    """Rows of the streams' tables, by kind, and of their quarantine, by `<kind> quarantined`."""
     found = {}
-    for kind in (*SOURCE_TABLES, "quarantine"):
-        try:
-            table = DeltaTable(str(warehouse(profile) / f"{profile.uid}_{kind}"))
-        except (TableNotFoundError, OSError):
-            continue
-        found[kind] = table.count()
+    for kind in SOURCE_TABLES:
+        if table := _table(profile, f"{kind}_table"):
+            found[kind] = table.count()
+    if quarantine := _table(profile, "stream_quarantine"):
+        kinds = quarantine.to_pyarrow_table(columns=["table"]).column("table").to_pylist()
+        found |= {f"{kind} quarantined": kinds.count(kind) for kind in SOURCE_TABLES}
     return found
+
+
+def _table(profile: Profile, name: str) -> DeltaTable | None:
+    try:
+        return DeltaTable(str(warehouse(profile) / f"{profile.uid}_{name}"))
+    except (TableNotFoundError, OSError):
+        return None
 
 
 def wait_until_landed(profile: Profile, timeout: float, say: Callable[[str], None]) -> None:

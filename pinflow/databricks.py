@@ -10,8 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import NotFound
 from databricks.sdk.errors.base import DatabricksError
-from databricks.sdk.service.jobs import NotebookTask, Run, RunTask, SubmitTask, TaskDependency
+from databricks.sdk.service.jobs import (
+    Continuous,
+    JobSettings,
+    NotebookTask,
+    PauseStatus,
+    Run,
+    RunTask,
+    SubmitTask,
+    TaskDependency,
+)
+from databricks.sdk.service.jobs import Task as JobTask
 from databricks.sdk.service.workspace import ImportFormat, Language
 
 from pinflow.errors import PinflowError, brief
@@ -95,6 +106,74 @@ class Workspace:
                 self.client.jobs.cancel_run(run_id)
                 raise
             return self._outcome(run, say)
+
+    def failure(self, name: str) -> tuple[str, str] | None:
+        """Error and page of the latest run of that name; None where there is none, or it did not fail."""
+        with self._errors(f"runs named {name}"):
+            latest = next((run for run in self.client.jobs.list_runs(expand_tasks=True) if run.run_name == name), None)
+            failed = [t for t in (latest.tasks or [] if latest else []) if _state(t) in ("FAILED", "TIMEDOUT")]
+            if latest is None or not failed or failed[0].run_id is None:
+                return None
+            output = self.client.jobs.get_run_output(failed[0].run_id)
+            return output.error or "failed", latest.run_page_url or ""
+
+    def keep_running(self, name: str, task: Task) -> str:
+        """Run a notebook as a continuous job, which starts it again whenever it ends; returns the job's newest page.
+
+        A job of that name is changed to this one, and what it runs is run anew.
+        """
+        with self._errors(f"job {name}"):
+            self.stop_running(name)
+            job_id = self._job(name)
+            settings = JobSettings(
+                name=name,
+                max_concurrent_runs=1,
+                continuous=Continuous(pause_status=PauseStatus.UNPAUSED),
+                tasks=[
+                    JobTask(
+                        task_key=task.key,
+                        existing_cluster_id=self.profile.databricks.cluster_id,
+                        notebook_task=NotebookTask(notebook_path=task.notebook, base_parameters=dict(task.parameters)),
+                    )
+                ],
+            )
+            if job_id is None:
+                job_id = self.client.jobs.create(**vars(settings)).job_id
+            else:
+                self.client.jobs.reset(job_id, settings)
+            return f"{self.profile.databricks.host.rstrip('/')}/jobs/{job_id}"
+
+    def keeps_running(self, name: str) -> bool:
+        """Whether there is such a job, and it is not paused."""
+        with self._errors(f"job {name}"):
+            job_id = self._job(name)
+            settings = self.client.jobs.get(job_id).settings if job_id is not None else None
+            return bool(settings and settings.continuous and settings.continuous.pause_status == PauseStatus.UNPAUSED)
+
+    def stop_running(self, name: str) -> bool:
+        """Pause a continuous job and end what it runs; whether there was anything to end."""
+        with self._errors(f"job {name}"):
+            job_id = self._job(name)
+            if job_id is None:
+                return False
+            paused = Continuous(pause_status=PauseStatus.PAUSED)
+            self.client.jobs.update(job_id, new_settings=JobSettings(continuous=paused))
+            active = [run.run_id for run in self.client.jobs.list_runs(job_id=job_id, active_only=True) if run.run_id]
+            for run_id in active:
+                self.client.jobs.cancel_run_and_wait(run_id)
+            return bool(active)
+
+    def read_file(self, path: str) -> str | None:
+        """The text of a small file (1 MB at most) of dbfs:/; None if there is none."""
+        with self._errors(f"dbfs:{path}"):
+            try:
+                answer = self.client.dbfs.read(path)
+            except NotFound:
+                return None
+            return base64.b64decode(answer.data or "").decode()
+
+    def _job(self, name: str) -> int | None:
+        return next((job.job_id for job in self.client.jobs.list(name=name)), None)
 
     def _put(self, file: Path, place: PurePosixPath) -> None:
         content = file.read_bytes()

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from pinflow.counts import Counts
 from pinflow.profile import Profile
 from pinflow.stack.native import Health
 
+if TYPE_CHECKING:
+    # These import Databricks' client, which takes two seconds.
+    from pinflow.batch import Answer
+    from pinflow.stream import Comparison, StreamStatus
+
 # A pipe or a log has no width of its own: tables there are as wide as they need.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-_COLOURS = {"ready": "green", "starting": "yellow", "stopped": "dim", "failed": "red"}
+SHOWN = 10
+"""Rows of an answer that are printed."""
+_COLOURS = {
+    "ready": "green",
+    "running": "green",
+    "starting": "yellow",
+    "waiting": "yellow",
+    "stopped": "dim",
+    "failed": "red",
+}
 
 
 def services(health: list[Health]) -> None:
@@ -76,6 +95,67 @@ def counts(found: Counts) -> None:
         console.print(f"[yellow]{difference}[/]")
     if not differences:
         console.print("[green]all hops agree[/]")
+
+
+def streams(found: Sequence[StreamStatus]) -> Table:
+    """A line a stream: from Kinesis to its table."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("stream", "query"):
+        table.add_column(column, no_wrap=True)
+    for column in ("records read", "records/s", "records behind", "seconds behind", "rows in table", "quarantined"):
+        table.add_column(column, justify="right")
+    for one in found:
+        behind = ("—", "—") if one.lag is None else (f"{one.lag.records:,}", f"{one.lag.seconds:.1f}")
+        rows = ("—" if n is None else f"{n:,}" for n in (one.rows, one.quarantined))
+        state = f"[{_COLOURS[one.state]}]{one.state}[/]"
+        table.add_row(one.name, state, f"{one.read:,}", f"{one.rows_per_second:,.1f}", *behind, *rows)
+    return table
+
+
+def comparison(found: Mapping[str, Comparison]) -> None:
+    """A line a table: posts that both layers have seen, and whether they agree."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("table")
+    for column in ("posts in both", "of these differ", "only in the batch", "only in the stream"):
+        table.add_column(column, justify="right")
+    for name, one in found.items():
+        table.add_row(name, *(f"{n:,}" for n in (one.both, one.differing, one.only_batch, one.only_stream)))
+    console.print(table)
+    if not all(one.both for one in found.values()):
+        console.print("[red]there is no post that both layers have seen: make emulate-batch, make emulate-stream[/]")
+    elif any(one.differing for one in found.values()):
+        console.print("[red]the layers do not agree: the posts differ[/]")
+    else:
+        console.print("[green]both layers agree[/]")
+
+
+def live(picture: Callable[[], RenderableType], once: bool, every: float = 2.0) -> None:
+    """Print a picture: again and again in its place where a person watches, until Ctrl-C; else once."""
+    if once or not console.is_terminal:
+        console.print(picture())
+        return
+    with Live(picture(), console=console, auto_refresh=False) as shown:
+        while True:
+            try:
+                time.sleep(every)
+                shown.update(picture(), refresh=True)
+            except KeyboardInterrupt:
+                return
+
+
+def answers(uid: str, found: Mapping[str, Answer]) -> None:
+    """The first rows of each answer."""
+    for question, answer in found.items():
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{uid}_{question}", title_justify="left")
+        for number, column in enumerate(answer.columns):
+            numeric = bool(answer.rows) and isinstance(answer.rows[0][number], int | float)
+            table.add_column(column, justify="right" if numeric else "left")
+        for row in answer.rows[:SHOWN]:
+            table.add_row(*("" if value is None else Text(str(value)) for value in row))
+        if len(answer.rows) > SHOWN:
+            table.caption = f"… {len(answer.rows) - SHOWN:,} more"
+            table.caption_justify = "left"
+        console.print(table)
 
 
 def places(profile: Profile) -> None:

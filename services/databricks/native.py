@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import requests
@@ -57,12 +58,22 @@ def probe(profile: Profile) -> None:
         raise NotReady(f"{url}: {brief(error)}") from None
 
 
+def initialise(profile: Profile, say: Callable[[str], None]) -> None:
+    """Put our notebooks into the workspace, so that a person finds them there, and Airflow too."""
+    # Here, because Databricks' client takes two seconds to import, which every other command would pay.
+    from pinflow.batch import sync_notebooks
+    from pinflow.databricks import Workspace
+
+    sync_notebooks(Workspace(profile), say)
+
+
 SERVICE = Service(
     name="databricks",
     title="Databricks workspace: Jobs, Workspace, DBFS and Clusters API (stand-in)",
     ports=lambda profile: [port(profile)],
     command=command,
     probe=probe,
+    initialise=initialise,
     timeout=60,
     stand_in=True,
 )

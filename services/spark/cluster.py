@@ -12,12 +12,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +26,12 @@ from typing import Any
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
+
+from services.spark import control, credentials, delta_connect
+from services.spark.files import Files
+from services.spark.hadoop import Hadoop
+from services.spark.mounts import Mounts
+from services.spark.sessions import Sessions
 
 HEARTBEAT = 2.0
 """Seconds between two proofs that the driver still answers; `probe` in native.py allows for several."""
@@ -36,6 +43,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     with cluster.alone() as lock, cluster.driver(lock) as (spark, jvm):
+        cluster.open_workspace(spark)
         warm_up(spark)
         _say(f"ready on {cluster.host}:{cluster.port}")
         while jvm.poll() is None:
@@ -47,18 +55,32 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the cluster keeps its state, and the address that Spark Connect listens on."""
+    """Where the cluster keeps its state, its id, and the address that Spark Connect listens on.
+
+    ``control_token`` is what the control endpoint, on the port after that, asks for; there is none without it.
+    """
 
     home: Path
     host: str
     port: int
     region: str
+    cluster_id: str
+    control_token: str = field(repr=False)
 
     @classmethod
     def from_environment(cls) -> Cluster:
-        """Read CLUSTER_HOME, CLUSTER_ADDRESS and AWS_REGION."""
+        """Read CLUSTER_HOME, CLUSTER_ADDRESS, AWS_REGION, CLUSTER_ID; take CLUSTER_CONTROL_TOKEN out of it.
+
+        What runs on the cluster inherits the environment, and the token is none of its business.
+        """
         host, _, port = os.environ["CLUSTER_ADDRESS"].rpartition(":")
-        return cls(Path(os.environ["CLUSTER_HOME"]), host, int(port), os.environ["AWS_REGION"])
+        token, cluster_id = os.environ.pop("CLUSTER_CONTROL_TOKEN", ""), os.environ.get("CLUSTER_ID", "")
+        return cls(Path(os.environ["CLUSTER_HOME"]), host, int(port), os.environ["AWS_REGION"], cluster_id, token)
+
+    @property
+    def dbfs(self) -> Path:
+        """The directory of this machine that is dbfs:/."""
+        return self.home / "dbfs"
 
     @property
     def ready(self) -> Path:
@@ -99,7 +121,11 @@ class Cluster:
     def driver(self, lock: int) -> Iterator[tuple[SparkSession, Any]]:
         """The driver's own session and its JVM process, which holds ``lock`` for as long as it lives."""
         scratch = self.home / "tmp"
-        scratch.mkdir(exist_ok=True)
+        # What a killed driver left there (shuffles, kept tables) may be gigabytes.
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        for name in ("FileStore", "tmp", "mnt", "user"):
+            (self.dbfs / name).mkdir(parents=True, exist_ok=True)
         os.environ["SPARK_LOCAL_DIRS"] = os.environ["TMPDIR"] = str(scratch)
         os.environ["SPARK_LOCAL_IP"] = self.host
         os.environ["SPARK_SUBMIT_OPTS"] = f"-Djava.io.tmpdir={scratch} -Dderby.system.home={self.home}"
@@ -113,38 +139,42 @@ class Cluster:
             _stop(gateway.proc)
 
     def settings(self) -> dict[str, str]:
-        """What spark-defaults.conf cannot know: addresses and directories."""
+        """What spark-defaults.conf cannot know: addresses, directories, and what the cluster is called."""
         return {
             "spark.driver.host": self.host,
             "spark.driver.bindAddress": self.host,
             "spark.connect.grpc.binding.address": self.host,
             "spark.connect.grpc.binding.port": str(self.port),
             "spark.hadoop.fs.s3a.endpoint.region": self.region,
-            "spark.hadoop.fs.viewfs.mounttable.path": self.mount_tables().as_uri(),
+            # What is under no mount is in a local directory.
+            "spark.hadoop.fs.viewfs.mounttable.default.linkFallback": self.dbfs.as_uri(),
             "spark.hadoop.javax.jdo.option.ConnectionURL": "jdbc:derby:metastore;create=true",
+            "spark.databricks.clusterUsageTags.clusterId": self.cluster_id,
+            "spark.databricks.clusterUsageTags.clusterName": "pinflow",
         }
 
-    def mount_tables(self) -> Path:
-        """The directory with the mount table of dbfs:/; at first only what is no mount: the local directory `dbfs`.
-
-        Hadoop reads the file mount-table.<n>.xml with the greatest n, so a new version appears in one step.
-        """
-        tables, root = self.home / "mounts", self.home / "dbfs"
-        root.mkdir(exist_ok=True)
-        tables.mkdir(exist_ok=True)
-        if not any(tables.iterdir()):
-            (tables / "mount-table.1.xml").write_text(
-                "<configuration>\n  <property>\n    <name>fs.viewfs.mounttable.default.linkFallback</name>\n"
-                f"    <value>{root.as_uri()}</value>\n  </property>\n</configuration>\n",
-                encoding="utf-8",
-            )
-        return tables
+    def open_workspace(self, spark: SparkSession) -> None:
+        """Bring back the mounts, make what a workspace starts with, and answer notebooks and the workspace."""
+        hadoop = Hadoop(spark.sparkContext)
+        mounts = Mounts(self.home / "mounts.json", hadoop, own_endpoint=bool(os.environ.get("AWS_ENDPOINT_URL")))
+        mounts.restore()
+        delta_connect.register(spark.sparkContext)
+        access_key, secret_key = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+        if access_key and secret_key:
+            credentials.provide(spark, self.dbfs, access_key, secret_key, self.home / "credentials.sha256")
+        if self.control_token:
+            calls = control.Control(Files(hadoop, mounts, self.dbfs), mounts, Sessions(spark.sparkContext))
+            control.serve(calls, self.host, self.port + 1, self.control_token)
 
 
 def warm_up(spark: SparkSession) -> None:
-    """Do once what costs seconds the first time: a query, JSON, a Delta table in the metastore."""
+    """Do once what costs some 15 s the first time: JSON, a shuffle, a Delta table made, replaced and read."""
     started = time.monotonic()
-    spark.sql("select 1").collect()
+    rows = spark.range(2).selectExpr("try_parse_json(concat('[', id, ']')) is null as broken").groupBy("broken").count()
+    for _ in range(2):
+        rows.write.mode("overwrite").option("overwriteSchema", True).saveAsTable("warm_up")
+    spark.table("warm_up").collect()
+    spark.sql("drop table warm_up")
     _say(f"warm after {time.monotonic() - started:.1f} s")
 
 

@@ -62,8 +62,7 @@ def command(profile: Profile) -> Command:
     if profile.aws.access_key_id and profile.aws.secret_access_key:
         variables["AWS_ACCESS_KEY_ID"] = profile.aws.access_key_id.get_secret_value()
         variables["AWS_SECRET_ACCESS_KEY"] = profile.aws.secret_access_key.get_secret_value()
-    script = ROOT / "services" / "spark" / "cluster.py"
-    return Command([str(packages.python("spark")), str(script)], variables, home(profile))
+    return Command([str(packages.python("spark")), "-m", "services.spark.cluster"], variables)
 
 
 def probe(profile: Profile) -> None:

@@ -1,22 +1,17 @@
 """The batch job: the objects in S3 in; the cleaned tables, the quarantine and the ten answers out, all Delta.
 
-    python -m pinterest.batch --remote sc://127.0.0.1:15002 --uid 0a1b2c3d4e5f --source s3a://user-…-bucket/topics
+    load(spark, "0a1b2c3d4e5f", "pin", "/mnt/user-0a1b2c3d4e5f-bucket/topics")    # and geo, and user
+    answer(spark, "0a1b2c3d4e5f")["q1"].rows
 
-Progress goes to stderr, the answers to stdout as tables, or with --json to a file. Each table is replaced in one
-commit; over the same objects the same contents come out again.
+The loads may run side by side. Each table is replaced in one commit; over the same objects the same contents come out
+again.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyspark.errors import AnalysisException, PySparkException
@@ -25,18 +20,28 @@ from pyspark.sql import functions as F
 
 from pinterest.cleaning import Cleaned, clean
 from pinterest.questions import QUESTIONS, join
-from pinterest.schemas import QUARANTINE, TABLES, Table
-
-SHOWN = 10
-"""Rows of an answer that are printed."""
+from pinterest.schemas import QUARANTINE, TABLES
 
 A = TypeVar("A")
 B = TypeVar("B")
-Say = Callable[[str], None]
 
 
 class BatchError(Exception):
     """The job cannot go on; the message says what failed, where and why."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load made of a topic.
+
+    rows         of its table
+    quarantined  records that do not fit the table
+    differing    rows, different from each other, that lost against a greater one with the same ``ind``
+    """
+
+    rows: int
+    quarantined: int
+    differing: int
 
 
 @dataclass(frozen=True)
@@ -47,93 +52,62 @@ class Answer:
     rows: list[list[Any]]
 
 
-@dataclass
-class Result:
-    """What a run made.
+def load(spark: SparkSession, uid: str, name: str, source: str) -> Loaded:
+    """Clean a topic's records and replace its table, `<uid>_<name>`, and its part of `<uid>_quarantine`.
 
-    answers      by question, q1 to q8
-    tables       rows in pin, geo, user and quarantine
-    quarantined  records that do not fit their table
-    differing    rows, different from each other, that lost against a greater one with the same ``ind``
-    seconds      by step
-    """
-
-    answers: dict[str, Answer] = field(default_factory=dict)
-    tables: dict[str, int] = field(default_factory=dict)
-    quarantined: int = 0
-    differing: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """One topic, cleaned. ``rows`` is its table, one row per ``ind``, kept by the cluster until `unpersist`."""
-
-    cleaned: Cleaned
-    rows: DataFrame
-    count: int
-    quarantined: int
-    differing: int
-
-
-def run(spark: SparkSession, uid: str, source: str, say: Say = lambda text: None) -> Result:
-    """Load, clean and save the three tables, then ask the questions and save the answers.
-
-    ``source`` is the directory of the topics, such as s3a://bucket/topics; a topic without objects makes an empty
-    table. Raises BatchError, and leaves all tables as they were, if the source cannot be read or no topic has a record.
+    ``name`` is pin, geo or user; ``source`` is the directory of the topics, which hold partition=<n>/ directories of
+    objects with a record a line. A topic without objects makes an empty table. Raises BatchError, and leaves the table
+    as it was, if the source cannot be read or no topic of this user has a record.
     """
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    result = Result()
-
-    @contextmanager
-    def timed(step: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        result.seconds[step] = round(time.monotonic() - started, 2)
-        say(f"{step}: {result.seconds[step]:.1f} s")
-
-    with timed("read and clean"):
-        loaded = _at_once(lambda table: load(spark, table, f"{source.rstrip('/')}/{uid}.{table.name}"), TABLES.values())
-    result.quarantined = sum(one.quarantined for one in loaded)
-    result.differing = sum(one.differing for one in loaded)
-    result.tables = {one.cleaned.table.name: one.count for one in loaded} | {"quarantine": result.quarantined}
-    if not any(result.tables.values()):
-        topics = ", ".join(f"{uid}.{name}" for name in TABLES)
-        raise BatchError(f"{source}: no record in {topics}; no table was changed. Check the address, or post something")
-    say(", ".join(f"{name} {rows:,}" for name, rows in result.tables.items()) + " rows")
-    if result.differing:
-        say(f"{result.differing:,} rows differed from a greater one with the same ind, which was kept")
-
-    with timed("save the tables"):
-        frames = {one.cleaned.table.name: one.rows for one in loaded} | {"quarantine": _quarantine(spark, loaded)}
-        _at_once(lambda name: _save(frames[name], uid, name), frames)
-    with timed("answer the questions"):
-        posts = join(*(one.rows for one in loaded)).persist()
-        answers = _at_once(lambda name: _answer(spark, QUESTIONS[name](posts), uid, name), QUESTIONS)
-        result.answers = dict(zip(QUESTIONS, answers, strict=True))
-    for frame in (posts, *(one.rows for one in loaded)):
-        frame.unpersist()
-    return result
-
-
-def load(spark: SparkSession, table: Table, directory: str) -> Loaded:
-    """Read a topic's objects, clean them, and keep one row per ``ind``.
-
-    ``directory`` holds partition=<n>/ directories of objects with a record a line.
-    """
+    table, directory = TABLES[name], _topic(uid, name, source)
     seen, kept = Observation(), Observation()
     cleaned = clean(table, _records(spark, directory))
     judged = cleaned.judged.observe(seen, F.count("reason").alias("quarantined"))
     ranked = _ranked(Cleaned(table, judged).rows).observe(kept, F.count_if("differs").alias("differing"))
     rows = ranked.where("place = 1").select(*table.names).persist()
     try:
-        count = rows.count()
+        # Where nothing fits, Spark drops the empty rest of the plan, and the observations with it.
+        count = _counted(rows, directory)
+        quarantined = seen.get["quarantined"] if count else cleaned.quarantined.count()
+        differing = kept.get["differing"] if count else 0
+        if not count and not quarantined:
+            _require_records(spark, uid, source)
+        _save(rows, uid, name)
+        _save_quarantine(spark, cleaned, uid, quarantined)
+    finally:
+        rows.unpersist()
+    return Loaded(count, quarantined, differing)
+
+
+def answer(spark: SparkSession, uid: str) -> dict[str, Answer]:
+    """Put the ten questions to the saved tables, save each answer as `<uid>_<question>`; the answers by question."""
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    posts = join(*(spark.table(f"`{uid}_{name}`") for name in TABLES)).persist()
+    try:
+        # Before the questions: asked side by side each of them would read the tables.
+        posts.count()
+        answers = _at_once(lambda name: _answer(spark, QUESTIONS[name](posts), uid, name), QUESTIONS)
+    finally:
+        posts.unpersist()
+    return dict(zip(QUESTIONS, answers, strict=True))
+
+
+def _topic(uid: str, name: str, source: str) -> str:
+    return f"{source.rstrip('/')}/{uid}.{name}"
+
+
+def _counted(rows: DataFrame, directory: str) -> int:
+    try:
+        return rows.count()
     except PySparkException as error:
         raise BatchError(f"{directory}: {_brief(error)}") from None
-    if not count:
-        # Where nothing fits, Spark drops the empty rest of the plan, and the observations with it.
-        return Loaded(cleaned, rows, 0, cleaned.quarantined.count(), 0)
-    return Loaded(cleaned, rows, count, seen.get["quarantined"], kept.get["differing"])
+
+
+def _require_records(spark: SparkSession, uid: str, source: str) -> None:
+    if all(_records(spark, _topic(uid, name, source)).isEmpty() for name in TABLES):
+        topics = ", ".join(f"{uid}.{name}" for name in TABLES)
+        raise BatchError(f"{source}: no record in {topics}; no table was changed. Check the address, or post something")
 
 
 def _records(spark: SparkSession, directory: str) -> DataFrame:
@@ -168,13 +142,23 @@ def _ranked(rows: DataFrame) -> DataFrame:
     return ranked.withColumn("differs", F.col("kind") > F.lag("kind").over(same))
 
 
-def _quarantine(spark: SparkSession, loaded: Iterable[Loaded]) -> DataFrame:
-    """What did not fit, with its line in the object. Only a topic that has such records is read again."""
-    found = spark.createDataFrame([], QUARANTINE)
-    for one in loaded:
-        if one.quarantined:
-            found = found.unionByName(_with_lines(one.cleaned).quarantined)
-    return found
+def _save_quarantine(spark: SparkSession, cleaned: Cleaned, uid: str, count: int) -> None:
+    """Replace one table's part of the quarantine. Only a topic that has such records is read again."""
+    quarantine, part = f"`{uid}_quarantine`", f"table = '{cleaned.table.name}'"
+    _create(spark, quarantine, f"({QUARANTINE}) using delta partitioned by (table)")
+    if not count and spark.table(quarantine).where(part).isEmpty():
+        return
+    rows = _with_lines(cleaned).quarantined if count else spark.createDataFrame([], QUARANTINE)
+    rows.write.format("delta").mode("overwrite").option("replaceWhere", part).saveAsTable(quarantine)
+
+
+def _create(spark: SparkSession, table: str, definition: str) -> None:
+    """Two loads may come to this at the same moment: then one of them finds that the other was first."""
+    try:
+        spark.sql(f"create table if not exists {table} {definition}")
+    except PySparkException:
+        if not spark.catalog.tableExists(table):
+            raise
 
 
 def _with_lines(cleaned: Cleaned) -> Cleaned:
@@ -213,47 +197,3 @@ def _at_once(work: Callable[[A], B], items: Iterable[A]) -> list[B]:
 def _brief(error: PySparkException) -> str:
     """The first line of Spark's message; the rest is a Java stack trace."""
     return str(error).strip().splitlines()[0]
-
-
-def main() -> None:
-    """The command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m pinterest.batch", description="From the objects to the answers.")
-    parser.add_argument("--remote", required=True, help="the Spark Connect server, sc://host:port")
-    parser.add_argument("--uid", required=True, help="the 12 hexadecimal digits that name topics and tables")
-    parser.add_argument("--source", required=True, help="the directory of the topics, s3a://bucket/topics")
-    parser.add_argument("--json", type=Path, help="write the result to this file instead of printing the answers")
-    arguments = parser.parse_args()
-    try:
-        spark = SparkSession.builder.remote(arguments.remote).getOrCreate()
-        result = run(spark, arguments.uid, arguments.source, lambda text: print(text, file=sys.stderr, flush=True))
-    except (BatchError, PySparkException) as error:
-        sys.exit(f"batch: {error if isinstance(error, BatchError) else _brief(error)}")
-    if arguments.json:
-        arguments.json.write_text(_as_json(result), encoding="utf-8")
-    else:
-        print("\n".join(f"\n{arguments.uid}_{name}\n{_as_table(answer)}" for name, answer in result.answers.items()))
-
-
-def _as_json(result: Result) -> str:
-    """One object: by question {columns, rows}, beside them tables, quarantined, differing and seconds."""
-    document = asdict(result)
-    return json.dumps(document.pop("answers") | document, ensure_ascii=False)
-
-
-def _as_table(answer: Answer) -> str:
-    """The first rows as aligned text, numbers to the right."""
-    cells = [["" if value is None else str(value) for value in row] for row in answer.rows[:SHOWN]]
-    widths = [max(len(text) for text in column) for column in zip(answer.columns, *cells, strict=True)]
-    numeric = [isinstance(value, int | float) for value in (answer.rows[0] if answer.rows else answer.columns)]
-
-    def line(texts: list[str]) -> str:
-        aligned = (t.rjust(w) if n else t.ljust(w) for t, w, n in zip(texts, widths, numeric, strict=True))
-        return "  ".join(aligned).rstrip()
-
-    more = len(answer.rows) - SHOWN
-    lines = [line(answer.columns), "  ".join("-" * width for width in widths), *map(line, cells)]
-    return "\n".join([*lines, f"… {more:,} more"] if more > 0 else lines)
-
-
-if __name__ == "__main__":
-    main()

@@ -74,8 +74,9 @@ def q3a(posts: DataFrame) -> DataFrame:
 
 def q3b(posts: DataFrame) -> DataFrame:
     """The country with the user with the most followers: country, follower_count."""
-    top = _greatest(q3a(posts).select("country", "follower_count").distinct(), [], "follower_count")
-    return _in_order(top, "country")
+    countries = q3a(posts).select("country", "follower_count").distinct()
+    top = countries.agg(F.max("follower_count").alias("follower_count"))
+    return _in_order(countries.join(top, "follower_count").select("country", "follower_count"), "country")
 
 
 def q4(posts: DataFrame) -> DataFrame:
@@ -154,7 +155,7 @@ def _most_popular_category(posts: DataFrame, *group: str) -> DataFrame:
 
 def _greatest(rows: DataFrame, group: list[str], column: str) -> DataFrame:
     """Of each group the rows with the greatest value of a column, all that tie."""
-    window = Window.partitionBy(*(group or [F.lit(0)]))
+    window = Window.partitionBy(*group)
     return rows.withColumn("top", F.max(column).over(window)).where(F.col(column) == F.col("top")).drop("top")
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from pinterest.batch import BatchError, Result, run
+from pinterest.batch import Answer, BatchError, Loaded, answer, load
 from pinterest.schemas import TABLES
 from tests.unit.spark.records import record
 from tests.unit.spark.test_questions import COLUMNS
@@ -22,8 +20,22 @@ from tests.unit.spark.test_questions import COLUMNS
 UID = "0a1b2c3d4e5f"
 NUMBER = "0e1234567890"
 """An uid that reads as a number."""
-ROOT = Path(__file__).parents[3]
 NAMES = [*TABLES, "quarantine", *COLUMNS]
+
+
+@dataclass
+class Result:
+    """What a run of the whole job made."""
+
+    loaded: dict[str, Loaded]
+    answers: dict[str, Answer]
+
+
+def run(spark: SparkSession, uid: str, source: str) -> Result:
+    """As the job does it: the three tables side by side, then the questions."""
+    with ThreadPoolExecutor() as pool:
+        loaded = list(pool.map(lambda name: load(spark, uid, name, source), TABLES))
+    return Result(dict(zip(TABLES, loaded, strict=True)), answer(spark, uid))
 
 
 def put(source: Path, uid: str, table: str, *lines: str | bytes, partition: int = 0, offset: int = 0) -> Path:
@@ -100,12 +112,13 @@ def test_columns_are_compared_from_left_to_right_null_lowest(spark: SparkSession
 
 def test_differing_rows_are_counted_and_equal_ones_are_not(results: list[Result]) -> None:
     # pin: ind 1 has one that lost (three times the same), 2 two, 3 one, 4 two, 5 one; geo: 2, 1, 0, 1; user: 1.
-    assert results[0].differing == (1 + 2 + 1 + 2 + 1) + (2 + 1 + 0 + 1) + 1
+    differing = {name: loaded.differing for name, loaded in results[0].loaded.items()}
+    assert differing == {"pin": 1 + 2 + 1 + 2 + 1, "geo": 2 + 1 + 0 + 1, "user": 1}
 
 
 def test_rows_are_counted(results: list[Result]) -> None:
-    assert results[0].tables == {"pin": 6, "geo": 4, "user": 4, "quarantine": 4}
-    assert results[0].quarantined == 4
+    assert {name: loaded.rows for name, loaded in results[0].loaded.items()} == {"pin": 6, "geo": 4, "user": 4}
+    assert {name: loaded.quarantined for name, loaded in results[0].loaded.items()} == {"pin": 0, "geo": 0, "user": 4}
 
 
 def test_the_quarantine_says_where_and_why(spark: SparkSession, results: list[Result], source: Path) -> None:
@@ -125,19 +138,19 @@ def test_the_quarantine_says_where_and_why(spark: SparkSession, results: list[Re
 
 
 def test_the_answers_are_saved_with_their_rows_in_order(spark: SparkSession, results: list[Result]) -> None:
-    for name, answer in results[0].answers.items():
+    for name, found in results[0].answers.items():
         saved = spark.table(f"`{UID}_{name}`").toArrow()
-        assert saved.column_names == answer.columns == COLUMNS[name]
-        assert [list(row.values()) for row in saved.to_pylist()] == answer.rows
+        assert saved.column_names == found.columns == COLUMNS[name]
+        assert [list(row.values()) for row in saved.to_pylist()] == found.rows
     # ind 1, 2, 3 and 4 are in all three tables.
     assert results[0].answers["q1"].rows == [["Chad", "art", 3]]
 
 
 def test_a_second_run_changes_nothing(spark: SparkSession, results: list[Result]) -> None:
     first, second = results
-    assert (first.answers, first.tables, first.differing) == (second.answers, second.tables, second.differing)
-    for name in [*TABLES, "quarantine"]:
-        before = spark.sql(f"SELECT * FROM `{UID}_{name}` VERSION AS OF 0").toArrow().to_pylist()
+    assert first == second
+    for name, version in [*((name, 0) for name in TABLES), ("quarantine", 1)]:
+        before = spark.sql(f"SELECT * FROM `{UID}_{name}` VERSION AS OF {version}").toArrow().to_pylist()
         after = spark.table(f"`{UID}_{name}`").toArrow().to_pylist()
         assert sorted(map(repr, before)) == sorted(map(repr, after)), name
 
@@ -145,7 +158,8 @@ def test_a_second_run_changes_nothing(spark: SparkSession, results: list[Result]
 def test_each_run_is_one_commit_of_each_table(spark: SparkSession, results: list[Result]) -> None:
     warehouse = Path(spark.conf.get("spark.sql.warehouse.dir").removeprefix("file:"))
     commits = {name: len(list((warehouse / f"{UID}_{name}" / "_delta_log").glob("*.json"))) for name in NAMES}
-    assert commits == dict.fromkeys(NAMES, 2)
+    # The quarantine is made first, then one topic replaces its part of it; the others have nothing to say.
+    assert commits == dict.fromkeys(NAMES, 2) | {"quarantine": 3}
 
 
 def test_the_time_zone_is_set_to_utc(spark: SparkSession, results: list[Result]) -> None:
@@ -165,13 +179,6 @@ def test_a_source_without_records_is_refused_and_the_tables_stay(
     assert spark.sql(f"DESCRIBE HISTORY `{UID}_pin`").count() == 2
 
 
-def batch(remote: str, source: Path | str, *extra: str, uid: str = NUMBER) -> subprocess.CompletedProcess[str]:
-    """The command, as a person or `pinflow batch` runs it."""
-    command = [sys.executable, "-m", "pinterest.batch", "--remote", remote, "--uid", uid, "--source", str(source)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "spark")}
-    return subprocess.run([*command, *extra], env=environment, capture_output=True, text=True, timeout=120, check=False)
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One topic without an object, one with nothing that fits, and an uid that reads as a number."""
@@ -181,29 +188,33 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return source
 
 
-def test_the_command_writes_json(remote: str, spark: SparkSession, small: Path, tmp_path: Path) -> None:
-    done = batch(remote, small, "--json", str(tmp_path / "result.json"))
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    assert list(result) == [*COLUMNS, "tables", "quarantined", "differing", "seconds"]
-    assert {name: result[name] for name in COLUMNS} == {name: {"columns": c, "rows": []} for name, c in COLUMNS.items()}
-    assert result["tables"] == {"pin": 1, "geo": 0, "user": 0, "quarantine": 1}
-    assert (result["quarantined"], result["differing"]) == (1, 0)
-    assert all(seconds >= 0 for seconds in result["seconds"].values())
+def test_a_topic_without_objects_or_without_a_record_that_fits_makes_an_empty_table(
+    spark: SparkSession, small: Path
+) -> None:
+    result = run(spark, NUMBER, str(small))
+    assert {name: answer.rows for name, answer in result.answers.items()} == {name: [] for name in COLUMNS}
+    assert result.loaded == {"pin": Loaded(1, 0, 0), "geo": Loaded(0, 0, 0), "user": Loaded(0, 1, 0)}
     assert (len(table(spark, "pin", NUMBER)), len(table(spark, "geo", NUMBER))) == (1, 0)
     assert [(row["position"], row["raw"]) for row in table(spark, "quarantine", NUMBER)] == [("line 1", "not JSON")]
 
 
+def test_a_record_that_was_put_right_leaves_the_quarantine(spark: SparkSession, tmp_path: Path) -> None:
+    uid = "c" * 12
+    bad = put(tmp_path, uid, "user", "not JSON")
+    put(tmp_path, uid, "geo", "not JSON either")
+    run(spark, uid, str(tmp_path))
+    assert {row["table"] for row in table(spark, "quarantine", uid)} == {"user", "geo"}
+    bad.write_text(record("user") + "\n", encoding="utf-8")
+    load(spark, uid, "user", str(tmp_path))
+    assert {row["table"] for row in table(spark, "quarantine", uid)} == {"geo"}
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
-    [("/no/such/topics", "no record in 0e1234567890.pin"), ("nowhere://bucket/topics", "nowhere")],
+    [("/no/such/topics", f"no record in {NUMBER}.pin"), ("nowhere://bucket/topics", "nowhere")],
 )
-def test_the_command_says_what_failed(remote: str, source: str, said: str) -> None:
-    done = batch(remote, source)
-    assert done.returncode != 0
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("batch: ")
-    assert source in last
-    assert said in last
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_an_error_says_what_failed_and_where(spark: SparkSession, source: str, said: str) -> None:
+    with pytest.raises(BatchError, match=said) as error:
+        load(spark, NUMBER, "pin", source)
+    assert source in str(error.value)
+    assert len(str(error.value).splitlines()) == 1

@@ -1,0 +1,57 @@
+"""The batch job, run as on Databricks: our notebooks as the tasks of one job, through the Jobs API."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pinflow.databricks import Outcome, Say, Task, Workspace
+from pinflow.errors import PinflowError
+from pinflow.profile import ROOT, Profile
+
+FOLDER = "pinflow"
+"""Where spark/ is in the workspace, below the user's own folder."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question's answer: the names of its columns, and its rows in order."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of the cleaned tables and the quarantine, the answers by question, the page of the job's run."""
+
+    rows: dict[str, int]
+    answers: dict[str, Answer]
+    page: str
+
+
+def sync_notebooks(workspace: Workspace, say: Say) -> str:
+    """Put spark/ (the notebooks, the package that they import) into the workspace; returns the notebooks' folder."""
+    target = f"{workspace.home}/{FOLDER}"
+    workspace.sync(ROOT / "spark", target, say)
+    return f"{target}/notebooks"
+
+
+def run(profile: Profile, say: Say) -> Result:
+    """Load the three tables side by side, then ask the questions. Raises PinflowError with the page of what failed."""
+    workspace = Workspace(profile)
+    folder = sync_notebooks(workspace, say)
+    parameters = {"uid": profile.uid, "bucket": profile.storage.bucket}
+    loads = [Task(f"load_{name}", f"{folder}/load_{name}", parameters) for name in ("pin", "geo", "user")]
+    questions = Task("questions", f"{folder}/questions", parameters, tuple(load.key for load in loads))
+    outcome = workspace.run(f"{profile.uid} batch", [*loads, questions], say)
+    return _result(outcome)
+
+
+def _result(outcome: Outcome) -> Result:
+    if not outcome.succeeded:
+        raise PinflowError("batch: the job failed, see above", f"every task, cell and error: {outcome.page}")
+    found = json.loads(outcome.results["questions"])
+    answers = {name: Answer(**answer) for name, answer in found["answers"].items()}
+    return Result(found["rows"], answers, outcome.page)

@@ -1,0 +1,265 @@
+"""The cluster's control endpoint: what only the driver can do, over HTTP, for notebooks and the workspace.
+
+POST <call> with a JSON object gives JSON; `/fs/upload?path=…&overwrite=true` takes a file's bytes as its body.
+An error is `{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "java.io.FileNotFoundException: …"}`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import io
+import json
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from services.spark.failures import JavaFailure
+from services.spark.files import Files, Source
+from services.spark.mounts import Mounts
+from services.spark.sessions import Sessions
+
+UPLOAD = "/fs/upload"
+MAX_JSON = 400 << 20
+"""Bytes of a JSON body: the DBFS API of the workspace sends up to 256 MiB in one, base64."""
+THREADS = 16
+
+
+class Refused(Exception):
+    """A request that cannot be carried out as it is."""
+
+    def __init__(self, status: HTTPStatus, error_code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.error_code = status, error_code
+
+
+@dataclass(frozen=True)
+class Given:
+    """The values of a request; a missing value or one of a wrong type raises Refused."""
+
+    values: Mapping[str, Any]
+
+    def text(self, name: str, default: str | None = None) -> str:
+        return cast(str, self._value(name, str, default))
+
+    def number(self, name: str, default: int | None = None) -> int:
+        number = cast(int, self._value(name, int, default))
+        if number < 0:
+            raise self._wrong(name, "a number of 0 or more")
+        return number
+
+    def flag(self, name: str) -> bool:
+        return cast(bool, self._value(name, bool, False))
+
+    def texts(self, name: str) -> dict[str, str]:
+        found = self._value(name, dict, {})
+        return {str(key): str(value) for key, value in found.items()}
+
+    def data(self, name: str) -> Source:
+        try:
+            return io.BytesIO(base64.b64decode(self.text(name), validate=True))
+        except (ValueError, binascii.Error):
+            raise self._wrong(name, "base64") from None
+
+    def _value(self, name: str, kind: type, default: Any) -> Any:
+        value = self.values.get(name)
+        value = default if value is None else value
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise self._wrong(name, f"a JSON {kind.__name__}")
+        return value
+
+    def _wrong(self, name: str, expected: str) -> Refused:
+        return Refused(HTTPStatus.BAD_REQUEST, "INVALID_PARAMETER_VALUE", f"{name}: expected {expected}")
+
+
+class Control:
+    """The calls."""
+
+    def __init__(self, files: Files, mounts: Mounts, sessions: Sessions) -> None:
+        self.files, self.mounts, self.sessions = files, mounts, sessions
+
+    def call(self, path: str) -> Callable[[Given], Any]:
+        """What answers a call; raises Refused for an unknown one."""
+        name = path.strip("/").replace("/", "_")
+        found = getattr(self, name, None) if name.startswith(("fs_", "mounts_", "sessions_")) else None
+        if found is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "ENDPOINT_NOT_FOUND", f"no call {path}")
+        return cast(Callable[[Given], Any], found)
+
+    def fs_ls(self, given: Given) -> list[dict[str, Any]]:
+        return self.files.ls(given.text("path"))
+
+    def fs_status(self, given: Given) -> dict[str, Any]:
+        return self.files.status(given.text("path"))
+
+    def fs_head(self, given: Given) -> dict[str, Any]:
+        return self.files.head(given.text("path"), given.number("max_bytes", 65536))
+
+    def fs_read(self, given: Given) -> dict[str, Any]:
+        return self.files.read(given.text("path"), given.number("offset", 0), given.number("length", 1 << 20))
+
+    def fs_put(self, given: Given) -> dict[str, Any]:
+        contents = io.BytesIO(given.text("contents").encode())
+        return self.files.write(given.text("path"), contents, given.flag("overwrite"))
+
+    def fs_write(self, given: Given) -> dict[str, Any]:
+        return self.files.write(given.text("path"), given.data("data"), given.flag("overwrite"))
+
+    def fs_mkdirs(self, given: Given) -> dict[str, Any]:
+        return self.files.mkdirs(given.text("path"))
+
+    def fs_cp(self, given: Given) -> dict[str, Any]:
+        return self.files.cp(given.text("from"), given.text("to"), given.flag("recurse"))
+
+    def fs_mv(self, given: Given) -> dict[str, Any]:
+        return self.files.mv(given.text("from"), given.text("to"), given.flag("recurse"))
+
+    def fs_rm(self, given: Given) -> dict[str, Any]:
+        return self.files.rm(given.text("path"), given.flag("recurse"))
+
+    def mounts_mount(self, given: Given) -> dict[str, Any]:
+        self.mounts.mount(*_mount(given))
+        return {}
+
+    def mounts_update(self, given: Given) -> dict[str, Any]:
+        self.mounts.update(*_mount(given))
+        return {}
+
+    def mounts_unmount(self, given: Given) -> dict[str, Any]:
+        self.mounts.unmount(given.text("mount_point"))
+        return {}
+
+    def mounts_refresh(self, given: Given) -> dict[str, Any]:
+        self.mounts.refresh()
+        return {}
+
+    def mounts_list(self, given: Given) -> list[dict[str, str]]:
+        shown = [
+            {"mountPoint": mount.point, "source": mount.source, "encryptionType": mount.encryption}
+            for mount in self.mounts.all()
+        ]
+        return [*shown, {"mountPoint": "/", "source": "DatabricksRoot", "encryptionType": ""}]
+
+    def sessions_close(self, given: Given) -> dict[str, Any]:
+        return {"closed": self.sessions.close(given.text("session_id"), given.text("user_id"))}
+
+
+def serve(control: Control, host: str, port: int, token: str) -> None:
+    """Answer requests that carry the token, in threads of their own; returns at once. Raises OSError (port in use)."""
+    server = _Server((host, port), _handler(control, token.encode()))
+    threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
+
+
+class _Server(HTTPServer):
+    """A few threads that stay: py4j keeps a connection and a Java thread for every Python thread."""
+
+    request_queue_size = 64
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="control")
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._threads.submit(self._answer, request, client_address)
+
+    def _answer(self, request: Any, client_address: Any) -> None:
+        try:
+            self.finish_request(request, client_address)
+        except OSError:
+            pass  # the client went away
+        finally:
+            self.shutdown_request(request)
+
+
+def _handler(control: Control, token: bytes) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 60
+
+        def do_POST(self) -> None:
+            try:
+                self._answer(HTTPStatus.OK, self._carry_out())
+            except (JavaFailure, Refused) as error:
+                if isinstance(error, Refused):
+                    # A connection that is closed with something unread loses the answer.
+                    length = self.headers.get("Content-Length", "")
+                    self.rfile.read(min(int(length), 1 << 16) if length.isdecimal() else 0)
+                self._answer(error.status, {"error_code": error.error_code, "message": str(error)})
+            except (ConnectionError, TimeoutError):
+                raise  # the client went away
+            except Exception:
+                # Not the request itself: it may hold keys. A traceback holds lines of code only, and the last message.
+                print(traceback.format_exc(), file=sys.stderr, flush=True)
+                message = "java.io.IOException: the cluster failed to do this; its log says why"
+                self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error_code": "INTERNAL_ERROR", "message": message})
+
+        def _carry_out(self) -> Any:
+            known = hmac.compare_digest(self.headers.get("Authorization", "").encode(), b"Bearer " + token)
+            if not known:
+                raise Refused(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", "wrong or missing bearer token")
+            address = urlsplit(self.path)
+            length = self.headers.get("Content-Length", "")
+            if not length.isdecimal():
+                raise Refused(HTTPStatus.LENGTH_REQUIRED, "BAD_REQUEST", "the request has no Content-Length")
+            if address.path == UPLOAD:
+                query = dict(parse_qsl(address.query))
+                given = Given(query | {"overwrite": query.get("overwrite") == "true"})
+                body = _Body(self.rfile, int(length))
+                return control.files.write(given.text("path"), body, given.flag("overwrite"))
+            if int(length) > MAX_JSON:
+                message = f"the body must not be larger than {MAX_JSON} bytes"
+                raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "MAX_BLOCK_SIZE_EXCEEDED", message)
+            call = control.call(address.path)
+            return call(Given(self._json(self.rfile.read(int(length)))))
+
+        def _json(self, body: bytes) -> dict[str, Any]:
+            try:
+                values = json.loads(body or b"{}")
+            except ValueError:
+                values = None
+            if not isinstance(values, dict):
+                raise Refused(HTTPStatus.BAD_REQUEST, "MALFORMED_REQUEST", "the body is not a JSON object")
+            return values
+
+        def _answer(self, status: HTTPStatus, answer: Any) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """No line per request: paths may be what a person wants to keep."""
+
+    return Handler
+
+
+class _Body:
+    """The body of a request, to read from; ConnectionError if the client goes away before its end."""
+
+    def __init__(self, stream: Any, length: int) -> None:
+        self._stream, self._left = stream, length
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self._stream.read(min(size, self._left))
+        if self._left and not data:
+            raise ConnectionError("the body is shorter than its Content-Length")
+        self._left -= len(data)
+        return data
+
+
+def _mount(given: Given) -> tuple[str, str, str, dict[str, str]]:
+    return (
+        given.text("source"),
+        given.text("mount_point"),
+        given.text("encryption_type", ""),
+        given.texts("extra_configs"),
+    )

@@ -1,0 +1,231 @@
+"""The options of Databricks' Kinesis connector: names, defaults and limits as its documentation gives them.
+
+https://docs.databricks.com/aws/en/connect/streaming/kinesis (configuration) and .../read_kinesis
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pyspark_kinesis.errors import KinesisError
+from pyspark_kinesis.initial import Initial
+
+T = TypeVar("T")
+
+WITHOUT_EFFECT = ("maxFetchDuration", "coalesceThresholdBlockSize", "coalesceBinSize", "inferSchema")
+"""Taken, and nothing to do: what was fetched is there for the next micro-batch at once, as one block, with the columns
+as they are."""
+
+FAN_OUT = (
+    "consumerName",
+    "consumerNamePrefix",
+    "consumerRefreshInterval",
+    "registeredConsumerId",
+    "registeredConsumerIdType",
+    "requireConsumerDeregistration",
+)
+"""Belong to consumerMode=efo."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream: its name or ARN as the user gave it, which is its key in offsets, and the name that rows show."""
+
+    key: str
+
+    @property
+    def name(self) -> str:
+        return self.key.partition("/")[2] if self.key.startswith("arn:") else self.key
+
+    @property
+    def address(self) -> dict[str, str]:
+        """The argument that every call on the stream takes."""
+        return {"StreamARN": self.key} if self.key.startswith("arn:") else {"StreamName": self.key}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for, checked. Times in seconds, sizes in bytes, rates in bytes per second and shard."""
+
+    streams: tuple[Stream, ...]
+    region: str | None = None
+    endpoint: str | None = None
+    initial: Initial | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    role_arn: str | None = None
+    role_external_id: str | None = field(default=None, repr=False)
+    role_session_name: str = "pyspark_kinesis"
+    sts_endpoint: str | None = None
+    max_records_per_fetch: int = 10_000
+    max_fetch_rate: float = 1e6
+    min_fetch_period: float = 0.4
+    fetch_buffer_size: int = 32 * 1024**2
+    shard_fetch_interval: float = 1.0
+    shards_per_task: int = 5
+    max_partitions: int | None = None
+    max_shards_per_describe: int = 100
+    fail_on_data_loss: bool = True
+
+    @classmethod
+    def parse(cls, options: Mapping[str, str]) -> Options:
+        """From the options as Spark gives them, whose names have lost their case. Raises KinesisError."""
+        given = {name.lower(): str(value).strip() for name, value in options.items()}
+        _refuse(given)
+        values = {
+            argument: _read(given, name, reader)
+            for name, (argument, reader) in _READERS.items()
+            if argument and name.lower() in given
+        }
+        streams = [values.pop(argument, None) for argument in ("stream_names", "stream_arns")]
+        if (streams[0] is None) == (streams[1] is None):
+            raise KinesisError(
+                "give streamName or streamARN, and not both",
+                '.option("streamName", "my-stream"); several are separated by commas',
+            )
+        if ("access_key" in values) != ("secret_key" in values):
+            raise KinesisError("awsAccessKey and awsSecretKey belong together", "give both, or neither")
+        if "max_partitions" in values and "shards_per_task" in values:
+            raise KinesisError("maxPartitions and shardsPerTask exclude each other", "give one of them")
+        return cls(streams=streams[0] or streams[1], **values)
+
+    def tasks(self, shards: int) -> int:
+        """How many readers ``shards`` open shards get: one for every shardsPerTask of them, or maxPartitions."""
+        return max(1, min(shards, self.max_partitions or -(-shards // self.shards_per_task)))
+
+
+def _refuse(given: Mapping[str, str]) -> None:
+    known = {name.lower(): name for name in (*_READERS, *WITHOUT_EFFECT, *FAN_OUT, "consumerMode", "serviceCredential")}
+    for name in given:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            raise KinesisError(
+                f"the Kinesis source has no option {name}",
+                f"did you mean {known[close[0]]}?" if close else f"it has {', '.join(sorted(known.values()))}",
+            )
+    mode = given.get("consumermode", "polling")
+    if mode.lower() != "polling":
+        raise KinesisError(
+            f"consumerMode {mode} is not there: this source, which stands in for Databricks', only polls",
+            "leave consumerMode out, or set it to polling",
+        )
+    for name in FAN_OUT:
+        if name.lower() in given:
+            raise KinesisError(
+                f"{name} belongs to consumerMode efo, which this source, which stands in for Databricks', has not",
+                f"leave {name} out",
+            )
+    if "servicecredential" in given:
+        raise KinesisError(
+            "serviceCredential is a credential of Unity Catalog, which is not there",
+            "give awsAccessKey and awsSecretKey, or leave the keys to the cluster's environment",
+        )
+
+
+def _read(given: Mapping[str, str], name: str, reader: Callable[[str], T]) -> T:
+    try:
+        return reader(given[name.lower()])
+    except ValueError as error:
+        raise KinesisError(f"option {name}: {error}", "see the README of services/spark/kinesis") from None
+
+
+def _streams(text: str) -> tuple[Stream, ...]:
+    streams = tuple(Stream(name.strip()) for name in text.split(",") if name.strip())
+    if not streams or len(set(streams)) < len(streams):
+        raise ValueError(f"{text!r} names {'a stream twice' if streams else 'no stream'}")
+    return streams
+
+
+def _arns(text: str) -> tuple[Stream, ...]:
+    for stream in (streams := _streams(text)):
+        if not re.fullmatch(r"arn:[\w-]+:kinesis:[\w-]+:\d+:stream/[\w.-]+", stream.key):
+            raise ValueError(f"{stream.key} is not like arn:aws:kinesis:us-east-1:123456789012:stream/my-stream")
+    return streams
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def _url(text: str) -> str:
+    return text if "://" in text else f"https://{_text(text)}"
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ValueError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 2:
+        raise ValueError(f"{text!r} is not a rate in MB/s above 0 and up to 2.0, which is all that Kinesis gives")
+    return rate * 1e6
+
+
+def _duration(least: float) -> Callable[[str], float]:
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+    def read(text: str) -> float:
+        form = re.fullmatch(r"(\d+(?:\.\d+)?) *(ms|s|m|h|d|milli|sec|min|hour|day)[a-z]*", text.lower())
+        if form is None:
+            raise ValueError(f"{text!r} is not a duration like 400ms, 10s or 2m")
+        seconds = float(form[1]) * units["ms" if form[2] == "milli" else form[2] if form[2] == "ms" else form[2][0]]
+        if seconds < least:
+            raise ValueError(f"{text!r} is less than {least * 1000:.0f}ms")
+        return seconds
+
+    return read
+
+
+def _size(text: str) -> int:
+    form = re.fullmatch(r"(\d+) *([kmgt]?)i?b?", text.lower())
+    if form is None or int(form[1]) == 0:
+        raise ValueError(f"{text!r} is not a size like 10mb or 2gb")
+    return int(form[1]) * 1024 ** " kmgt".index(form[2] or " ")
+
+
+# For each option the field that it fills, and how its text is read.
+_READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "streamName": ("stream_names", _streams),
+    "streamARN": ("stream_arns", _arns),
+    "region": ("region", _text),
+    "endpoint": ("endpoint", _url),
+    "initialPosition": ("initial", Initial.parse),
+    "awsAccessKey": ("access_key", _text),
+    "awsSecretKey": ("secret_key", _text),
+    "awsSessionToken": ("session_token", _text),
+    "roleArn": ("role_arn", _text),
+    "roleExternalId": ("role_external_id", _text),
+    "roleSessionName": ("role_session_name", _text),
+    "stsEndpoint": ("sts_endpoint", _url),
+    "maxRecordsPerFetch": ("max_records_per_fetch", _whole(1, 10_000)),
+    "maxFetchRate": ("max_fetch_rate", _rate),
+    "minFetchPeriod": ("min_fetch_period", _duration(0.2)),
+    "fetchBufferSize": ("fetch_buffer_size", _size),
+    "shardFetchInterval": ("shard_fetch_interval", _duration(0.1)),
+    "shardsPerTask": ("shards_per_task", _whole(1, 10_000)),
+    "maxPartitions": ("max_partitions", _whole(1, 10_000)),
+    "maxShardsPerDescribe": ("max_shards_per_describe", _whole(1, 10_000)),
+    "failOnDataLoss": ("fail_on_data_loss", _flag),
+}

@@ -1,0 +1,205 @@
+"""Reading ahead: threads that fetch from all shards, and what they brought, in order, for the next micro-batch.
+
+A shard is read by one thread at a time, and a child only after its parents' ends. What happens is put down as Steps:
+applied in order they give the offset at any point.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+
+from pyspark_kinesis.client import Backoff, Kinesis
+from pyspark_kinesis.errors import KinesisError, MissingStreamError, ShardGoneError, TransientError
+from pyspark_kinesis.lineage import ShardsOfStream, Step
+from pyspark_kinesis.offsets import Position, Shards
+from pyspark_kinesis.options import Options
+from pyspark_kinesis.rows import batch
+from pyspark_kinesis.shard import Cursor, Page, Until, after
+
+MOST_THREADS = 32
+
+
+class Prefetch:
+    """Reads streams on from ``positions`` until ``stop``; with ``target`` (milliseconds since 1970) up to there.
+
+    A stream without positions begins at ``initial`` (see ShardsOfStream). At most fetchBufferSize bytes, and what one
+    more call of each thread brings, wait to be taken.
+    """
+
+    def __init__(
+        self,
+        kinesis: Kinesis,
+        options: Options,
+        positions: dict[str, Shards],
+        initial: Position,
+        target: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kinesis, self._options, self._target = kinesis, options, target
+        self._streams = [
+            ShardsOfStream(stream, positions.get(stream.key), initial, options) for stream in options.streams
+        ]
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._jobs: list[tuple[float, int, Callable[[], float | None]]] = []
+        self._order = count()
+        self._busy = 0
+        self._steps: deque[Step] = deque()
+        self._bytes = 0
+        self._error: KinesisError | None = None
+        self._stopped = False
+        self._threads = 0
+
+    def start(self) -> None:
+        """Start to read."""
+        with self._changed:
+            for stream in self._streams:
+                self._add(0, self._listing(stream))
+            self._staff(1)
+
+    def stop(self) -> None:
+        """Let the threads end; those in a call end after it."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def take(self, patience: float) -> list[Step]:
+        """What has come; if there is nothing yet, wait up to ``patience`` seconds.
+
+        The first call waits until every stream has been looked at, and with a target it waits until something came
+        or all was read. Raises KinesisError if reading had to end.
+        """
+        with self._changed:
+            deadline = self._clock() + patience
+            while not self._error and not (self._steps and all(stream.listed for stream in self._streams)):
+                waiting = self._target is not None or not all(stream.listed for stream in self._streams)
+                if self._drained() or (not waiting and self._clock() >= deadline):
+                    break
+                self._changed.wait(1.0 if waiting else max(0.0, deadline - self._clock()))
+            if self._error:
+                raise self._error
+            taken = list(self._steps)
+            self._steps.clear()
+            self._bytes = 0
+            self._changed.notify_all()
+            return taken
+
+    def _drained(self) -> bool:
+        return not self._steps and not self._jobs and not self._busy
+
+    def _add(self, delay: float, job: Callable[[], float | None]) -> None:
+        heapq.heappush(self._jobs, (self._clock() + delay, next(self._order), job))
+        self._changed.notify_all()
+
+    def _staff(self, threads: int) -> None:
+        while self._threads < min(threads, MOST_THREADS):
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"kinesis-{self._threads}", daemon=True).start()
+
+    def _work(self) -> None:
+        """What a thread does: the job that is due, again and again. A job returns when it wants its next turn."""
+        while (job := self._next()) is not None:
+            try:
+                delay = job()
+            except KinesisError as error:
+                self._fail(error)
+            except Exception as error:  # a thread that dies in silence would be a query that hangs
+                self._fail(KinesisError(f"reading ahead failed: {error!r}", "this is a defect of the Kinesis source"))
+            else:
+                with self._changed:
+                    self._busy -= 1
+                    if delay is not None:
+                        self._add(delay, job)
+                    self._changed.notify_all()
+
+    def _next(self) -> Callable[[], float | None] | None:
+        with self._changed:
+            while not self._stopped and not self._error:
+                now = self._clock()
+                full = self._bytes >= self._options.fetch_buffer_size
+                if self._jobs and not full and self._jobs[0][0] <= now:
+                    self._busy += 1
+                    return heapq.heappop(self._jobs)[2]
+                self._changed.wait(None if full or not self._jobs else self._jobs[0][0] - now)
+            return None
+
+    def _fail(self, error: KinesisError) -> None:
+        with self._changed:
+            self._busy -= 1
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def _put(self, step: Step) -> None:
+        with self._changed:
+            self._steps.append(step)
+            self._bytes += step.rows.nbytes if step.rows is not None else 0
+            self._changed.notify_all()
+
+    def _listing(self, stream: ShardsOfStream) -> Callable[[], float | None]:
+        """The job that looks at a stream's shards: begins new ones, and notes what has gone."""
+        backoff = Backoff(self._clock)
+
+        def job() -> float | None:
+            try:
+                shards = self._kinesis.shards(stream.stream)
+            except (TransientError, MissingStreamError) as error:
+                return backoff.failed(error)
+            backoff.succeeded()
+            with self._changed:
+                for step in stream.look(shards):
+                    self._put(step)
+                for shard, position in stream.due(draining=self._target is not None):
+                    cursor = Cursor(self._kinesis, self._options, stream.stream, shard, position)
+                    stream.cursors[shard.id] = cursor
+                    self._add(0, self._fetching(stream, cursor))
+                self._staff(self._options.tasks(sum(len(each.cursors) for each in self._streams)))
+                if self._target is None:
+                    return self._options.shard_fetch_interval
+                return min(1.0, self._options.shard_fetch_interval) if stream.cursors else None
+
+        return job
+
+    def _fetching(self, stream: ShardsOfStream, cursor: Cursor) -> Callable[[], float | None]:
+        """The job that reads one shard: a GetRecords at a time, no faster than the options allow."""
+        backoff = Backoff(self._clock)
+        backoff.succeeded()  # ListShards was answered a moment ago
+
+        def job() -> float | None:
+            began, before = self._clock(), cursor.position
+            try:
+                page = cursor.fetch()
+            except (TransientError, MissingStreamError) as error:
+                return backoff.failed(error)
+            except ShardGoneError:
+                with self._changed:
+                    self._put(stream.forget(cursor.shard.id))
+                return None
+            backoff.succeeded()
+            if self._keep(stream, cursor, before, page):
+                return None
+            size = sum(len(record["Data"]) for record in page.records)
+            pace = max(self._options.min_fetch_period, size / self._options.max_fetch_rate)
+            return max(0.0, began + pace - self._clock())
+
+        return job
+
+    def _keep(self, stream: ShardsOfStream, cursor: Cursor, before: Position, page: Page) -> bool:
+        """Note what a fetch brought; returns whether the shard is done with."""
+        records, reached = Until(arrived=self._target).cut(page.records)
+        position = cursor.position
+        if reached:
+            position = after(records[-1]) if records else before
+        reached = reached or (self._target is not None and page.tip)
+        rows = batch(stream.stream, cursor.shard.id, records) if records else None
+        with self._changed:
+            if rows is not None or position.kind == "SHARD_END":
+                self._put(Step(stream.stream.key, cursor.shard.id, position, rows))
+            if position.kind == "SHARD_END" or reached:
+                stream.leave(cursor.shard.id, position)
+                return True
+        return False

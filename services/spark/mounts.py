@@ -1,0 +1,221 @@
+"""Mounts: S3 buckets below dbfs:/, at run time, for every session of the cluster at once.
+
+A mount is a link in the view that Hadoop shows as dbfs:/ (ViewFileSystemOverloadScheme), and its keys are settings of
+its bucket. Both stand in the driver's Hadoop configuration, and on disk in one file that only its owner can read.
+
+https://docs.databricks.com/dbfs/mounts.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from services.spark.failures import JavaFailure, illegal, remote
+from services.spark.hadoop import Hadoop
+
+LINK = "fs.viewfs.mounttable.default.link."
+SOURCE = re.compile(
+    r"(?P<scheme>s3[an]?)://(?:(?P<key>[^:@/]+):(?P<secret>[^@]+)@)?(?P<bucket>[\w.-]+)(?P<prefix>/.*)?", re.ASCII
+)
+# What Hadoop 2 and Databricks called the keys of s3:// and s3n://.
+_OLD_NAMES = {"awsAccessKeyId": "access.key", "awsSecretAccessKey": "secret.key"}
+# Settings that say where AWS is and who one is there. Where AWS is a machine of the profile's, the profile says both.
+_OF_AWS = re.compile(r"endpoint(\..*)?|assumed\.role\..*|acl\.default")
+# What notebooks expect to find here; a mount must not hide it.
+_KEPT = ("/FileStore", "/tmp", "/user/hive/warehouse")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One mount.
+
+    point       where it is: an absolute path of dbfs:/ without a slash at its end
+    source      what is mounted, without keys: `s3n://bucket/prefix`
+    encryption  as it was given; without effect here
+    settings    S3A's settings for the bucket, without `fs.s3a.bucket.<bucket>.`; secrets among them
+    """
+
+    point: str
+    source: str
+    encryption: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket."""
+        return self._parts()[0]
+
+    @property
+    def prefix(self) -> str:
+        """The path in the bucket: empty, or `/a/b`."""
+        return self._parts()[1]
+
+    def hadoop(self) -> dict[str, str]:
+        """The link and the bucket's settings, as Hadoop names them."""
+        target = f"s3a://{self.bucket}{quote(self.prefix or '/')}"
+        bucket = {f"fs.s3a.bucket.{self.bucket}.{name}": value for name, value in self.settings.items()}
+        return {f"{LINK}{self.point}": target, **bucket}
+
+    def _parts(self) -> tuple[str, str]:
+        found = SOURCE.fullmatch(self.source)
+        assert found, self.source
+        return found["bucket"], (found["prefix"] or "").rstrip("/")
+
+
+def parse(source: str, point: str, encryption: str, extra: Mapping[str, str], own_endpoint: bool) -> Mount:
+    """A mount from the arguments of dbutils.fs.mount; ``own_endpoint`` says that S3 is not AWS itself.
+
+    Raises JavaFailure, which never repeats a source that may hold a secret.
+    """
+    found = SOURCE.fullmatch(source)
+    if not found:
+        scheme = source.partition("://")[0] if re.match(r"[a-z0-9]+://", source) else ""
+        if scheme and not scheme.startswith("s3"):
+            raise JavaFailure(
+                "org.apache.hadoop.fs.UnsupportedFileSystemException", f'No FileSystem for scheme "{scheme}"'
+            )
+        raise illegal(
+            "requirement failed: the source is not of the form s3a://bucket/path or "
+            "s3a://ACCESS_KEY:SECRET_KEY@bucket/path (with the secret key URL-encoded)"
+        )
+    settings = _settings(extra, found["bucket"], own_endpoint)
+    if found["key"]:
+        settings |= {"access.key": unquote(found["key"]), "secret.key": unquote(found["secret"])}
+    shown = f"{found['scheme']}://{found['bucket']}{found['prefix'] or ''}"
+    return Mount(_mount_point(point), shown, encryption, settings)
+
+
+def _mount_point(given: str) -> str:
+    path = given.removeprefix("dbfs:")
+    if not path.startswith("/"):
+        raise illegal(f"requirement failed: the mount point must be an absolute path: {given}")
+    point = "/" + posixpath.normpath(path).strip("/")
+    if point == "/" or any(within(kept, point) for kept in _KEPT):
+        raise illegal(f"requirement failed: Cannot mount at {point}: it would hide what the workspace keeps there")
+    return point
+
+
+def _settings(extra: Mapping[str, str], bucket: str, own_endpoint: bool) -> dict[str, str]:
+    """extra_configs as settings of the one bucket; what is not about S3 has no meaning here."""
+    settings: dict[str, str] = {}
+    for name, value in extra.items():
+        found = re.fullmatch(rf"fs\.s3[an]?\.(?:bucket\.{re.escape(bucket)}\.)?(?P<name>.+)", name)
+        if not found or found["name"].startswith("bucket."):
+            continue
+        option = _OLD_NAMES.get(found["name"], found["name"])
+        # Instance profiles and the SDK's own classes stand for "who this machine is": the cluster's own keys.
+        foreign = option == "aws.credentials.provider" and not value.startswith("org.apache.hadoop.fs.s3a.")
+        if not foreign and not (own_endpoint and _OF_AWS.fullmatch(option)):
+            settings[option] = value
+    return settings
+
+
+class Mounts:
+    """All mounts; every change is on disk, in Hadoop and in every session when the call returns."""
+
+    def __init__(self, file: Path, hadoop: Hadoop, own_endpoint: bool) -> None:
+        self._file, self._hadoop, self._own_endpoint = file, hadoop, own_endpoint
+        self._lock = threading.Lock()
+        self._mounts: dict[str, Mount] = {}
+
+    def restore(self) -> None:
+        """Mount what was mounted when the cluster ended."""
+        with self._lock:
+            if self._file.exists():
+                entries = json.loads(self._file.read_text(encoding="utf-8"))
+                self._mounts = {entry["point"]: Mount(**entry) for entry in entries}
+            self._hadoop.set(self._configuration())
+
+    def all(self) -> list[Mount]:
+        """The mounts, oldest first."""
+        return list(self._mounts.values())
+
+    def mount(self, source: str, point: str, encryption: str, extra: Mapping[str, str]) -> None:
+        """Mount; raises JavaFailure, also where the bucket cannot be read."""
+        try:
+            mount = parse(source, point, encryption, extra, self._own_endpoint)
+            with self._lock:
+                if mount.point in self._mounts:
+                    raise illegal(f"requirement failed: Directory already mounted: {mount.point}")
+                for other in self._mounts:
+                    if within(mount.point, other) or within(other, mount.point):
+                        raise illegal(f"requirement failed: Nested mounts are not supported: {mount.point}, {other}")
+                self._change({**self._mounts, mount.point: mount}, mount)
+        except JavaFailure as failure:
+            raise remote(failure) from None
+
+    def update(self, source: str, point: str, encryption: str, extra: Mapping[str, str]) -> None:
+        """Mount something else at a mount point; raises JavaFailure."""
+        try:
+            mount = parse(source, point, encryption, extra, self._own_endpoint)
+            with self._lock:
+                self._require(mount.point)
+                others = {point: other for point, other in self._mounts.items() if point != mount.point}
+                self._change({**others, mount.point: mount}, mount)
+        except JavaFailure as failure:
+            raise remote(failure) from None
+
+    def unmount(self, point: str) -> None:
+        """Remove a mount, not what is in it; raises JavaFailure."""
+        path = "/" + posixpath.normpath("/" + point.removeprefix("dbfs:")).strip("/")
+        try:
+            with self._lock:
+                self._require(path)
+                self._change({point: other for point, other in self._mounts.items() if point != path})
+        except JavaFailure as failure:
+            raise remote(failure) from None
+
+    def refresh(self) -> None:
+        """Give every session the mounts anew; all see every change at once anyway."""
+        with self._lock:
+            self._hadoop.renew(self._buckets(self._mounts.values()))
+
+    def _require(self, point: str) -> None:
+        if point not in self._mounts:
+            raise illegal(f"requirement failed: Directory not mounted: {point}")
+
+    def _change(self, mounts: dict[str, Mount], new: Mount | None = None) -> None:
+        before, self._mounts = self._mounts, mounts
+        points = [point for point in {**before, **mounts} if before.get(point) != mounts.get(point)]
+        touched = self._buckets(table[point] for table in (before, mounts) for point in points if point in table)
+        try:
+            self._hadoop.set(self._configuration())
+            self._hadoop.renew(touched)
+            if new is not None:
+                self._hadoop.require_bucket(new.bucket)
+            self._save()
+        except BaseException:
+            self._mounts = before
+            self._hadoop.set(self._configuration())
+            self._hadoop.renew(touched)
+            raise
+
+    def _configuration(self) -> dict[str, str]:
+        """Later mounts come last: where two of one bucket have different keys, the newer ones count for both."""
+        return {name: value for mount in self._mounts.values() for name, value in mount.hadoop().items()}
+
+    def _buckets(self, mounts: Iterable[Mount]) -> list[str]:
+        return sorted({mount.bucket for mount in mounts})
+
+    def _save(self) -> None:
+        entries: list[dict[str, Any]] = [asdict(mount) for mount in self._mounts.values()]
+        draft = self._file.with_suffix(".new")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(entries, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._file)
+
+
+def within(path: str, directory: str) -> bool:
+    """Whether a path is a directory or below it."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,0 +1,27 @@
+"""Sessions of Spark Connect clients that are gone: their streams go on until the server ends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark import SparkContext
+
+
+class Sessions:
+    """The sessions of the Spark Connect server in this driver."""
+
+    def __init__(self, context: SparkContext) -> None:
+        self._jvm: Any = context._jvm
+
+    def close(self, session_id: str, user_id: str) -> bool:
+        """End a session: its work is interrupted, its streams are stopped. False if there is no such session."""
+        service = self._jvm.org.apache.spark.sql.connect.service
+        manager = service.SparkConnectService.sessionManager()
+        key = service.SessionKey(user_id, session_id)
+        holder = manager.getIsolatedSessionIfPresent(key)
+        if holder.isEmpty():
+            return False
+        for query in holder.get().session().streams().active():
+            query.stop()
+        manager.closeSession(key, False)
+        return True

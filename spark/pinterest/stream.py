@@ -1,0 +1,210 @@
+"""The stream job: Kinesis records in; cleaned rows appended to Delta tables, each record exactly once.
+
+    query = start(spark, "0a1b2c3d4e5f", "pin", {"region": "us-east-1", "awsAccessKey": …, "awsSecretKey": …})
+    follow([query], progress_file)
+
+Exactly once: Spark replays a batch that it has not seen committed, with the same records; Delta skips a batch that its
+table has, told by the query's id and the batch's number.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark import cloudpickle
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
+
+from pinterest.cleaning import Cleaned, clean
+from pinterest.schemas import QUARANTINE, TABLES
+
+MAINTENANCE_EVERY = 500
+"""Batches after which a table's small files are joined and old ones removed; each batch leaves a file."""
+_KEPT = "tblproperties ('delta.logRetentionDuration' = '1 day', 'delta.deletedFileRetentionDuration' = '1 day')"
+
+
+def start(spark: SparkSession, uid: str, name: str, connection: Mapping[str, str]) -> StreamingQuery:
+    """Append the records of streaming-<uid>-<name> to `<uid>_<name>_table`, those that do not fit to the quarantine.
+
+    ``connection`` holds options of the Kinesis source: region, awsAccessKey, awsSecretKey and the like. The query is
+    called `<uid>_<name>` and has its checkpoint by that name: it goes on where it was, and takes the place of one that
+    still runs.
+    """
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    create_tables(spark, uid)
+    return write(records(spark, uid, name, connection), uid, name)
+
+
+def write(records: DataFrame, uid: str, name: str, checkpoints: str = "dbfs:/checkpoints") -> StreamingQuery:
+    """Append a stream of records, as `clean` takes them, to the tables that `create_tables` has made."""
+    # What runs on the cluster takes this package along: it is not installed there.
+    for module in [module for module in sys.modules if module.partition(".")[0] == "pinterest"]:
+        cloudpickle.register_pickle_by_value(sys.modules[module])
+    checkpoint = f"{checkpoints}/{uid}_{name}_table"
+    return (
+        records.writeStream.queryName(f"{uid}_{name}")
+        .option("checkpointLocation", checkpoint)
+        .foreachBatch(_Append(uid, name, checkpoint))
+        .start()
+    )
+
+
+def records(spark: SparkSession, uid: str, name: str, connection: Mapping[str, str]) -> DataFrame:
+    """A stream's records, as `clean` takes them, from the first that Kinesis still has."""
+    stream = (
+        spark.readStream.format("kinesis")
+        .option("streamName", f"streaming-{uid}-{name}")
+        .option("initialPosition", "earliest")
+        # What Kinesis lost it does not give back by waiting: the source says what is missing, and goes on.
+        .option("failOnDataLoss", "false")
+        .options(**connection)
+        .load()
+    )
+    return stream.select(
+        F.col("data").alias("value"),
+        F.col("stream").alias("source"),
+        F.concat_ws(" ", "shardId", "sequenceNumber").alias("position"),
+        F.col("approximateArrivalTimestamp").alias("time"),
+    )
+
+
+def create_tables(spark: SparkSession, uid: str) -> None:
+    """The tables `<uid>_<name>_table` and `<uid>_stream_quarantine`, unless they are there, and a view each.
+
+    The view `<uid>_<name>_distinct` has one row per ``ind``: of rows that differ the greatest, as in the batch.
+    """
+    for name, table in TABLES.items():
+        rows = f"`{uid}_{name}_table`"
+        spark.sql(f"create table if not exists {rows} ({table.columns}) using delta {_KEPT}")
+        order = ", ".join(f"{column} desc nulls last" for column in table.names if column != "ind")
+        ranked = f"select *, row_number() over (partition by ind order by {order}) as place from {rows}"
+        columns = ", ".join(table.names)
+        spark.sql(f"create or replace view `{uid}_{name}_distinct` as select {columns} from ({ranked}) where place = 1")
+    quarantine = f"`{uid}_stream_quarantine` ({QUARANTINE})"
+    spark.sql(f"create table if not exists {quarantine} using delta partitioned by (table) {_KEPT}")
+
+
+class _Append:
+    """What the cluster calls for each batch, in a process that lives as long as the query."""
+
+    def __init__(self, uid: str, name: str, checkpoint: str) -> None:
+        self.uid, self.name, self.checkpoint = uid, name, checkpoint
+        self.query_id = ""
+
+    def __call__(self, batch: DataFrame, number: int) -> None:
+        spark = batch.sparkSession
+        first = not self.query_id
+        if first:
+            # Not the name: who deletes the checkpoint starts at batch 0 again, with another id.
+            metadata = spark.read.text(f"{self.checkpoint}/metadata").collect()
+            self.query_id = json.loads("".join(row["value"] for row in metadata))["id"]
+        seen = Observation()
+        cleaned = clean(TABLES[self.name], batch)
+        judged = cleaned.judged.observe(seen, F.count("reason").alias("quarantined"))
+        self._append(Cleaned(cleaned.table, judged).rows, f"{self.uid}_{self.name}_table", number)
+        # The first batch may be one that the table already has: then Delta reads nothing, and nothing is observed.
+        bad = not cleaned.quarantined.isEmpty() if first else seen.get["quarantined"] > 0
+        if bad:
+            self._append(cleaned.quarantined, f"{self.uid}_stream_quarantine", number)
+        if number % MAINTENANCE_EVERY == MAINTENANCE_EVERY - 1:
+            self._maintain(spark)
+
+    def _append(self, rows: DataFrame, table: str, number: int) -> None:
+        (
+            rows.write.format("delta")
+            .mode("append")
+            .option("txnAppId", self.query_id)
+            .option("txnVersion", number)
+            .saveAsTable(f"`{table}`")
+        )
+
+    def _maintain(self, spark: SparkSession) -> None:
+        spark.sql(f"optimize `{self.uid}_{self.name}_table`")
+        spark.sql(f"vacuum `{self.uid}_{self.name}_table`")
+        # Three queries write the quarantine, each its own partition.
+        spark.sql(f"optimize `{self.uid}_stream_quarantine` where table = '{self.name}'")
+
+
+@dataclass
+class Progress:
+    """How a query does.
+
+    query           its name
+    batch           the number of its last batch; None before the first
+    read            records read since this start of the query
+    rows_per_second records of the last batch, divided by the time that it took
+    offset          where it is in the stream, as the source writes it
+    time            when it said so last, seconds since 1970
+    """
+
+    query: str
+    batch: int | None = None
+    read: int = 0
+    rows_per_second: float = 0.0
+    offset: Any = None
+    time: float = 0.0
+
+    def add(self, batches: Sequence[Any]) -> None:
+        """Take in what Spark says of its last batches; those that were told before count once."""
+        for batch in batches:
+            if self.batch is None or batch["batchId"] > self.batch:
+                source = batch["sources"][0]
+                self.batch, self.offset = batch["batchId"], source["endOffset"]
+                self.read += source["numInputRows"]
+                self.rows_per_second = source["processedRowsPerSecond"]
+
+
+def follow(queries: Sequence[StreamingQuery], file: Path, every: float = 2.0) -> None:
+    """Write the queries' progress to a JSON file, again and again; raises the error of the first that ends."""
+    found = [Progress(str(query.name)) for query in queries]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        for progress, query in zip(found, queries, strict=True):
+            progress.add(query.recentProgress)
+            progress.time = time.time()
+        file.write_text(json.dumps([asdict(progress) for progress in found]), encoding="utf-8")
+        for query in queries:
+            if not query.isActive:
+                # It raises what the query failed with; a query that was stopped just ends.
+                query.awaitTermination()
+                return
+        time.sleep(every)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of one table: posts that both layers have, those that differ, those that only one has."""
+
+    both: int
+    differing: int
+    only_batch: int
+    only_stream: int
+
+
+def compare(spark: SparkSession, uid: str) -> dict[str, Comparison]:
+    """Whether the batch tables and the stream's agree, by table, a row per ``ind`` on either side."""
+    return {name: _compare(spark, uid, name) for name in TABLES}
+
+
+def _compare(spark: SparkSession, uid: str, name: str) -> Comparison:
+    def side(table: str) -> DataFrame:
+        return spark.table(f"`{uid}_{table}`").select("ind", F.struct(*TABLES[name].names).alias(table))
+
+    batch, stream = name, f"{name}_distinct"
+    pairs = side(batch).join(side(stream), "ind", "full")
+    in_batch, in_stream = F.col(batch).isNotNull(), F.col(stream).isNotNull()
+    found = pairs.agg(
+        F.count_if(in_batch & in_stream).alias("both"),
+        F.count_if(in_batch & in_stream & (F.col(batch) != F.col(stream))).alias("differing"),
+        F.count_if(in_batch & ~in_stream).alias("only_batch"),
+        F.count_if(~in_batch & in_stream).alias("only_stream"),
+    ).first()
+    assert found is not None  # an aggregate without groups has one row
+    return Comparison(**found.asDict())
