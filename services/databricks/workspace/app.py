@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from services.databricks.workspace import auth, cluster_api, dbfs_api, jobs_api, pages, workspace_api
+from services.databricks.workspace.continuous import ContinuousJobs
 from services.databricks.workspace.errors import ApiError, malformed, not_implemented
 from services.databricks.workspace.parts import Parts
 from services.databricks.workspace.runs import Runs
@@ -40,9 +41,12 @@ def make_app(settings: Settings) -> FastAPI:
         store = Store(settings.home / "workspace.sqlite")
         tree = Tree(settings.home / "workspace", store, settings.user)
         runs = Runs(settings, store, tree)
-        app.state.parts = Parts(settings, store, tree, runs, Uploads())
+        continuous = ContinuousJobs(runs, store)
+        app.state.parts = Parts(settings, store, tree, runs, continuous, Uploads())
         await runs.open()
+        continuous.open()
         yield
+        continuous.close()
         await runs.close()
         store.close()
 

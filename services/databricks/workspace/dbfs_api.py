@@ -129,7 +129,7 @@ def close_file(workspace: Workspace, asked: Annotated[Handle, Depends(reading(Ha
 
 def _write(workspace: Parts, path: str, data: bytes, overwrite: bool) -> None:
     encoded = base64.b64encode(data).decode()
-    _on_cluster(workspace, "fs/write", path, data=encoded, overwrite=overwrite, append=False)
+    _on_cluster(workspace, "fs/write", path, data=encoded, overwrite=overwrite)
 
 
 def _exists(workspace: Parts, path: str) -> bool:

@@ -117,7 +117,12 @@ class Definition(Work):
     notification_settings: dict[str, Any] | None = None
     health: dict[str, Any] | None = None
 
-    @field_validator("schedule", "trigger", "continuous")
+    @field_validator("continuous")
+    @classmethod
+    def _unpaused(cls, continuous: dict[str, Any]) -> dict[str, Any]:
+        return {"pause_status": "UNPAUSED", **continuous}
+
+    @field_validator("schedule", "trigger")
     @classmethod
     def _paused(cls, timing: dict[str, Any]) -> dict[str, Any]:
         # Nothing here starts a run by the clock, and the answer must not say that something does.
@@ -127,6 +132,12 @@ class Definition(Work):
     def _sound(self) -> Definition:
         if self.tasks is not None:
             _check_graph(self.tasks)
+        if self.continuous is not None:
+            work: list[Work] = [*self.tasks] if self.tasks else [self]
+            if any(each.max_retries for each in work):
+                raise ValueError("A continuous job cannot have a retry policy: it is started again by itself.")
+            if any(task.depends_on for task in self.tasks or []):
+                raise ValueError("A continuous job cannot have task dependencies.")
         return self
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import uuid
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.databricks.workspace import events, outcome
+from services.databricks.workspace import control, events, outcome
 from services.databricks.workspace.definitions import JobParameter, Task
+from services.databricks.workspace.errors import ApiError
 from services.databricks.workspace.outcome import Outcome
 from services.databricks.workspace.parameters import job_parameters, notebook_parameters
 from services.databricks.workspace.process import NotebookProcess, Processes
@@ -19,6 +22,9 @@ from services.databricks.workspace.tree import Tree
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+# Seconds that a cluster may take to end the session of a process that died.
+_CLOSING = 5.0
+_KEPT_ATTEMPTS = 50
 
 
 class _StoppedError(Exception):
@@ -38,11 +44,14 @@ class Execution:
         self._settings, self._store, self._tree, self._processes = settings, store, tree, processes
         self._tasks = [Task.model_validate(task) for task in run.definition["tasks"]]
         self._latest = {str(task.task_key): task for task in store.tasks(run.run_id)}
+        self._left = False
         loop = asyncio.get_running_loop()
         self._ended: dict[str, asyncio.Future[Outcome]] = {task.task_key: loop.create_future() for task in self._tasks}
         self._stops: dict[str, asyncio.Future[Outcome]] = {task.task_key: loop.create_future() for task in self._tasks}
         self._stopped: asyncio.Future[Outcome] = loop.create_future()
-        self._values: dict[str, dict[str, Any]] = {}
+        # Not empty after a restart of the workspace, when tasks have ended already.
+        already = {key: task for key, task in self._latest.items() if not task.active}
+        self._values = {key: events.task_values(self._directory(task)) for key, task in already.items()}
 
     def stop(self, ending: Outcome) -> None:
         """End the run and all its tasks; returns at once."""
@@ -51,6 +60,11 @@ class Execution:
             self._change(self.run, life="TERMINATING", message=ending.message)
             for key in self._stops:
                 self.stop_task(key, ending)
+
+    def leave(self) -> None:
+        """End all its processes, and leave the run and its tasks as they are, to be gone on with later."""
+        self._left = True
+        self.stop(outcome.RESTARTED)
 
     def stop_task(self, key: str, ending: Outcome) -> None:
         """End one task; the tasks that need it are skipped."""
@@ -100,13 +114,14 @@ class Execution:
     async def _outcome_of(self, task: Task) -> Outcome:
         """Wait for the tasks before, then try until it works or there are no retries left."""
         stop = self._stops[task.task_key]
-        before = [(await _unless(stop, _result(self._ended[key]))).result for key in task.upstream]
-        skipped = outcome.not_run(task.run_if, before)
-        if skipped:
-            return skipped
+        if self._latest[task.task_key].active:  # it has not ended before a restart of the workspace
+            before = [(await _unless(stop, _result(self._ended[key]))).result for key in task.upstream]
+            skipped = outcome.not_run(task.run_if, before)
+            if skipped:
+                return skipped
         while True:
-            ending = await self._attempt(task)
             attempt = self._latest[task.task_key]
+            ending = await self._attempt(task) if attempt.active else outcome.of_ended(attempt)
             again = ending.result == "FAILED" or (ending.result == "TIMEDOUT" and task.retry_on_timeout)
             if not again or stop.done() or 0 <= task.max_retries <= attempt.attempt:
                 return ending
@@ -127,7 +142,15 @@ class Execution:
         )
         self._store.add_run(attempt)
         self._latest[task.task_key] = attempt
+        self._forget_attempts(task.task_key)
         await _unless(self._stops[task.task_key], asyncio.sleep(task.min_retry_interval_millis / 1000))
+
+    def _forget_attempts(self, key: str) -> None:
+        """Retries can have no end: of a task's attempts the first and the newest are kept."""
+        attempts = [attempt for attempt in self._store.attempts(self.run.run_id) if attempt.task_key == key]
+        for attempt in attempts[1:-_KEPT_ATTEMPTS]:
+            self._store.delete_run(attempt.run_id)
+            shutil.rmtree(self._directory(attempt), ignore_errors=True)
 
     async def _attempt(self, task: Task) -> Outcome:
         """One attempt at a task, when there is a free place for its process."""
@@ -153,13 +176,14 @@ class Execution:
         return None
 
     async def _run_notebook(self, task: Task, attempt: Run, stop: asyncio.Future[Outcome]) -> Outcome:
-        directory = self._settings.home / "runs" / str(attempt.run_id)
+        directory = self._directory(attempt)
         directory.mkdir(parents=True, exist_ok=True)
         declared = [JobParameter.model_validate(p) for p in self.run.definition.get("parameters", [])]
         of_job = job_parameters(declared, self.run.parameters.get("job_parameters", {}))
         self._change(attempt, resolved=notebook_parameters(task, self.run, attempt, of_job, self._values))
+        document = self._document(task, attempt, directory)
         try:
-            process = await self._processes.take(self._document(task, attempt, directory))
+            process = await self._processes.take(document)
         except OSError as error:
             message = f"The notebook process could not be started: {error}"
             return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", message)
@@ -169,10 +193,13 @@ class Execution:
         except _StoppedError as stopped:
             self._change(attempt, life="TERMINATING", message=stopped.outcome.message)
             await process.stop()
+            await self._close_session(document["session_id"])
             await self._keep_output(attempt, directory, {"error": stopped.outcome.message})
             return stopped.outcome
         finally:
             self._processes.warm_up()
+        if status:
+            await self._close_session(document["session_id"])
         return await self._judge(attempt, directory, status, process.said)
 
     async def _exit_status(self, task: Task, process: NotebookProcess, stop: asyncio.Future[Outcome]) -> int:
@@ -181,6 +208,15 @@ class Execution:
                 return await _unless(stop, process.wait())
         except TimeoutError:
             raise _StoppedError(outcome.timed_out(task.timeout_seconds)) from None
+
+    async def _close_session(self, session_id: str) -> None:
+        """A process that was killed could not stop its streams, which would go on in the cluster for ever."""
+        arguments = {"session_id": session_id, "user_id": self._settings.user}
+        closing = asyncio.to_thread(control.call, self._settings, "sessions/close", **arguments)
+        try:
+            await asyncio.wait_for(closing, _CLOSING)
+        except (ApiError, TimeoutError):
+            return  # the cluster is not there, and its sessions neither
 
     async def _judge(self, attempt: Run, directory: Path, status: int, said: str) -> Outcome:
         """The outcome of a process that has exited: its last event says it; without one it died."""
@@ -218,9 +254,15 @@ class Execution:
             "secrets": {s: {k: v.get_secret_value() for k, v in kv.items()} for s, kv in settings.secrets.items()},
             "user": settings.user,
             "task_values": self._values,
+            "session_id": str(uuid.uuid4()),
         }
 
+    def _directory(self, attempt: Run) -> Path:
+        return self._settings.home / "runs" / str(attempt.run_id)
+
     def _change(self, run: Run, **changes: Any) -> None:
+        if self._left:
+            return
         for name, value in changes.items():
             setattr(run, name, value)
         self._store.save(run)

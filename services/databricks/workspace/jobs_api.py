@@ -165,7 +165,7 @@ async def create_job(
     version: Version, workspace: Workspace, asked: Annotated[JobSettings, Depends(reading(JobSettings))]
 ) -> dict[str, Any]:
     job = Job(workspace.store.new_id(), now(), _settings(asked))
-    workspace.store.save_job(job)
+    _save(workspace, job)
     return {"job_id": job.job_id}
 
 
@@ -192,7 +192,7 @@ async def reset_job(
     version: Version, workspace: Workspace, asked: Annotated[Reset, Depends(reading(Reset))]
 ) -> dict[str, Any]:
     job = _job(workspace, asked.job_id)
-    workspace.store.save_job(Job(job.job_id, job.created, _settings(asked.new_settings)))
+    _save(workspace, Job(job.job_id, job.created, _settings(asked.new_settings)))
     return {}
 
 
@@ -206,7 +206,7 @@ async def update_job(
     if "tasks" in kept and "tasks" in changes:
         # Tasks and job parameters are merged by their names, other fields are replaced as they are.
         changes["tasks"] = _merged(kept["tasks"], changes["tasks"], "task_key")
-    workspace.store.save_job(Job(job.job_id, job.created, _settings(parse(JobSettings, {**kept, **changes}))))
+    _save(workspace, Job(job.job_id, job.created, _settings(parse(JobSettings, {**kept, **changes}))))
     return {}
 
 
@@ -215,8 +215,8 @@ async def delete_job(
     version: Version, workspace: Workspace, asked: Annotated[JobId, Depends(reading(JobId))]
 ) -> dict[str, Any]:
     _job(workspace, asked.job_id)
-    workspace.runs.cancel_all(asked.job_id)
     workspace.store.delete_job(asked.job_id)
+    workspace.runs.cancel_all(asked.job_id)
     return {}
 
 
@@ -237,6 +237,11 @@ def _job(workspace: Parts, job_id: int) -> Job:
     if job is None:
         raise invalid_parameter(f"Job {job_id} does not exist.")
     return job
+
+
+def _save(workspace: Parts, job: Job) -> None:
+    workspace.store.save_job(job)
+    workspace.continuous.see_to(job.job_id)
 
 
 def _settings(settings: JobSettings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from services.databricks.workspace.definitions import RunIf, Task
+from services.databricks.workspace.store import Run
 
 # Results of tasks that never ran because of the tasks before them.
 SKIPPED = ("UPSTREAM_FAILED", "UPSTREAM_CANCELED", "EXCLUDED")
@@ -36,6 +37,11 @@ RESTARTED = Outcome(
     "INTERNAL_ERROR",
     "The run was cut off: the workspace was restarted while the run was going on. Submit it again.",
 )
+
+
+def of_ended(run: Run) -> Outcome:
+    """The outcome of a run or task run that has ended."""
+    return Outcome(run.life, str(run.result), str(run.code), run.message)
 
 
 def timed_out(seconds: int) -> Outcome:

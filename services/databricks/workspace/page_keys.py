@@ -36,6 +36,11 @@ def run_page_path(settings: Settings, run_id: int) -> str:
     return f"/runs/{run_id}?key={key_of(settings, f'runs/{run_id}')}"
 
 
-def runs_page_url(settings: Settings) -> str:
-    """Where the page with all runs is."""
-    return f"{settings.url}/{RUNS}?key={key_of(settings, RUNS)}"
+def job_page(job_id: int) -> str:
+    """The page with the runs of a job, as `key_of` and `fits` know it."""
+    return f"jobs/{job_id}"
+
+
+def page_url(settings: Settings, page: str) -> str:
+    """Where a page is."""
+    return f"{settings.url}/{page}?key={key_of(settings, page)}"

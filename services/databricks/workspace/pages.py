@@ -75,14 +75,34 @@ def show_root() -> Response:
 def show_runs(workspace: Workspace, key: str = "") -> Response:
     if not page_keys.fits(workspace.settings, page_keys.RUNS, key):
         return HTMLResponse(entrance_page(wrong=False), headers=_PAGE)
-    return HTMLResponse(runs_page(workspace, workspace.store.runs(Listing(limit=_LISTED))), headers=_PAGE)
+    runs = workspace.store.runs(Listing(limit=_LISTED))
+    return HTMLResponse(runs_page(workspace, "Runs", runs), headers=_PAGE)
+
+
+@router.get("/jobs/{job_id}")
+def show_job(workspace: Workspace, job_id: int, key: str = "") -> Response:
+    if not page_keys.fits(workspace.settings, page_keys.job_page(job_id), key):
+        return HTMLResponse(entrance_page(wrong=False), headers=_PAGE)
+    job = workspace.store.job(job_id)
+    runs = workspace.store.runs(Listing(limit=_LISTED, job_id=job_id))
+    name = job.settings["name"] if job else runs[0].name if runs else f"Job {job_id}"
+    return HTMLResponse(runs_page(workspace, f"Runs of {name}", runs), headers=_PAGE)
 
 
 @router.post("/runs")
 def enter(workspace: Workspace, token: Annotated[str, Form()]) -> Response:
+    return _enter(workspace, page_keys.RUNS, token)
+
+
+@router.post("/jobs/{job_id}")
+def enter_job(workspace: Workspace, job_id: int, token: Annotated[str, Form()]) -> Response:
+    return _enter(workspace, page_keys.job_page(job_id), token)
+
+
+def _enter(workspace: Parts, page: str, token: str) -> Response:
     if not is_token(workspace.settings, token):
         return HTMLResponse(entrance_page(wrong=True), 403, headers=_PAGE)
-    return RedirectResponse(page_keys.runs_page_url(workspace.settings), 303)
+    return RedirectResponse(page_keys.page_url(workspace.settings, page), 303)
 
 
 @router.get("/static/{name}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from services.databricks.workspace.continuous import ContinuousJobs
 from services.databricks.workspace.runs import Runs
 from services.databricks.workspace.settings import Settings
 from services.databricks.workspace.store import Store
@@ -15,12 +16,13 @@ from services.databricks.workspace.uploads import Uploads
 
 @dataclass(frozen=True)
 class Parts:
-    """One workspace: its settings, its database, its files, its runs and the uploads to DBFS that are open."""
+    """One workspace: settings, database, files, runs, continuous jobs, and the uploads to DBFS that are open."""
 
     settings: Settings
     store: Store
     tree: Tree
     runs: Runs
+    continuous: ContinuousJobs
     uploads: Uploads
 
 

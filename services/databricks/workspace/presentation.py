@@ -17,9 +17,11 @@ _CLIENT_ERRORS = ("RUN_EXECUTION_ERROR", "RESOURCE_NOT_FOUND", "MAX_CONCURRENT_R
 def run_metadata(run: Run, settings: Settings, store: Store, with_tasks: bool = True) -> dict[str, Any]:
     """A run as `runs/get` answers it; of a task run, that task run as the metadata of its output."""
     if run.parent_id is not None:
-        return {**_task(run, settings), "job_id": run.job_id, "run_type": run.kind, "run_name": run.name}
+        of_task = [each for each in store.attempts(run.parent_id) if each.task_key == run.task_key]
+        shown = {**_task(run, settings), "job_id": run.job_id, "run_type": run.kind, "run_name": run.name}
+        return {**shown, "original_attempt_run_id": of_task[0].run_id}
     tasks = store.tasks(run.run_id)
-    shown: dict[str, Any] = {
+    shown = {
         "job_id": run.job_id,
         "run_id": run.run_id,
         "job_run_id": run.run_id,
@@ -27,7 +29,7 @@ def run_metadata(run: Run, settings: Settings, store: Store, with_tasks: bool = 
         "original_attempt_run_id": run.run_id,
         "run_name": run.name,
         "run_type": run.kind,
-        "trigger": "ONE_TIME",
+        "trigger": run.definition.get("trigger", "ONE_TIME"),
         "format": "SINGLE_TASK" if run.flat else "MULTI_TASK",
         "creator_user_name": settings.user,
         "run_page_url": run_page_url(settings, run.run_id),
@@ -47,6 +49,7 @@ def run_metadata(run: Run, settings: Settings, store: Store, with_tasks: bool = 
         ]
     if run.flat:
         task = tasks[0]
+        shown["attempt_number"] = task.attempt
         shown["task"] = {"notebook_task": task.definition["notebook_task"]}
         shown["cluster_spec"] = {
             k: v for k, v in task.definition.items() if k in ("existing_cluster_id", "new_cluster")
@@ -54,8 +57,14 @@ def run_metadata(run: Run, settings: Settings, store: Store, with_tasks: bool = 
         shown["cluster_instance"] = _cluster_instance(settings)
         shown |= _durations(task)
     if with_tasks:
-        shown["tasks"] = [_task(task, settings) for task in tasks]
+        # An entry an attempt, as on Databricks: https://github.com/apache/airflow/pull/72313
+        shown["tasks"] = [_task(attempt, settings) for attempt in _in_order(tasks, store.attempts(run.run_id))]
     return shown
+
+
+def _in_order(tasks: list[Run], attempts: list[Run]) -> list[Run]:
+    """The attempts, oldest first, task by task."""
+    return [attempt for task in tasks for attempt in attempts if attempt.task_key == task.task_key]
 
 
 def job_details(job: Job, settings: Settings, with_tasks: bool = True) -> dict[str, Any]:

@@ -61,9 +61,12 @@ def run_page(workspace: Parts, run: Run) -> str:
     """The page of a run or task run."""
     tasks = [] if run.parent_id else workspace.store.tasks(run.run_id)
     notebook = run if run.parent_id else tasks[0] if len(tasks) == 1 else None
+    attempts = workspace.store.attempts(run.parent_id or run.run_id) if notebook else []
     return _render(
         "run.html",
         run=run,
+        attempts=[each for each in attempts if notebook and each.task_key == notebook.task_key],
+        job=_link(workspace, page_keys.job_page(run.job_id)) if run.kind == "JOB_RUN" else "",
         tasks=tasks if len(tasks) > 1 else [],
         task=notebook,
         cells=_cells(workspace, notebook) if notebook else [],
@@ -82,6 +85,8 @@ def exported_page(workspace: Parts, task: Run) -> str:
     return _render(
         "run.html",
         run=task,
+        attempts=[],
+        job="",
         tasks=[],
         task=task,
         cells=_cells(workspace, task),
@@ -95,10 +100,11 @@ def exported_page(workspace: Parts, task: Run) -> str:
     )
 
 
-def runs_page(workspace: Parts, runs: list[Run]) -> str:
-    """The page with the latest runs."""
+def runs_page(workspace: Parts, title: str, runs: list[Run]) -> str:
+    """A page with the latest runs, of a job or of all."""
     return _render(
         "runs.html",
+        title=title,
         runs=runs,
         link=lambda run: page_keys.run_page_path(workspace.settings, run.run_id),
         live=True,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from services.databricks.workspace.execution import Execution
 from services.databricks.workspace.outcome import Outcome
 from services.databricks.workspace.process import Processes, end_orphan
 from services.databricks.workspace.settings import Settings
-from services.databricks.workspace.store import Run, Store, now
+from services.databricks.workspace.store import Listing, Run, Store, now
 from services.databricks.workspace.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Request:
     job_id: int | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     token: str | None = None
+    trigger: str = "ONE_TIME"
 
 
 class Runs:
@@ -48,20 +50,29 @@ class Runs:
         self._processes = Processes(settings.notebook_command, settings.max_processes)
         self._going: dict[int, Execution] = {}
         self._carrying: set[asyncio.Task[None]] = set()
+        self.on_end: Callable[[Run], None] = lambda run: None
 
     async def open(self) -> None:
-        """End what a killed workspace left behind, and get the first notebook process ready."""
+        """Go on with the runs that may be tried again, end the others that were cut off, get a process ready."""
         left = self._store.active_runs()
         await asyncio.gather(*(end_orphan(run.pid, run.pid_started or 0) for run in left if run.pid))
-        for run in left:
-            self._finish(run, outcome.RESTARTED)
+        for run in (run for run in left if run.parent_id is None):
+            tasks = [task for task in self._store.tasks(run.run_id) if task.active]
+            goes_on = run.life != "TERMINATING" and all(_goes_on(task) for task in tasks)
+            for task in tasks:
+                if not goes_on or task.started:
+                    self._finish(task, outcome.RESTARTED)
+            if goes_on:
+                self._carry_out(run)
+            else:
+                self._finish(run, outcome.RESTARTED)
         self._forget_expired()
         self._processes.warm_up()
 
     async def close(self) -> None:
-        """End every run and every process."""
+        """End every process. What the runs make of that is said at the next start, as after a kill."""
         for execution in self._going.values():
-            execution.stop(outcome.RESTARTED)
+            execution.leave()
         if self._carrying:
             await asyncio.wait(self._carrying)
         await self._processes.close()
@@ -85,6 +96,7 @@ class Runs:
                 "parameters": [parameter.model_dump() for parameter in request.definition.parameters],
                 "timeout_seconds": request.definition.timeout_seconds,
                 "max_concurrent_runs": limit,
+                "trigger": request.trigger,
             },
             parameters=request.parameters,
         )
@@ -148,6 +160,15 @@ class Runs:
             return run, self._store.output(self._store.tasks(run.run_id)[0].run_id)
         return run, self._store.output(run.run_id)
 
+    def is_active(self, job_id: int) -> bool:
+        """Whether a run of the job has not ended."""
+        return bool(self._active_of(job_id))
+
+    def forget_all_but(self, job_id: int, newest: int) -> None:
+        """Forget the job's ended runs but for the newest ones."""
+        for run in self._store.runs(Listing(limit=-1, offset=newest, job_id=job_id, active=False)):
+            self._forget(run)
+
     def _carry_out(self, run: Run) -> None:
         execution = Execution(run, self._settings, self._store, self._tree, self._processes)
         self._going[run.run_id] = execution
@@ -161,6 +182,8 @@ class Runs:
         del self._going[run.run_id]
         log.info("run %s (%s) ended: %s %s", run.run_id, run.name, run.life, run.result)
         self._forget_expired()
+        if not run.active:
+            self.on_end(run)
 
     async def _turn(self, run: Run) -> None:
         """Wait until fewer runs of the job are active that came before than it may have at once."""
@@ -204,3 +227,11 @@ class Runs:
         for attempt in attempts:
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(self._settings.home / "runs" / str(attempt.run_id))
+
+
+def _goes_on(task: Run) -> bool:
+    """Whether a task that a restart cut off is carried on with: by its next attempt, or as it is if it only waited."""
+    retries = int(task.definition.get("max_retries", 0))
+    if task.life == "BLOCKED":
+        return True
+    return retries != 0 and (not task.started or not 0 <= retries <= task.attempt)

@@ -1,0 +1,72 @@
+"""Continuous jobs: always one run active, started again when it ends, after failures with growing waits.
+
+https://docs.databricks.com/jobs/continuous. Databricks' own waits are not documented; a run that ended well follows
+there within a minute, here after a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from services.databricks.workspace.definitions import JobSettings
+from services.databricks.workspace.request import parse
+from services.databricks.workspace.runs import Request, Runs
+from services.databricks.workspace.store import Run, Store, now
+
+# Seconds. The first failure is followed up as soon as a success; each further one takes twice the time.
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 60.0
+# A run that went on for so long was in good health: what ended it is no consequence of the failures before.
+_HEALTHY = 60_000  # milliseconds
+# A job that fails all night must not push every other run out of the workspace's history.
+_KEPT_RUNS = 50
+
+
+class ContinuousJobs:
+    """Sees to it that each job with `continuous` that is not paused has a run. Belongs to the event loop's thread."""
+
+    def __init__(self, runs: Runs, store: Store) -> None:
+        self._runs, self._store = runs, store
+        self._failures: Counter[int] = Counter()
+        self._due: dict[int, asyncio.TimerHandle] = {}
+        runs.on_end = self._ended
+
+    def open(self) -> None:
+        """Start what was running when the workspace ended."""
+        for job in self._store.jobs(None, -1, 0, None):
+            self.see_to(job.job_id)
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self._runs.on_end = lambda run: None
+        for timer in self._due.values():
+            timer.cancel()
+
+    def see_to(self, job_id: int) -> None:
+        """Start a run of the job at once, if it should have one and has none; after each change of the job."""
+        if timer := self._due.pop(job_id, None):
+            timer.cancel()
+        settings = self._settings(job_id)
+        if settings is not None and not self._runs.is_active(job_id):
+            self._runs.start(Request(settings, settings.name, job_id=job_id, trigger="CONTINUOUS"))
+            self._runs.forget_all_but(job_id, _KEPT_RUNS)
+
+    def _ended(self, run: Run) -> None:
+        if self._settings(run.job_id) is None:
+            self._failures.pop(run.job_id, None)
+            return
+        if run.result in ("SUCCESS", "CANCELED") or now() - (run.started or now()) >= _HEALTHY:
+            self._failures[run.job_id] = 0
+        else:
+            self._failures[run.job_id] += 1
+        doublings = min(max(0, self._failures[run.job_id] - 1), 10)
+        wait = min(FIRST_WAIT * 2**doublings, LONGEST_WAIT)
+        self._due[run.job_id] = asyncio.get_running_loop().call_later(wait, self.see_to, run.job_id)
+
+    def _settings(self, job_id: int) -> JobSettings | None:
+        """The settings of a job that is to run continuously."""
+        job = self._store.job(job_id)
+        if job is None or job.settings.get("continuous", {}).get("pause_status") != "UNPAUSED":
+            return None
+        return parse(JobSettings, job.settings)
