@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo where emulate-batch batch notebook sync bench lint format test test-e2e test-faults test-spark lock clean
+.PHONY: help install install-tool up down status logs reset demo doctor client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-faults test-spark lock clean
 
 export PROFILE ?= local
 # Python 3.11 or 3.12, whichever is there: python3 itself may be newer or older.
@@ -37,14 +37,44 @@ logs: install-tool ## the services' last log lines: make logs [S=kafka] [ARGS=-f
 reset: install-tool ## stop every service and delete all data
 	@$(PINFLOW) reset $(ARGS)
 
+doctor: install-tool ## walk the path hop by hop: what is missing, and how to mend it: make doctor [ARGS=--json]
+	@$(PINFLOW) doctor $(ARGS)
+
+client-config: install-tool ## files for the EC2 client (Kafka, REST proxy, topics, systemd): make client-config PROFILE=aws
+	@$(PINFLOW) client-config $(ARGS)
+
 where: install-tool ## addresses, names and directories of everything
 	@$(PINFLOW) where
 
 emulate-batch: install-tool ## people post: MySQL → API Gateway → Kafka: make emulate-batch [ARGS="--count 0 --rate 10"]
 	@$(TOOL)/python -m emulator batch $(ARGS)
 
+emulate-stream: install-tool ## people post: MySQL → API Gateway → Kinesis: make emulate-stream [ARGS="--to batch,stream"]
+	@$(TOOL)/python -m emulator stream $(ARGS)
+
 batch: install ## S3 → cleaned Delta tables → the answers, on Spark
 	@$(PINFLOW) batch
+
+stream: install ## Kinesis → cleaned Delta tables, from now on: starts the queries and keeps them running
+	@$(PINFLOW) stream
+
+stream-status: install-tool ## how far each stream's query is, live
+	@$(PINFLOW) stream-status $(ARGS)
+
+stream-stop: install-tool ## stop the stream queries
+	@$(PINFLOW) stream-stop
+
+compare: install ## do the batch tables and the streams' agree?
+	@$(PINFLOW) compare
+
+deploy-dags: install-tool ## upload airflow/ to the bucket of the DAGs and wait until Airflow has read them
+	@$(PINFLOW) deploy-dags
+
+run-dag: install-tool ## trigger the batch DAG and follow it to its end: make run-dag [ARGS=dag_id]
+	@$(PINFLOW) run-dag $(ARGS)
+
+airflow: install-tool ## the address of Airflow's UI, and its DAGs
+	@$(PINFLOW) airflow
 
 notebook: install ## run any notebook on the cluster: make notebook NB=path/to/notebook.py [ARGS="-p name=value"]
 	@$(PINFLOW) notebook "$(NB)" $(ARGS)
@@ -68,7 +98,8 @@ test: install ## what CI runs: unit, contract and a short end-to-end test
 test-spark: install ## the tests that run in the Spark environment: the package, the notebook process
 	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook $(ARGS)
 
-test-e2e: install ## the whole end-to-end suite, on a stack of its own
+test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow
+	@$(PYTHON) pinflow/install.py airflow-3.2.1 airflow-2.11.2
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
 test-faults: install ## kill everything in mid-flow, again and again
@@ -79,6 +110,9 @@ lock: ## lock requirements/*.in anew, with hashes and without index lines
 		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -o $$e.txt $$e.in; done
 	@cd requirements && ../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--exclude-newer 2025-11-01 -o localstack.txt localstack.in
+	@cd requirements && for e in airflow-3.2.1 airflow-2.11.2; do \
+		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--exclude-newer 2026-04-23 -o $$e.txt $$e.in; done
 
 clean: reset ## delete all data and all installed packages
 	@rm -rf .pinflow

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from bench import batch_job, ingest, machine, notebooks
+from bench import batch_job, ingest, machine, notebooks, orchestration
 from pinflow.report import size
 from pinflow.stack.native import NativeStack
 from tests.stack import TestStack
@@ -14,7 +14,7 @@ from tests.stack import TestStack
 
 def main() -> None:
     """Start a stack of its own, measure, print, and delete it again."""
-    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabcn")
+    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabcne")
     print(f"Measured on {machine.describe()}.\n", flush=True)
     stack = TestStack.create("bench")
     try:
@@ -27,6 +27,7 @@ def main() -> None:
             "b": lambda: lag(stack),
             "c": lambda: batch(stack),
             "n": lambda: notebook(stack),
+            "e": lambda: airflow(stack),
         }
         for part in wanted:
             parts[part]()
@@ -67,6 +68,17 @@ def notebook(stack: TestStack) -> None:
     cost = notebooks.measure(stack)
     show("| an empty notebook, from submit to TERMINATED | four at once, memory beyond the Spark server |", "--:|--:")
     show(f"| {cost.seconds:.1f} s | {size(cost.memory_of_four)} |\n")
+
+
+def airflow(stack: TestStack) -> None:
+    """(e) upload to triggerable; what a DAG adds to its notebooks."""
+    fastest, *_, slowest = orchestration.until_triggerable(stack)
+    show(f"From the upload of a DAG file until it can be triggered: {fastest:.1f} to {slowest:.1f} s.\n")
+    show("| triggered DAG | whole | notebooks | Airflow adds |", "---|--:|--:|--:")
+    timed = {"one notebook that sleeps 3 s": orchestration.short_notebook, "the batch": orchestration.batch}
+    for name, measure in timed.items():
+        time = measure(stack)
+        show(f"| {name} | {time.whole:.1f} s | {time.notebooks:.1f} s | {time.whole - time.notebooks:.1f} s |")
 
 
 def start_up(stack: TestStack, first: str, second: str) -> None:

@@ -17,30 +17,33 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 # Six tries of at most a minute each: a LocalStack that restarts answers 503 for up to ten seconds.
-_CONFIG = Config(
+PATIENT = Config(
     connect_timeout=5,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 6},
     max_pool_connections=32,
 )
+QUICK = Config(connect_timeout=4, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 @overload
-def client(profile: Profile, service: Literal["s3"]) -> S3Client: ...
+def client(profile: Profile, service: Literal["s3"], waits: Config = ...) -> S3Client: ...
 @overload
-def client(profile: Profile, service: Literal["kinesis"]) -> KinesisClient: ...
+def client(profile: Profile, service: Literal["kinesis"], waits: Config = ...) -> KinesisClient: ...
 @overload
-def client(profile: Profile, service: Literal["cloudformation"]) -> CloudFormationClient: ...
+def client(profile: Profile, service: Literal["cloudformation"], waits: Config = ...) -> CloudFormationClient: ...
 @overload
-def client(profile: Profile, service: Literal["apigateway"]) -> APIGatewayClient: ...
+def client(profile: Profile, service: Literal["apigateway"], waits: Config = ...) -> APIGatewayClient: ...
 @overload
-def client(profile: Profile, service: Literal["sts"]) -> STSClient: ...
+def client(profile: Profile, service: Literal["sts"], waits: Config = ...) -> STSClient: ...
 @overload
-def client(profile: Profile, service: str) -> Any: ...
+def client(profile: Profile, service: str, waits: Config = ...) -> Any: ...
 
 
-def client(profile: Profile, service: str) -> Any:
-    """A boto3 client of a service such as "s3": the profile's region, endpoint and keys, retries and bounded waits.
+def client(profile: Profile, service: str, waits: Config = PATIENT) -> Any:
+    """A boto3 client of a service such as "s3": the profile's region, endpoint and keys, bounded waits.
+
+    ``waits`` is PATIENT for work that is to be done, QUICK for a look that a person waits for.
 
     Keys that are null in the profile come from boto3's own credential chain. Buckets are addressed by path where
     there is an endpoint, since a name such as bucket.127.0.0.1 does not resolve.
@@ -53,5 +56,5 @@ def client(profile: Profile, service: str) -> Any:
         endpoint_url=aws.endpoint_url,
         aws_access_key_id=aws.access_key_id.get_secret_value() if aws.access_key_id else None,
         aws_secret_access_key=aws.secret_access_key.get_secret_value() if aws.secret_access_key else None,
-        config=_CONFIG.merge(by_path),
+        config=waits.merge(by_path),
     )

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pinflow.airflow import Mwaa, databricks_name
 from pinflow.databricks import Outcome, Say, Task, Workspace
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile
@@ -47,6 +48,19 @@ def run(profile: Profile, say: Say) -> Result:
     questions = Task("questions", f"{folder}/questions", parameters, tuple(load.key for load in loads))
     outcome = workspace.run(f"{profile.uid} batch", [*loads, questions], say)
     return _result(outcome)
+
+
+def run_by_airflow(profile: Profile, say: Say) -> Result:
+    """The same by the batch DAG; the result's page is that of the DAG's run. Raises PinflowError when it fails."""
+    workspace, mwaa = Workspace(profile), Mwaa(profile)
+    sync_notebooks(workspace, say)
+    dag_run = mwaa.run(mwaa.dag_id, say)
+    name = databricks_name(mwaa.dag_id, dag_run.run_id, "questions")
+    questions = workspace.outcome(name, say)
+    if questions is None or not questions.results:
+        raise PinflowError(f"batch: no result of the run {name} on Databricks", f"its tasks and logs: {dag_run.page}")
+    (answers,) = questions.results.values()
+    return _result(Outcome(True, dag_run.page, {"questions": answers}))
 
 
 def _result(outcome: Outcome) -> Result:

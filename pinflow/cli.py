@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pinflow import counts, report
 from pinflow import instance as instances
+from pinflow.airflow import Mwaa
 from pinflow.errors import PinflowError
-from pinflow.packages import python
 from pinflow.profile import ROOT, Profile, load
 from pinflow.stack.native import NativeStack
+
+if TYPE_CHECKING:
+    from pinflow.batch import Result
 
 profile_option = click.option(
     "--profile", "profile_name", envvar="PROFILE", default="local", show_default=True, help="a name or a .yaml file"
@@ -28,7 +34,8 @@ profile_option = click.option(
 @click.pass_context
 def cli(context: click.Context, profile_name: str) -> None:
     """The Pinterest pipeline on one machine."""
-    context.obj = load(profile_name)
+    if context.invoked_subcommand != "profile":  # `profile init` makes what would be loaded
+        context.obj = load(profile_name)
 
 
 @cli.command()
@@ -91,9 +98,49 @@ def logs(profile: Profile, service: str | None, follow: bool, lines: int) -> Non
 @cli.command()
 @click.pass_obj
 def batch(profile: Profile) -> None:
-    """Load, clean and question what lies in S3, on the Spark server; prints the answers."""
+    """Load, clean and question what lies in S3, by a job of four notebooks; prints the answers."""
     counts.wait_until_landed(profile, 60, say)
     run_batch(profile)
+
+
+@cli.command()
+@click.pass_obj
+def stream(profile: Profile) -> None:
+    """Start the three stream queries, and keep them running."""
+    from pinflow import stream as streams
+
+    streams.start(profile, say)
+
+
+@cli.command("stream-status")
+@click.option("--once", is_flag=True, help="print once and end; so it is where nobody watches")
+@click.pass_obj
+def stream_status(profile: Profile, once: bool) -> None:
+    """How far each stream's query is; anew every 2 s until Ctrl-C."""
+    from pinflow import stream as streams
+
+    report.live(lambda: report.streams(streams.status(profile)), once)
+
+
+@cli.command("stream-stop")
+@click.pass_obj
+def stream_stop(profile: Profile) -> None:
+    """Stop the stream queries; they go on where they were at the next start."""
+    from pinflow import stream as streams
+
+    streams.stop(profile, say)
+
+
+@cli.command()
+@click.pass_obj
+def compare(profile: Profile) -> None:
+    """Whether the batch tables and the streams' agree on the posts that both have seen; status 1 when not."""
+    from pinflow import stream as streams
+
+    found = streams.compare(profile, say)
+    report.comparison(found)
+    if not streams.agree(found):
+        raise click.exceptions.Exit(1)
 
 
 @cli.command()
@@ -135,6 +182,38 @@ def notebook(profile: Profile, file: Path, parameters: tuple[str, ...]) -> None:
         raise click.exceptions.Exit(1)
 
 
+@cli.command("deploy-dags")
+@click.pass_obj
+def deploy_dags(profile: Profile) -> None:
+    """Upload airflow/ to the bucket and wait until Airflow has read its DAGs."""
+    Mwaa(profile).deploy(say)
+
+
+@cli.command("run-dag")
+@click.argument("dag_id", required=False)
+@click.pass_obj
+def run_dag(profile: Profile, dag_id: str | None) -> None:
+    """Trigger a DAG and follow it to its end; the batch DAG by default, which prints the answers."""
+    from pinflow import batch as job
+
+    if dag_id is None:
+        _show_batch(profile, job.run_by_airflow(profile, say))
+    else:
+        say(f"succeeded: {Mwaa(profile).run(dag_id, say).page}")
+
+
+@cli.command()
+@click.pass_obj
+def airflow(profile: Profile) -> None:
+    """Print the address of Airflow's UI, its DAGs and import errors."""
+    mwaa = Mwaa(profile)
+    for dag in mwaa.dags().values():
+        say(f"{dag['dag_id']}{' (paused)' if dag['is_paused'] else ''}")
+    for error in mwaa.import_errors():
+        say(error)
+    click.echo(profile.airflow.url)
+
+
 @cli.command()
 @click.option("--posts", default=500, show_default=True, help="how many posts to send")
 @click.pass_obj
@@ -173,19 +252,73 @@ def instance(profile: Profile, name: str, offset: int | None) -> None:
     say(f"wrote {_short(target)} with every port {moved} higher; next: make up PROFILE={name}")
 
 
-def run_batch(profile: Profile, *extra: str) -> None:
-    """Run the batch job in the Spark environment; raises click's Exit with its status when it fails."""
-    command: list[str | Path] = [
-        python("spark"),
-        "-m",
-        "pinterest.batch",
-        "--remote",
-        profile.spark.remote,
-        "--uid",
-        profile.uid,
-    ]
-    command += ["--source", f"s3a://{profile.storage.bucket}/topics", *extra]
-    _run(command, {**os.environ, "PYTHONPATH": str(ROOT / "spark")})
+@cli.group("profile")
+def profiles() -> None:
+    """Write a profile by answering questions, or show one."""
+
+
+@profiles.command("init")
+@click.argument("name", default="aws")
+def init_profile(name: str) -> None:
+    """Ask for every value and write profiles/NAME.yaml; what is there already is kept by Enter."""
+    from pinflow import profile_form as form
+
+    if not name.isidentifier() or name in (path.stem for path in _tracked_profiles()):
+        raise PinflowError(f"profile init: {name!r} cannot be taken", "take another name, such as aws")
+    target = ROOT / "profiles" / f"{name}.yaml"
+
+    def ask(question: form.Question, now: str) -> str:
+        say(f"\n{question.comment}")
+        return str(click.prompt(question.key, default=now, err=True))
+
+    missing = form.init(ROOT / "profiles" / "aws.example.yaml", target, ask, say)
+    say(f"\nwrote {_short(target)}")
+    for variable, key in missing:
+        say(f"export {variable}=…   # {key}")
+    say(f"next: make doctor PROFILE={name}")
+
+
+@profiles.command("show")
+@click.pass_context
+def show_profile(context: click.Context) -> None:
+    """Print the profile as it is resolved, with secrets masked."""
+    from pinflow import profile_form as form
+
+    click.echo(form.shown(load(context.find_root().params["profile_name"])), nl=False)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="a list of findings, for machines")
+@click.pass_obj
+def doctor(profile: Profile, as_json: bool) -> None:
+    """Walk the path hop by hop, and say what is missing and how to mend it; status 1 when something is."""
+    from pinflow import doctor as doctors
+
+    findings = doctors.walk(profile)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+    else:
+        report.findings(findings)
+    if any(finding.state == "failed" for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+@cli.command("client-config")
+@click.option("--to", "directory", type=click.Path(path_type=Path), help="where; by default .pinflow/client-config")
+@click.pass_obj
+def client_config(profile: Profile, directory: Path | None) -> None:
+    """Write the files of the EC2 client: Kafka's and the REST proxy's settings, topic commands, a systemd unit."""
+    from pinflow import client_config as files
+
+    for file in files.write(profile, directory or ROOT / ".pinflow" / "client-config" / profile.path.stem):
+        say(f"wrote {_short(file)}")
+
+
+def run_batch(profile: Profile) -> None:
+    """Run the batch job on Databricks and print its answers."""
+    from pinflow import batch as job
+
+    _show_batch(profile, job.run(profile, say))
 
 
 def run_module(module: str, *arguments: str) -> None:
@@ -218,10 +351,21 @@ def main() -> None:
         sys.exit(1)
 
 
+def _show_batch(profile: Profile, result: Result) -> None:
+    report.answers(profile.uid, result.answers)
+    rows = ", ".join(f"{name} {count:,}" for name, count in result.rows.items())
+    say(f"\nrows: {rows}\npage: {result.page}")
+
+
 def _run(command: list[str | Path], environment: dict[str, str]) -> None:
     status = subprocess.run([str(c) for c in command], env=environment, cwd=ROOT, check=False).returncode
     if status:
         raise click.exceptions.Exit(status)
+
+
+def _tracked_profiles() -> list[Path]:
+    """Those that belong to the project."""
+    return [ROOT / "profiles" / "local.yaml", ROOT / "profiles" / "aws.example.yaml"]
 
 
 def _short(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -130,7 +131,10 @@ def kafka_consumer(profile: Profile, **settings: Any) -> Iterator[KafkaConsumer]
     consumer = None
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=profile.kafka.bootstrap_servers, bootstrap_timeout_ms=5000, **settings
+            bootstrap_servers=profile.kafka.bootstrap_servers,
+            bootstrap_timeout_ms=5000,
+            **_security(profile),
+            **settings,
         )
         yield consumer
     except KafkaError as error:
@@ -138,6 +142,14 @@ def kafka_consumer(profile: Profile, **settings: Any) -> Iterator[KafkaConsumer]
     finally:
         if consumer is not None:
             consumer.close()
+
+
+def _security(profile: Profile) -> dict[str, str]:
+    """What a client of an MSK cluster with IAM needs; it signs with boto's own credential chain."""
+    if profile.kafka.security == "plaintext":
+        return {}
+    os.environ.setdefault("AWS_DEFAULT_REGION", profile.aws.region)  # kafka-python asks boto for it, and has no option
+    return {"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}
 
 
 def topic_offsets(profile: Profile) -> dict[str, tuple[int, int]]:

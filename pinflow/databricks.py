@@ -107,15 +107,11 @@ class Workspace:
                 raise
             return self._outcome(run, say)
 
-    def failure(self, name: str) -> tuple[str, str] | None:
-        """Error and page of the latest run of that name; None where there is none, or it did not fail."""
+    def outcome(self, name: str, say: Say) -> Outcome | None:
+        """How the latest run of that name ended, what failed said; None where there is no such run."""
         with self._errors(f"runs named {name}"):
-            latest = next((run for run in self.client.jobs.list_runs(expand_tasks=True) if run.run_name == name), None)
-            failed = [t for t in (latest.tasks or [] if latest else []) if _state(t) in ("FAILED", "TIMEDOUT")]
-            if latest is None or not failed or failed[0].run_id is None:
-                return None
-            output = self.client.jobs.get_run_output(failed[0].run_id)
-            return output.error or "failed", latest.run_page_url or ""
+            latest = next((run for run in self.client.jobs.list_runs() if run.run_name == name), None)
+            return self._outcome(self.client.jobs.get_run(latest.run_id or 0), say) if latest else None
 
     def keep_running(self, name: str, task: Task) -> str:
         """Run a notebook as a continuous job, which starts it again whenever it ends; returns the job's newest page.

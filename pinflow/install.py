@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,13 +47,27 @@ def main(wanted: list[str]) -> None:
     with lock():
         install_bootstrap()
         with ThreadPoolExecutor() as pool:
-            environments = {name: pool.submit(install_environment, name) for name in wanted or ENVIRONMENTS}
+            names = wanted or [*ENVIRONMENTS, *chosen()]
+            environments = {name: pool.submit(install_environment, name) for name in names}
             jobs = list(environments.values())
             if not wanted:
                 jobs += [pool.submit(install_jars, name, environments["spark"]) for name in jar_lists()]
                 jobs.append(pool.submit(install_kinesis, environments["localstack"]))
             for job in jobs:
                 job.result()
+
+
+def chosen() -> list[str]:
+    """The environment of Airflow's version in the profile $PROFILE, where that profile starts Airflow."""
+    name = os.environ.get("PROFILE") or "local"
+    profile = Path(name) if name.endswith((".yaml", ".yml")) else ROOT / "profiles" / f"{name}.yaml"
+    if not profile.is_file():
+        return []  # the command that is run next says so
+    # No YAML parser on a bare Python: sections begin at the margin.
+    sections = dict(re.findall(r"^(\w+):(.*(?:\n(?!\w).*)*)", profile.read_text(encoding="utf-8"), re.MULTILINE))
+    version = re.search(r"\bversion:\s*[\"']?([\d.]+)", sections.get("airflow", ""))
+    starts = re.search(r"\bairflow\b", sections.get("stack", "").partition("services:")[2])
+    return [f"airflow-{version[1]}"] if version and starts else []
 
 
 def jar_lists() -> list[str]:

@@ -13,7 +13,7 @@ PACKAGES = ROOT / ".pinflow"
 
 
 def python(environment: str) -> Path:
-    """The interpreter of an environment: tool, localstack or spark."""
+    """The interpreter of an environment: tool, localstack, spark or airflow-<version>."""
     return PACKAGES / "envs" / environment / "bin" / "python"
 
 

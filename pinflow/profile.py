@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # Keys whose value must come from the environment: a literal there would end up in version control.
-_SECRET_KEYS = {"password", "access_key_id", "secret_access_key", "token"}
+_SECRET_KEYS = {"password", "access_key_id", "secret_access_key", "token", "api_key"}
 
 
 class _Section(BaseModel):
@@ -73,16 +74,26 @@ class Database(_Section):
 
 
 class Api(_Section):
-    """The stage of the REST API in API Gateway, as its console shows it."""
+    """The stage of the REST API in API Gateway, as its console shows it, and how it knows its callers.
+
+    ``authorization`` iam: requests are signed (SigV4) with the keys of `aws`. ``api_key``: of a usage plan.
+    """
 
     invoke_url: HttpUrl
+    authorization: Literal["none", "iam"] = Field(default="none", description="none or iam")
+    api_key: SecretStr | None = None
 
 
 class Kafka(_Section):
-    """The cluster and the number of partitions that new topics get."""
+    """The cluster and the number of partitions that new topics get.
+
+    ``security`` iam: TLS and SASL with AWS_MSK_IAM; ``role_arn`` is the role that clients assume for it, if any.
+    """
 
     bootstrap_servers: str
     partitions: int = Field(ge=1)
+    security: Literal["plaintext", "iam"] = Field(default="plaintext", description="plaintext or iam")
+    role_arn: str | None = Field(default=None, pattern=r"^arn:[^:]+:iam::\d{12}:role/.+", description="a role's ARN")
 
 
 class RestProxy(_Section):
@@ -114,13 +125,36 @@ class Spark(_Section):
 class Databricks(_Section):
     """The workspace: its URL, a personal access token, the cluster that runs are sent to.
 
-    ``secrets`` are the secret scopes that `dbutils.secrets` shows locally: scope, key, value.
+    ``secrets`` are the secret scopes that `dbutils.secrets` shows locally: scope, key, value. What is null of host and
+    token comes from where Databricks' own tools look: DATABRICKS_HOST and DATABRICKS_TOKEN, then ~/.databrickscfg.
     """
 
-    host: HttpUrl
-    token: SecretStr
+    given_host: HttpUrl | None = Field(alias="host")
+    given_token: SecretStr | None = Field(alias="token")
     cluster_id: str
     secrets: dict[str, dict[str, SecretStr]]
+
+    @property
+    def host(self) -> str:
+        """The workspace's URL; raises ProfileError where it is nowhere to be found."""
+        return self.given_host or _http_url(_databricks("host"))
+
+    @property
+    def token(self) -> SecretStr:
+        """The token; raises ProfileError where it is nowhere to be found."""
+        return self.given_token or SecretStr(_databricks("token"))
+
+
+class Airflow(_Section):
+    """The MWAA environment: its name, its version of Airflow, its UI, the endpoint of boto3's `mwaa` calls.
+
+    ``endpoint_url`` null is AWS itself.
+    """
+
+    environment: str = Field(pattern=r"^[a-zA-Z][0-9a-zA-Z_-]{0,79}$", description="an MWAA environment's name")
+    version: str = Field(pattern=r"^(3\.2\.1|2\.11\.2)$", description="3.2.1 or 2.11.2")
+    url: HttpUrl
+    endpoint_url: HttpUrl | None
 
 
 class Stack(_Section):
@@ -144,6 +178,7 @@ class Profile(_Section):
     storage: Storage
     spark: Spark
     databricks: Databricks
+    airflow: Airflow
     stack: Stack | None
 
     _path: Path = Path()
@@ -157,6 +192,11 @@ class Profile(_Section):
     def topics(self) -> tuple[str, str, str]:
         """The three topics, in the order pin, geo, user."""
         return f"{self.uid}.pin", f"{self.uid}.geo", f"{self.uid}.user"
+
+    @property
+    def streams(self) -> tuple[str, str, str]:
+        """The three Kinesis streams, in the order pin, geo, user."""
+        return f"streaming-{self.uid}-pin", f"streaming-{self.uid}-geo", f"streaming-{self.uid}-user"
 
     @property
     def home(self) -> Path:
@@ -194,6 +234,27 @@ def load(name: str) -> Profile:
         raise ProfileError(_explain(error, path), "compare with profiles/local.yaml") from None
     profile._path = path
     return profile
+
+
+def _databricks(name: str) -> str:
+    """DATABRICKS_HOST or DATABRICKS_TOKEN, or the same of ~/.databrickscfg's profile (DEFAULT)."""
+    variable = f"DATABRICKS_{name.upper()}"
+    file = Path(os.environ.get("DATABRICKS_CONFIG_FILE", "~/.databrickscfg")).expanduser()
+    section = os.environ.get("DATABRICKS_CONFIG_PROFILE", "DEFAULT")
+    configured = configparser.ConfigParser(interpolation=None)
+    try:
+        configured.read(file, encoding="utf-8")
+        found = os.environ.get(variable) or configured.get(section, name, fallback="")
+    except (configparser.Error, OSError, UnicodeDecodeError) as error:  # its text quotes the line: a token may be there
+        raise ProfileError(
+            f"{file}: cannot be read: {type(error).__name__}", f"mend it, or export {variable}=…"
+        ) from None
+    if not found:
+        raise ProfileError(
+            f"databricks.{name} is null, {variable} is not set, and {file} has none in [{section}]",
+            f"export {variable}=…, or run `databricks configure`",
+        )
+    return found
 
 
 def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
@@ -242,8 +303,8 @@ def _field(loc: tuple[int | str, ...]) -> str:
     """What is expected at a key, in words; for an unknown key, the keys that its section has."""
     model: Any = Profile
     for part in loc:
-        fields = getattr(model, "model_fields", {})
-        if part not in fields:
+        fields = _fields(model)
+        if not isinstance(part, str) or part not in fields:
             return f"one of: {', '.join(fields)}" if fields else ""
         annotation = fields[part].annotation
         described = fields[part].description
@@ -251,4 +312,9 @@ def _field(loc: tuple[int | str, ...]) -> str:
         model = next((a for a in options if issubclass(a, BaseModel)), annotation)
         if model is annotation and not hasattr(model, "model_fields"):
             return described or " or ".join("null" if a is type(None) else a.__name__ for a in options if a is not list)
-    return f"a section with {', '.join(getattr(model, 'model_fields', {}))}"
+    return f"a section with {', '.join(_fields(model))}"
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    """A section's fields by their names in the file; nothing for what is no section."""
+    return {field.alias or name: field for name, field in getattr(model, "model_fields", {}).items()}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +22,7 @@ from pinflow.stack.native import Health
 if TYPE_CHECKING:
     # These import Databricks' client, which takes two seconds.
     from pinflow.batch import Answer
+    from pinflow.doctor.finding import Finding
     from pinflow.stream import Comparison, StreamStatus
 
 # A pipe or a log has no width of its own: tables there are as wide as they need.
@@ -59,7 +62,8 @@ def services(health: list[Health]) -> None:
     console.print(f"memory together: {size(total)}")
     for one in health:
         if one.detail:
-            console.print(f"[{_COLOURS[one.state]}]{one.name}: {one.detail}[/]", markup=True)
+            colour = "yellow" if one.state == "ready" else _COLOURS[one.state]
+            console.print(Text(f"{one.name}: {one.detail}", style=colour))
 
 
 def counts(found: Counts) -> None:
@@ -156,6 +160,19 @@ def answers(uid: str, found: Mapping[str, Answer]) -> None:
             table.caption = f"… {len(answer.rows) - SHOWN:,} more"
             table.caption_justify = "left"
         console.print(table)
+
+
+def findings(found: list[Finding]) -> None:
+    """What the doctor found, hop by hop; of what is well one line, of the rest what to do."""
+    marks = {"ok": "[green]ok     [/]", "failed": "[red]failed [/]", "unknown": "[yellow]unknown[/]"}
+    for hop, group in groupby(found, key=lambda finding: finding.hop):
+        console.print(f"[bold]{hop}[/]")
+        for one in group:
+            console.print(f"  {marks[one.state]} {escape(one.tried)}: {escape(one.found)}", soft_wrap=True)
+            if one.fix:
+                console.print(f"          → {escape(one.fix)}", soft_wrap=True)
+    bad = sum(one.state == "failed" for one in found)
+    console.print(f"[red]{bad} of {len(found)} failed[/]" if bad else "[green]nothing is wrong on the path[/]")
 
 
 def places(profile: Profile) -> None:

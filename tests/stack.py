@@ -42,13 +42,17 @@ class TestStack:
         instance.write("local", target, directory, instance.free_offset("local"))
         return cls(load(str(target)))
 
+    def reloaded(self) -> TestStack:
+        """The same stack with its profile read anew, after a test changed the file."""
+        return TestStack(load(str(self.profile.path)))
+
     def pinflow(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `pinflow` as a person would; fails the test with its output when it fails."""
         return self.run(sys.executable, "-m", "pinflow", *arguments, check=check)
 
-    def emulate(self, *arguments: str, check: bool = True) -> dict[str, Any]:
+    def emulate(self, *arguments: str, command: str = "batch", check: bool = True) -> dict[str, Any]:
         """Run the emulator; returns its summary."""
-        done = self.run(sys.executable, "-m", "emulator", "batch", "--json", *arguments, check=check)
+        done = self.run(sys.executable, "-m", "emulator", command, "--json", *arguments, check=check)
         summary: dict[str, Any] = json.loads(done.stdout)
         return summary
 
@@ -105,6 +109,11 @@ class TestStack:
         table = DeltaTable(str(warehouse(self.profile) / f"{self.profile.uid}_{name}")).to_pyarrow_table()
         columns = [column.to_pylist() for column in table.columns]
         return [tuple(_plain(value) for value in row) for row in zip(*columns, strict=True)]
+
+    def wait_for_rows(self, name: str, count: int, timeout: float = 120) -> list[Row]:
+        """The rows of a table as soon as it has so many, or more."""
+        wait_for(f"{count} rows in {name}", lambda: len(self.table(name)) >= count, timeout)
+        return self.table(name)
 
     def pid(self, service: str) -> int:
         """The service's process, as it wrote it down when it started."""

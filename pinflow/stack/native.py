@@ -28,7 +28,8 @@ _REPEAT_WAITING_LINE_AFTER = 10.0
 class Health:
     """One line of `make status`: what a service is, whether it can be used, and what it costs.
 
-    state is what was seen just now: ready, starting, stopped, failed; detail says why it is not ready.
+    state is what was seen just now: ready, starting, stopped, failed; detail says why it is not ready, or what else a
+    person must know.
     memory is the proportional set size of the process and its children, in bytes; seconds since its start.
     """
 
@@ -93,7 +94,7 @@ class NativeStack:
             pid, seconds = process.pid, process.seconds
             try:
                 service.probe(self.profile)
-                state = "ready"
+                state, detail = "ready", service.remark(self.profile)
             except NotReady as reason:
                 state, detail = "starting" if seconds < service.timeout else "failed", reason.what
         elif process is not None and process.state in ("BACKOFF", "FATAL", "EXITED"):

@@ -36,6 +36,7 @@ class Service:
     prepare    work before the first start (a data directory, a formatted log); must be harmless when repeated
     initialise work right after it is ready (seed rows); repeated at every `up`, so harmless when repeated;
                it gets a function that tells the person what is going on
+    remark     what a person must know of a service although it can be used; "" for nothing
     needs      services that must be ready before this one starts
     timeout    seconds from start to ready, after which `up` fails with the service's last log lines
     """
@@ -47,6 +48,7 @@ class Service:
     probe: Callable[[Profile], None]
     prepare: Callable[[Profile], None] = lambda profile: None
     initialise: Callable[[Profile, Callable[[str], None]], None] = lambda profile, say: None
+    remark: Callable[[Profile], str] = lambda profile: ""
     needs: tuple[str, ...] = ()
     timeout: float = 60
     stand_in: bool = False

@@ -30,6 +30,8 @@ from services.spark.sessions import Sessions
 UPLOAD = "/fs/upload"
 MAX_JSON = 400 << 20
 """Bytes of a JSON body: the DBFS API of the workspace sends up to 256 MiB in one, base64."""
+MAX_DROPPED = 64 << 20
+"""Bytes that are read of a body that nobody wants, so that its sender gets the error."""
 THREADS = 16
 
 
@@ -184,40 +186,38 @@ def _handler(control: Control, token: bytes) -> type[BaseHTTPRequestHandler]:
         timeout = 60
 
         def do_POST(self) -> None:
+            length = self.headers.get("Content-Length", "")
+            body = _Body(self.rfile, int(length) if length.isdecimal() else 0)
             try:
-                self._answer(HTTPStatus.OK, self._carry_out())
+                answer = self._carry_out(body)
             except (JavaFailure, Refused) as error:
-                if isinstance(error, Refused):
-                    # A connection that is closed with something unread loses the answer.
-                    length = self.headers.get("Content-Length", "")
-                    self.rfile.read(min(int(length), 1 << 16) if length.isdecimal() else 0)
-                self._answer(error.status, {"error_code": error.error_code, "message": str(error)})
+                status, answer = error.status, {"error_code": error.error_code, "message": str(error)}
             except (ConnectionError, TimeoutError):
                 raise  # the client went away
             except Exception:
                 # Not the request itself: it may hold keys. A traceback holds lines of code only, and the last message.
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
                 message = "java.io.IOException: the cluster failed to do this; its log says why"
-                self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error_code": "INTERNAL_ERROR", "message": message})
+                status, answer = HTTPStatus.INTERNAL_SERVER_ERROR, {"error_code": "INTERNAL_ERROR", "message": message}
+            else:
+                status = HTTPStatus.OK
+            # A connection that is closed with something unread loses the answer.
+            body.drop(MAX_DROPPED)
+            self._answer(status, answer)
 
-        def _carry_out(self) -> Any:
+        def _carry_out(self, body: _Body) -> Any:
             known = hmac.compare_digest(self.headers.get("Authorization", "").encode(), b"Bearer " + token)
             if not known:
                 raise Refused(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", "wrong or missing bearer token")
             address = urlsplit(self.path)
-            length = self.headers.get("Content-Length", "")
-            if not length.isdecimal():
-                raise Refused(HTTPStatus.LENGTH_REQUIRED, "BAD_REQUEST", "the request has no Content-Length")
             if address.path == UPLOAD:
                 query = dict(parse_qsl(address.query))
-                given = Given(query | {"overwrite": query.get("overwrite") == "true"})
-                body = _Body(self.rfile, int(length))
-                return control.files.write(given.text("path"), body, given.flag("overwrite"))
-            if int(length) > MAX_JSON:
+                return control.files.write(Given(query).text("path"), body, query.get("overwrite") == "true")
+            if body.left > MAX_JSON:
                 message = f"the body must not be larger than {MAX_JSON} bytes"
                 raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "MAX_BLOCK_SIZE_EXCEEDED", message)
             call = control.call(address.path)
-            return call(Given(self._json(self.rfile.read(int(length)))))
+            return call(Given(self._json(body.read(body.left))))
 
         def _json(self, body: bytes) -> dict[str, Any]:
             try:
@@ -246,14 +246,19 @@ class _Body:
     """The body of a request, to read from; ConnectionError if the client goes away before its end."""
 
     def __init__(self, stream: Any, length: int) -> None:
-        self._stream, self._left = stream, length
+        self._stream, self.left = stream, length
 
     def read(self, size: int) -> bytes:
-        data: bytes = self._stream.read(min(size, self._left))
-        if self._left and not data:
+        data: bytes = self._stream.read(min(size, self.left))
+        if self.left and not data:
             raise ConnectionError("the body is shorter than its Content-Length")
-        self._left -= len(data)
+        self.left -= len(data)
         return data
+
+    def drop(self, most: int) -> None:
+        """Read what is left, but no more than ``most`` bytes."""
+        while self.left and most > 0:
+            most -= len(self.read(1 << 16))
 
 
 def _mount(given: Given) -> tuple[str, str, str, dict[str, str]]:

@@ -54,6 +54,7 @@ def command(profile: Profile) -> Command:
         "SPARK_CONF_DIR": str(ROOT / "services" / "spark"),
         "SPARK_DIST_CLASSPATH": str(packages.jars("spark") / "*"),
         "PYSPARK_PYTHON": str(packages.python("spark")),
+        "PYTHONPATH": str(ROOT / "services" / "spark" / "kinesis"),
         "AWS_REGION": profile.aws.region,
         "AWS_ENDPOINT_URL": profile.aws.endpoint_url or "",
         "CLUSTER_ID": profile.databricks.cluster_id,

@@ -16,7 +16,7 @@ class Sessions:
     def close(self, session_id: str, user_id: str) -> bool:
         """End a session: its work is interrupted, its streams are stopped. False if there is no such session."""
         service = self._jvm.org.apache.spark.sql.connect.service
-        manager = service.SparkConnectService.sessionManager()
+        manager = getattr(getattr(service, "SparkConnectService$"), "MODULE$").sessionManager()
         key = service.SessionKey(user_id, session_id)
         holder = manager.getIsolatedSessionIfPresent(key)
         if holder.isEmpty():

@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_tz
 from typing import Any, Literal
 
 from pyspark_kinesis.offsets import TRIM_HORIZON, Position
@@ -21,6 +20,11 @@ _FIELDS = {
     "z": r"[A-Za-z]{1,5}(?:[+-]\d{1,2}:?\d{2})?|[+-]\d{2}:?\d{2}",
 }  # fmt: skip
 _FIELDS["Z"] = _FIELDS["X"] = _FIELDS["z"]
+_ZONES = {"UTC": 0, "GMT": 0, "UT": 0, "Z": 0} | {
+    zone: offset - (zone[1] == "S")
+    for standard, daylight, offset in (("EST", "EDT", -4), ("CST", "CDT", -5), ("MST", "MDT", -6), ("PST", "PDT", -7))
+    for zone in (standard, daylight)
+}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -124,7 +128,6 @@ def _zone(name: str, text: str) -> timezone:
     if offset:
         distance = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
         return timezone(-distance if offset[1] == "-" else distance)
-    date = parsedate_tz(f"01 Jan 2020 00:00:00 {name.upper()}")
-    if date is None or date[9] is None:
+    if name.upper() not in _ZONES:
         raise ValueError(f"{text!r}: the time zone {name} is not known; write GMT, +02:00, or one like PDT")
-    return timezone(timedelta(seconds=date[9]))
+    return timezone(timedelta(hours=_ZONES[name.upper()]))

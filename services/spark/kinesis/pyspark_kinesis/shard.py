@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import dropwhile
 from typing import Any
 
 from pyspark_kinesis.client import Kinesis, Shard
@@ -62,20 +63,25 @@ class Cursor:
         answer = self._get(shard) or self._get(shard)
         if answer is None:
             raise TransientError(f"GetRecords on {self.stream.key} {self.shard.id}: the new iterator is refused too")
-        records: list[Record] = answer["Records"]
+        records = self._begin(answer["Records"])
         if records:
             self.position = after(records[-1])
         if iterator := answer.get("NextShardIterator"):
             self._iterator = shard, iterator
         else:
             self.position = self.position.closed(shard.first)
-        return Page(records, not iterator, not records and not answer["MillisBehindLatest"])
+        return Page(records, not iterator, not answer["Records"] and not answer["MillisBehindLatest"])
 
     def has(self, sequence_number: str) -> bool:
         """Whether the shard has that record."""
         where = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": sequence_number}
         known = int(sequence_number) >= int(self.shard.first)
         return known and self._kinesis.iterator(self.stream, self.shard.id, **where) is not None
+
+    def _begin(self, records: list[Record]) -> list[Record]:
+        """Without those before the position's time: boto3 sends whole seconds only."""
+        begin = self.position.timestamp
+        return records if begin is None else list(dropwhile(lambda record: arrived(record) < begin, records))
 
     def _get(self, shard: Shard) -> dict[str, Any] | None:
         held, self._iterator = self._iterator, None

@@ -1,0 +1,274 @@
+"""The MWAA environment from outside: put the DAGs into its bucket, see how it is, trigger a DAG and follow it.
+
+All through boto3, so that it is the same on AWS: S3 for the bucket, `mwaa` and its `invoke_rest_api` for Airflow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pinflow import aws
+from pinflow.errors import PinflowError, brief
+from pinflow.profile import ROOT, Profile
+from services.airflow.bucket import files
+
+Say = Callable[[str], None]
+
+FOLDER = ROOT / "airflow"
+DAGS = "dags/"
+MAIN_DAG_FILE = "pinterest_dag.py"
+
+_POLL_EVERY = 0.5
+_PARSED_WITHIN = 60.0
+# An import error that is older than the upload is gone when the new file has been read.
+_SETTLED = 10.0
+_TOLD = {"running", "success", "failed", "up_for_retry", "upstream_failed", "skipped", "deferred"}
+
+
+class AirflowError(PinflowError):
+    """Airflow, or MWAA's door to it, refused a call or does not answer; ``status`` is Airflow's, 0 without one."""
+
+    def __init__(self, what: str, fix: str = "", status: int = 0) -> None:
+        super().__init__(what, fix)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """A run of a DAG: its id, and its page in Airflow's UI."""
+
+    run_id: str
+    page: str
+
+
+class Mwaa:
+    """The profile's environment. Not ``patient``: one try of a few seconds, for a probe."""
+
+    def __init__(self, profile: Profile, patient: bool = True) -> None:
+        self.profile = profile
+        keys = profile.aws
+        # boto3 puts `env.` before the host, which on this machine does not resolve.
+        config = Config(
+            inject_host_prefix=profile.airflow.endpoint_url is None,
+            connect_timeout=2,
+            read_timeout=60 if patient else 5,
+            retries={"mode": "standard", "total_max_attempts": 4 if patient else 1},
+        )
+        self._client = boto3.session.Session().client(
+            "mwaa",
+            region_name=keys.region,
+            endpoint_url=profile.airflow.endpoint_url,
+            aws_access_key_id=keys.access_key_id.get_secret_value() if keys.access_key_id else None,
+            aws_secret_access_key=keys.secret_access_key.get_secret_value() if keys.secret_access_key else None,
+            config=config,
+        )
+
+    @property
+    def dag_id(self) -> str:
+        """The batch DAG."""
+        return f"{self.profile.uid}_dag"
+
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, Any] | None = None
+    ) -> Any:
+        """One call of Airflow's REST API, such as ("GET", "/dags"); its document. Raises AirflowError."""
+        airflow = self.profile.airflow
+        arguments: dict[str, Any] = {"Name": airflow.environment, "Path": path, "Method": method}
+        if body is not None:
+            arguments["Body"] = body
+        if query:
+            arguments["QueryParameters"] = query
+        where = f"Airflow ({airflow.environment} at {airflow.endpoint_url or 'AWS'}): {method} {path}"
+        try:
+            return self._client.invoke_rest_api(**arguments)["RestApiResponse"]
+        except ClientError as error:
+            answer: Mapping[str, Any] = error.response
+            status = answer.get("RestApiStatusCode", 0)
+            detail = answer.get("RestApiResponse") or answer["Error"].get("Message")
+            raise AirflowError(f"{where}: {status or ''} {_detail(detail)}", "make status", status) from None
+        except BotoCoreError as error:
+            raise AirflowError(f"{where}: {brief(error)}", "make status") from None
+
+    def health(self) -> dict[str, str]:
+        """Part (scheduler, dag_processor) to "healthy", "unhealthy" or "missing"; raises AirflowError."""
+        found = self.call("GET", "/health" if self._old else "/monitor/health")
+        # In 2.x the scheduler reads the DAGs itself.
+        parts = ("scheduler",) if self._old else ("scheduler", "dag_processor")
+        return {part: found[part]["status"] or "missing" for part in parts}
+
+    def dags(self) -> dict[str, dict[str, Any]]:
+        """Every DAG that is there at this moment, by its id."""
+        return {dag["dag_id"]: dag for dag in self.call("GET", "/dags", query={"limit": 100})["dags"]}
+
+    def import_errors(self) -> list[str]:
+        """File and text of each DAG file that could not be imported, and what to change where that is known."""
+        found = self.call("GET", "/importErrors", query={"limit": 100})["import_errors"]
+        return [f"{PurePosixPath(one['filename']).name}: {_explained(one['stack_trace'].strip())}" for one in found]
+
+    def missing_dags(self) -> list[str]:
+        """The batch DAG's id, where its file is in the bucket and Airflow does not show it; else nothing."""
+        bucket = self.profile.storage.dag_bucket
+        try:
+            listed = aws.client(self.profile, "s3").list_objects_v2(Bucket=bucket, Prefix=DAGS + MAIN_DAG_FILE)
+        except (ClientError, BotoCoreError) as error:
+            raise AirflowError(f"the DAG bucket {bucket}: {brief(error)}") from None
+        return [self.dag_id] if listed.get("KeyCount") and self.dag_id not in self.dags() else []
+
+    def deploy(self, say: Say) -> None:
+        """Upload what changed in airflow/, wait until its DAGs can be triggered; raises AirflowError on import errors.
+
+        What else is in the bucket stays there.
+        """
+        began = datetime.now(UTC)
+        uploaded = self._upload(say)
+        waiting = {key.removeprefix(DAGS) for key, file in uploaded.items() if key.startswith(DAGS) and _has_dag(file)}
+        while waiting:
+            waited = (datetime.now(UTC) - began).total_seconds()
+            broken = [e for e in self.import_errors() if e.partition(":")[0] in waiting]
+            for dag in self.dags().values():
+                if _file(dag) in waiting and datetime.fromisoformat(dag["last_parsed_time"]) > began:
+                    waiting.discard(_file(dag))
+                    say(f"{dag['dag_id']} can be triggered, {waited:.0f} s after the upload")
+            if broken and waited > _SETTLED:
+                raise AirflowError("\n".join(broken), "correct the file, then make deploy-dags")
+            if waited > _PARSED_WITHIN:
+                say(f"no DAG of {', '.join(sorted(waiting))} is to be seen after {waited:.0f} s: make status")
+                return
+            time.sleep(0.5)
+
+    def run(self, dag_id: str, say: Say) -> DagRun:
+        """Trigger a DAG, say how its tasks go, and return its run; raises AirflowError when it fails.
+
+        A DAG that is paused, as every new one is on MWAA, is unpaused: its run would wait for ever.
+        """
+        dags = self.dags()
+        if dag_id not in dags:
+            errors = "".join(f"\n{error}" for error in self.import_errors())
+            raise AirflowError(
+                f"there is no DAG {dag_id}; DAGs: {', '.join(dags) or 'none'}{errors}", "make deploy-dags"
+            )
+        run_id = f"now-{int(time.time())}"
+        self._trigger(dags[dag_id], run_id)
+        if dags[dag_id]["is_paused"]:
+            say(f"{dag_id} was paused; from now on it also runs by its schedule")
+            self.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+        page = self._page(dag_id, run_id)
+        say(f"{dag_id}: run {run_id}, {page}")
+        state, tasks = self._follow(dag_id, run_id, say)
+        if state == "success":
+            return DagRun(run_id, page)
+        failed = [task["task_id"] for task in tasks if task["state"] == "failed"]
+        for task in failed:
+            self._tell_reason(dag_id, run_id, task, say)
+        raise AirflowError(f"{dag_id}: run {run_id} {state}: {', '.join(failed)}", f"its tasks and logs: {page}")
+
+    def _upload(self, say: Say) -> dict[str, Path]:
+        bucket = self.profile.storage.dag_bucket
+        s3 = aws.client(self.profile, "s3")
+        try:
+            listed = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+            there = {item["Key"]: item["ETag"].strip('"') for page in listed for item in page.get("Contents", [])}
+            here = files(FOLDER)
+            changed = {k: f for k, f in here.items() if there.get(k) != hashlib.md5(f.read_bytes()).hexdigest()}
+            for key, file in changed.items():
+                s3.upload_file(str(file), bucket, key)
+                say(f"s3://{bucket}/{key}")
+        except (ClientError, BotoCoreError) as error:
+            raise AirflowError(f"the DAG bucket {bucket}: {brief(error)}", "make status") from None
+        if not changed:
+            say(f"s3://{bucket} has what is in {FOLDER.name}/ already")
+        return changed
+
+    def _trigger(self, dag: Mapping[str, Any], run_id: str) -> None:
+        """Trigger a run for now, or for the date that is due as soon as a paused DAG is unpaused.
+
+        Otherwise the scheduler would at once start a second run, for that date.
+        """
+        date = datetime.now(UTC).isoformat()
+        due = dag.get("next_dagrun_create_after" if self._old else "next_dagrun_run_after")
+        if dag["is_paused"] and due and datetime.fromisoformat(due) <= datetime.now(UTC):
+            date = dag["next_dagrun" if self._old else "next_dagrun_logical_date"]
+        self.call("POST", f"/dags/{dag['dag_id']}/dagRuns", {"dag_run_id": run_id, "logical_date": date})
+
+    def _follow(self, dag_id: str, run_id: str, say: Say) -> tuple[str, list[dict[str, Any]]]:
+        """Say every change of a task until the run has ended; its state and tasks."""
+        began = time.monotonic()
+        seen: dict[str, tuple[str, int]] = {}
+        path = f"/dags/{dag_id}/dagRuns/{run_id}"
+        while True:
+            state = self.call("GET", path)["state"]
+            tasks: list[dict[str, Any]] = self.call("GET", f"{path}/taskInstances")["task_instances"]
+            for task in sorted(tasks, key=lambda task: task["start_date"] or "~"):
+                now = (task["state"], task["try_number"])
+                if task["state"] in _TOLD and seen.get(task["task_id"]) != now:
+                    again = f", try {task['try_number']}" if task["try_number"] > 1 else ""
+                    say(f"{task['task_id']:<12} {task['state']}{again} after {time.monotonic() - began:.1f} s")
+                seen[task["task_id"]] = now
+            if state in ("success", "failed"):
+                return state, tasks
+            time.sleep(_POLL_EVERY)
+
+    def _tell_reason(self, dag_id: str, run_id: str, task_id: str, say: Say) -> None:
+        """Say error and page of the task's last run on Databricks, found by the name that our DAG gives it."""
+        # Databricks' client takes two seconds to import, which every `make status` would pay.
+        from pinflow.databricks import Workspace
+
+        Workspace(self.profile).outcome(databricks_name(dag_id, run_id, task_id), say)
+
+    def _page(self, dag_id: str, run_id: str) -> str:
+        url = self.profile.airflow.url
+        return f"{url}/dags/{dag_id}/grid?dag_run_id={run_id}" if self._old else f"{url}/dags/{dag_id}/runs/{run_id}"
+
+    @property
+    def _old(self) -> bool:
+        return self.profile.airflow.version.startswith("2")
+
+
+def databricks_name(dag_id: str, run_id: str, task_id: str) -> str:
+    """What airflow/dags/pinterest_dag.py calls the run of a task on Databricks."""
+    return f"{dag_id}.{task_id} {run_id}"
+
+
+def _file(dag: Mapping[str, Any]) -> str:
+    """The DAG's file, from dags/ on; Airflow 2 knows its place on the disk only."""
+    return str(dag.get("relative_fileloc") or PurePosixPath(dag["fileloc"]).name)
+
+
+def _has_dag(file: Path) -> bool:
+    """Airflow's own rule for what it reads as a DAG file ([core] dag_discovery_safe_mode)."""
+    text = file.read_bytes().lower()
+    return file.suffix == ".py" and b"dag" in text and b"airflow" in text
+
+
+# What Airflow 3 took away, as its import errors show it, and what to write instead.
+_ADVICE = {
+    "schedule_interval": "schedule_interval is called schedule since Airflow 2.4",
+    "airflow.utils.dates": "days_ago is gone: write a fixed start_date, such as datetime(2026, 1, 1)",
+    "airflow.operators": "the operators are in airflow.providers.standard.operators (EmptyOperator for DummyOperator)",
+    "provide_context": "provide_context is gone: the context is always given",
+    "concurrency": "concurrency is called max_active_tasks",
+}
+
+
+def _explained(trace: str) -> str:
+    """An import error with what to change, where its last line names something that Airflow 3 took away."""
+    last = trace.splitlines()[-1] if trace else ""
+    advice = next((text for word, text in _ADVICE.items() if word in last), None)
+    return f"{trace}\n  → {advice}; or run it as it is: airflow.version 2.11.2 in the profile" if advice else trace
+
+
+def _detail(document: Any) -> str:
+    """What an error document of Airflow says, in one line."""
+    if isinstance(document, Mapping):
+        document = document.get("detail") or document.get("message") or document.get("title") or dict(document)
+    return str(document)

@@ -1,0 +1,118 @@
+"""The files of the EC2 client machine of an MSK cluster, from the profile: its clients, its REST proxy, its topics."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pinflow import environment
+from pinflow.profile import Profile
+
+_INSTALLED = "/opt/confluent"
+
+
+def write(profile: Profile, directory: Path) -> list[Path]:
+    """Write all files into the directory, over what is there; returns their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "client.properties": _as_text(
+            "what kafka-topics.sh and the like take with --command-config", security(profile)
+        ),
+        "kafka-rest.properties": _as_text("Confluent's REST proxy", rest_proxy(profile)),
+        "create-topics.sh": create_topics(profile),
+        "kafka-rest.service": unit(profile),
+        "README.md": _README,
+    }
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    (directory / "create-topics.sh").chmod(0o755)
+    return [directory / name for name in texts]
+
+
+def security(profile: Profile) -> dict[str, str]:
+    """How a client gets in: https://github.com/aws/aws-msk-iam-auth, whose jar must be on the class path."""
+    if profile.kafka.security == "plaintext":
+        return {"security.protocol": "PLAINTEXT"}
+    role = f' awsRoleArn="{profile.kafka.role_arn}"' if profile.kafka.role_arn else ""
+    return {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "AWS_MSK_IAM",
+        "sasl.jaas.config": f"software.amazon.msk.auth.iam.IAMLoginModule required{role};",
+        "sasl.client.callback.handler.class": "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
+    }
+
+
+def rest_proxy(profile: Profile) -> dict[str, str]:
+    """The settings that it has here (services/rest_proxy), on this cluster; its clients read the `client.` prefix."""
+    settings = environment.properties(environment.read("rest_proxy"), "KAFKA_REST_")
+    address = urlsplit(profile.rest_proxy.url)
+    return settings | {
+        "host.name": address.hostname or "",
+        "bootstrap.servers": profile.kafka.bootstrap_servers,
+        "listeners": f"http://0.0.0.0:{address.port or 8082}",
+        **{f"client.{name}": value for name, value in security(profile).items()},
+    }
+
+
+def create_topics(profile: Profile) -> str:
+    """A script for the client machine; repeatable."""
+    options = f"--create --if-not-exists --partitions {profile.kafka.partitions}"
+    servers = shlex.quote(profile.kafka.bootstrap_servers)
+    commands = [
+        f'"$KAFKA_TOPICS" --bootstrap-server {servers} --command-config client.properties {options} --topic {topic}'
+        for topic in profile.topics
+    ]
+    return "\n".join(
+        [
+            "#!/bin/sh",
+            "# Makes the topics; run it on the client machine, beside client.properties. It may be repeated.",
+            "set -eu",
+            'cd "$(dirname "$0")"',
+            f'KAFKA_TOPICS="${{KAFKA_TOPICS:-{_INSTALLED}/bin/kafka-topics}}"',
+            *commands,
+            "",
+        ]
+    )
+
+
+def unit(profile: Profile) -> str:
+    """A systemd unit for the REST proxy, so that it outlives the terminal and a restart of the machine."""
+    # Of aws-msk-iam-auth; where Kafka is plaintext nothing needs it.
+    classes = f"Environment=CLASSPATH={_INSTALLED}/share/java/aws-msk-iam-auth-all.jar"
+    return "\n".join(
+        [
+            "[Unit]",
+            "Description=Confluent REST proxy",
+            "After=network-online.target",
+            "Wants=network-online.target",
+            "",
+            "[Service]",
+            *([classes] if profile.kafka.security == "iam" else []),
+            f"ExecStart={_INSTALLED}/bin/kafka-rest-start {_INSTALLED}/etc/kafka-rest/kafka-rest.properties",
+            "Restart=on-failure",
+            "RestartSec=5",
+            "User=ec2-user",
+            "",
+            "[Install]",
+            "WantedBy=multi-user.target",
+            "",
+        ]
+    )
+
+
+def _as_text(what: str, settings: dict[str, str]) -> str:
+    lines = [f"{name}={value}" for name, value in settings.items()]
+    return "\n".join([f"# {what}. Written by `make client-config` from the profile.", *lines, ""])
+
+
+_README = f"""# Files for the EC2 client
+
+1. Copy this folder there: `scp -r . ec2-user@<public DNS>:client`.
+2. Confluent Platform in `{_INSTALLED}`; with IAM also the jar of aws-msk-iam-auth as
+   `{_INSTALLED}/share/java/aws-msk-iam-auth-all.jar`, and `export CLASSPATH=` that path for Kafka's own tools.
+3. `./create-topics.sh` makes the topics.
+4. `sudo cp kafka-rest.properties {_INSTALLED}/etc/kafka-rest/`, `sudo cp kafka-rest.service /etc/systemd/system/`,
+   `sudo systemctl daemon-reload`, `sudo systemctl enable --now kafka-rest`.
+5. The security group lets port 8082 in; then `make doctor`.
+"""

@@ -1,0 +1,44 @@
+"""The doctor: walks the path hop by hop and says what is missing and how to make it. It reads and never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from pinflow.doctor import airflow, api, aws, database, databricks, kafka
+from pinflow.doctor.finding import Finding, failed
+from pinflow.errors import PinflowError
+from pinflow.profile import Profile
+
+# In the order in which a post travels. A new hop is a function of the profile in a module of its own, and a line here.
+HOPS: dict[str, Callable[[Profile], list[Finding]]] = {
+    "AWS credentials": aws.identity,
+    "database": database.source,
+    "API": api.routes,
+    "API's resources": api.resources,
+    "REST proxy": kafka.rest_proxy,
+    "topics": kafka.topics,
+    "MSK role": kafka.role,
+    "connector": kafka.connector,
+    "bucket": aws.bucket,
+    "streams": aws.streams,
+    "Databricks": databricks.workspace,
+    "Airflow": airflow.environment,
+}
+
+
+def walk(profile: Profile) -> list[Finding]:
+    """Every hop's findings, in order; the hops are asked side by side, each waits for seconds only."""
+    with ThreadPoolExecutor(len(HOPS)) as pool:
+        asked = {hop: pool.submit(_ask, hop, check, profile) for hop, check in HOPS.items()}
+        return [finding for answer in asked.values() for finding in answer.result()]
+
+
+def _ask(hop: str, check: Callable[[Profile], list[Finding]], profile: Profile) -> list[Finding]:
+    try:
+        return [finding.of(hop) for finding in check(profile)]
+    except PinflowError as error:
+        return [failed(hop.lower(), error.what, error.fix).of(hop)]
+    except Exception as error:  # one hop's surprise must not hide what the others found
+        fix = "this is a defect of the doctor: please report it"
+        return [failed(hop.lower(), f"{type(error).__name__}: {error}", fix).of(hop)]

@@ -1,0 +1,72 @@
+"""The workspace: its token, its cluster, our notebooks in it."""
+
+from __future__ import annotations
+
+import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.config import Config
+from databricks.sdk.errors import NotFound, PermissionDenied, Unauthenticated
+from databricks.sdk.errors.base import DatabricksError
+
+from pinflow.batch import FOLDER
+from pinflow.doctor.finding import Finding, failed, left_out, mend, ok, unknown
+from pinflow.errors import brief
+from pinflow.profile import Profile
+
+_NOTEBOOKS = ("load_pin", "load_geo", "load_user", "questions")
+
+
+def workspace(profile: Profile) -> list[Finding]:
+    """Signs in, looks at the cluster, and at the notebooks that `make batch` puts there."""
+    host = profile.databricks.host
+    if absent := left_out(profile, "databricks", host):
+        return absent
+    tried = f"current user at {host}"
+    try:
+        # Databricks' client would try for minutes to reach a host that is not there.
+        requests.get(f"{host}/.well-known/databricks-config", timeout=(4, 10))
+        config = Config(
+            host=host, token=profile.databricks.token.get_secret_value(), auth_type="pat",
+            retry_timeout_seconds=5, http_timeout_seconds=10,
+        )  # fmt: skip
+        client = WorkspaceClient(config=config)
+        user = client.current_user.me().user_name
+    except (Unauthenticated, PermissionDenied) as error:
+        fix = "Databricks: Settings, Developer, Access tokens: make one and export it (databricks.token in the profile)"
+        return [failed(tried, brief(error), fix)]
+    except (DatabricksError, OSError, ValueError) as error:
+        fix = mend(profile, "databricks", "databricks.host is the workspace's address, as the browser shows it")
+        return [failed(tried, brief(error), fix)]
+    return [ok(tried, str(user)), _cluster(client, profile), _notebooks(client, f"/Users/{user}/{FOLDER}/notebooks")]
+
+
+def _cluster(client: WorkspaceClient, profile: Profile) -> Finding:
+    cluster = profile.databricks.cluster_id
+    tried = f"cluster {cluster}"
+    try:
+        state = client.clusters.get(cluster).state
+    except (DatabricksError, OSError) as error:
+        return failed(
+            tried, brief(error), "Databricks: Compute, your cluster, Tags: ClusterId; put it into the profile"
+        )
+    shown = state.value if state else "UNKNOWN"
+    if shown in ("RUNNING", "RESIZING"):
+        return ok(tried, shown)
+    if shown in ("TERMINATED", "PENDING", "RESTARTING"):
+        return ok(tried, f"{shown}: a run starts it")
+    return failed(tried, shown, mend(profile, "spark", "Databricks: Compute, the cluster's event log says why"))
+
+
+def _notebooks(client: WorkspaceClient, folder: str) -> Finding:
+    missing = []
+    try:
+        for name in _NOTEBOOKS:
+            try:
+                client.workspace.get_status(f"{folder}/{name}")
+            except NotFound:
+                missing.append(name)
+    except (DatabricksError, OSError) as error:
+        return failed(f"notebooks in {folder}", brief(error), "the token's user may not read that folder")
+    if missing:
+        return unknown(f"notebooks in {folder}", f"not there yet: {', '.join(missing)}", "make batch puts them there")
+    return ok(f"notebooks in {folder}", f"{len(_NOTEBOOKS)} of {len(_NOTEBOOKS)}")

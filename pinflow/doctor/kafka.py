@@ -1,0 +1,148 @@
+"""From the REST proxy to the sink connector."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pinflow.aws import QUICK, client
+from pinflow.doctor.finding import Finding, failed, mend, ok, unknown
+from pinflow.errors import brief
+from pinflow.profile import Profile
+
+_TIMEOUT = (4, 15)
+
+
+def rest_proxy(profile: Profile) -> list[Finding]:
+    """Asks it for its topics, without API Gateway in between."""
+    tried = f"GET {profile.rest_proxy.url}/topics"
+    try:
+        answer = requests.get(f"{profile.rest_proxy.url}/topics", timeout=_TIMEOUT)
+    except requests.RequestException as error:
+        return [failed(tried, brief(error), _unreachable(profile, error))]
+    if answer.status_code != 200:
+        fix = mend(
+            profile, "kafka", "the REST proxy does not reach MSK: kafka-rest.properties (make client-config), IAM role"
+        )
+        return [failed(tried, f"HTTP {answer.status_code}: {answer.text[:200]}", fix)]
+    return [ok(tried, f"{len(answer.json())} topics")]
+
+
+def topics(profile: Profile) -> list[Finding]:
+    """Which of the three topics the REST proxy knows; MSK's brokers themselves are reached from inside the VPC only."""
+    url = f"{profile.rest_proxy.url}/topics"
+    try:
+        answer = requests.get(url, timeout=_TIMEOUT)
+        answer.raise_for_status()
+        known = answer.json()
+    except requests.RequestException:
+        return [unknown(f"GET {url}", "the REST proxy does not say", "mend the REST proxy first")]
+    tried = f"topics of {profile.kafka.bootstrap_servers}"
+    create = mend(
+        profile,
+        "kafka",
+        "on the EC2 client: the commands of create-topics.sh (make client-config); names are <uid>.pin, .geo, .user",
+    )
+    return [
+        ok(tried, f"{topic} is there") if topic in known else failed(tried, f"{topic} is not there", create)
+        for topic in profile.topics
+    ]
+
+
+def role(profile: Profile) -> list[Finding]:
+    """The role that clients of MSK assume: it must name itself in its trust policy."""
+    arn = profile.kafka.role_arn
+    if arn is None:
+        return []
+    name, tried = arn.rpartition("/")[2], f"trust policy of {arn}"
+    try:
+        policy: Any = client(profile, "iam", QUICK).get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            return [failed(tried, "no such role", "IAM's console: Roles; copy the ARN to kafka.role_arn")]
+        return [unknown(tried, brief(error), "iam:GetRole would show it")]
+    except BotoCoreError as error:
+        return [unknown(tried, brief(error))]
+    statements = policy.get("Statement", [])
+    trusted = [s.get("Principal", {}).get("AWS", []) for s in statements if s.get("Effect") == "Allow"]
+    if arn in [one for entry in trusted for one in ([entry] if isinstance(entry, str) else entry)]:
+        return [ok(tried, "the role trusts itself")]
+    fix = f"IAM's console: Roles, {name}, Trust relationships: allow sts:AssumeRole to the principal {{AWS: {arn}}}"
+    return [failed(tried, "the role does not trust itself", fix)]
+
+
+def connector(profile: Profile) -> list[Finding]:
+    """The sink's state: of Connect's REST API, or of MSK Connect where nothing runs on this machine."""
+    name = profile.connect.connector
+    url = f"{profile.connect.url}/connectors/{name}/status"
+    try:
+        answer = requests.get(url, timeout=_TIMEOUT)
+    except requests.RequestException as error:
+        if profile.stack is None:
+            return [_of_msk_connect(profile)]
+        fix = mend(profile, "connect", "is the worker running?")
+        return [failed(f"GET {url}", brief(error), fix)]
+    if answer.status_code != 200:
+        found = f"HTTP {answer.status_code}: {answer.text[:200]}"
+        return [
+            failed(f"GET {url}", found, mend(profile, "connect", "create the connector (services/connect/README.md)"))
+        ]
+    status = answer.json()
+    states = [task["state"] for task in status["tasks"]]
+    broken = next((t for t in [status["connector"], *status["tasks"]] if t["state"] == "FAILED"), None)
+    if broken:
+        trace = (str(broken.get("trace", "")).splitlines() or ["no reason given"])[0]
+        fix = (
+            f"mend what it says, then: curl -X POST '{profile.connect.url}/connectors/{name}/restart?includeTasks=true'"
+        )
+        return [failed(f"GET {url}", f"FAILED: {trace[:300]}", fix)]
+    if status["connector"]["state"] != "RUNNING" or not states:
+        fix = f"curl -X PUT {profile.connect.url}/connectors/{name}/resume"
+        return [failed(f"GET {url}", f"{status['connector']['state']}, {len(states)} tasks", fix)]
+    return [ok(f"GET {url}", f"RUNNING, {len(states)} tasks")]
+
+
+def _of_msk_connect(profile: Profile) -> Finding:
+    name = profile.connect.connector
+    tried = f"MSK Connect's connector {name}"
+    try:
+        found = client(profile, "kafkaconnect", QUICK).list_connectors(connectorNamePrefix=name)["connectors"]
+    except (ClientError, BotoCoreError) as error:
+        return unknown(tried, brief(error), "kafkaconnect:ListConnectors would show it")
+    states = [one["connectorState"] for one in found if one["connectorName"] == name]
+    if not states:
+        return failed(
+            tried, "no such connector", "MSK's console: Connectors, Create; the name goes to connect.connector"
+        )
+    if states[0] != "RUNNING":
+        fix = (
+            "its log (CloudWatch) says why: bucket, role, bootstrap servers or topics.regex; a failed one is made anew"
+        )
+        return failed(tried, states[0], fix)
+    return ok(tried, "RUNNING")
+
+
+def _unreachable(profile: Profile, error: requests.RequestException) -> str:
+    text, address = str(error), urlsplit(profile.rest_proxy.url)
+    if "SSL" in text:
+        return "the REST proxy speaks http: rest_proxy.url (and the API's integration) begin with http://"
+    if "resolve" in text or "Name or service" in text or not _resolves(address.hostname or ""):
+        return "EC2's public DNS changed (with each stop and start): the new one into rest_proxy.url and the API"
+    return mend(
+        profile,
+        "rest_proxy",
+        "is port 8082 open in EC2's security group, is kafka-rest running there (systemctl status kafka-rest), and is "
+        "rest_proxy.url its present public DNS (it changes with each stop and start)?",
+    )
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True
