@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import requests
 
-from emulator.delivery import Outcome, Request, Verdict, by_status, describe
+from emulator.delivery import Outcome, Request, Verdict, by_status, describe, json_object
 
 # Error codes of the REST Proxy: https://docs.confluent.io/platform/current/kafka-rest/api.html#errors
 KAFKA_ERROR = 50002
@@ -36,7 +36,7 @@ class KafkaRestWire:
         An error status is the proxy's verdict only if the body has its `error_code`. Anything else comes from the way
         there: API Gateway answers 403 or 404 while the API is being deployed, LocalStack while it starts.
         """
-        body = _json(answer)
+        body = json_object(answer)
         if answer.status_code == 200:
             return _entries(answer, body, count)
         code = body.get("error_code")
@@ -48,15 +48,6 @@ class KafkaRestWire:
         if not isinstance(code, int):
             return [Verdict(Outcome.AGAIN, describe(answer))] * count
         return [Verdict(Outcome.REFUSED, describe(answer))] * count
-
-
-def _json(answer: requests.Response) -> dict[str, object]:
-    """The body as a JSON object; an empty one if it is something else."""
-    try:
-        body = answer.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _entries(answer: requests.Response, body: dict[str, object], count: int) -> list[Verdict]:

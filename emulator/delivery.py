@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import requests
+from requests.auth import AuthBase
 
 from emulator.backoff import Backoff
 from emulator.spill import Spill
@@ -106,10 +107,20 @@ def describe(answer: requests.Response) -> str:
     return f"HTTP {answer.status_code} from {answer.url}: {text}"[:REASON_LENGTH]
 
 
+def json_object(answer: requests.Response) -> dict[str, object]:
+    """The body as a JSON object; an empty one if it is something else."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
 class Delivery:
     """Delivers groups of records, each call until every record is acknowledged or spilled. Safe to share by threads.
 
-    ``say`` tells the person of trouble, once a topic and outage.
+    ``auth`` puts onto each try what API Gateway knows its callers by. ``say`` tells the person of trouble, once a topic
+    and outage.
     """
 
     def __init__(
@@ -119,8 +130,10 @@ class Delivery:
         spill: Spill,
         limits: Limits,
         say: Callable[[str], None] = lambda text: None,
+        auth: AuthBase | None = None,
     ) -> None:
         self._wire = wire
+        self._auth = auth
         self._totals = totals
         self._spill = spill
         self._give_up_after = limits.give_up_after
@@ -194,6 +207,7 @@ class Delivery:
         session: requests.Session | None = getattr(self._sessions, "session", None)
         if session is None:
             session = self._sessions.session = requests.Session()
+            session.auth = self._auth
             # A proxy from the environment cannot reach this machine's own loopback addresses.
             session.trust_env = urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1")
         return session

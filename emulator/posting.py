@@ -54,11 +54,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Posting:
-    """Posts from a source to a sender; ``destinations`` are where pin, geo and user records go (topics, streams)."""
+    """Posts from a source to every sender, one a way out."""
 
     source: Source
-    sender: Sender
-    destinations: tuple[str, str, str]
+    senders: list[Sender]
     totals: Totals
     spill: Spill
     stop: threading.Event
@@ -81,7 +80,8 @@ class Posting:
     def _wait_until(self, moment: float) -> bool:
         """Let time pass, sending what has lingered; False as soon as the run is to stop."""
         while not self.stop.is_set():
-            self.sender.flush_waiting()
+            for sender in self.senders:
+                sender.flush_waiting()
             left = moment - time.monotonic()
             if left <= 0:
                 return True
@@ -90,14 +90,16 @@ class Posting:
 
     def _hand_over(self, post: Post) -> None:
         self.totals.posted(post.number)
-        for destination, row in zip(self.destinations, (post.pin, post.geo, post.user), strict=True):
+        for place, row in enumerate((post.pin, post.geo, post.user)):
             try:
                 record = encode(row)
             except ValueError as error:
-                self.spill.write(destination, _as_text(row), f"not JSON: {error}")
-                self.totals.failed(1)
+                for sender in self.senders:
+                    self.spill.write(sender.destinations[place], _as_text(row), f"not JSON: {error}")
+                    self.totals.failed(1)
             else:
-                self.sender.add(destination, record)
+                for sender in self.senders:
+                    sender.add(sender.destinations[place], record)
 
 
 def _as_text(row: Row) -> bytes:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+
+from requests.auth import AuthBase
 
 from emulator.delivery import Delivery, Limits, Wire
 from emulator.posting import Plan, Posting
@@ -30,10 +32,20 @@ class Outcome:
     abandoned: bool
 
 
-def emulate(
-    profile: Profile, wire: Wire, destinations: tuple[str, str, str], plan: Plan, limits: Limits, *, quiet: bool
-) -> Outcome:
-    """Post what the plan says to the destinations of pin, geo and user; raises SourceError before the first post.
+@dataclass(frozen=True)
+class Route:
+    """A way out: its wire, the names of where pin, geo and user records go (topics, streams), its limits, and how
+    API Gateway knows the caller.
+    """
+
+    wire: Wire
+    destinations: tuple[str, str, str]
+    limits: Limits
+    auth: AuthBase | None = None
+
+
+def emulate(profile: Profile, routes: list[Route], plan: Plan, *, quiet: bool) -> Outcome:
+    """Post what the plan says by every route; raises SourceError before the first post.
 
     Ctrl-C or SIGTERM finishes what is in hand; a second one spills it and ends at once.
     """
@@ -41,22 +53,31 @@ def emulate(
     spill = Spill(_spill_directory(profile))
     error, abandoned = None, False
     with _interruptible(stop), Reporter(totals, stop, plan.count or None, quiet) as reporter:
-        source = Source(profile.database.engine_url, plan.rows, limits.give_up_after, stop, reporter.say)
-        delivery = Delivery(wire, totals, spill, limits, reporter.say)
-        sender = Sender(delivery, destinations, limits, wire.overhead)
-        posting = Posting(source, sender, destinations, totals, spill, stop)
+        patience = max(route.limits.give_up_after for route in routes)
+        source = Source(profile.database.engine_url, plan.rows, patience, stop, reporter.say)
+        senders = [_sender(route, totals, spill, reporter.say) for route in routes]
+        posting = Posting(source, senders, totals, spill, stop)
         try:
             try:
                 posting.run(plan.schedule(source.count))
             except PinflowError as problem:
                 error = problem
-            sender.close()
+            for sender in senders:
+                sender.send_rest()
+            for sender in senders:
+                sender.close()
         except PinflowError as problem:
             error = error or problem
         except KeyboardInterrupt:
             abandoned = True
-            sender.abandon(spill, totals)
+            for sender in senders:
+                sender.abandon(spill, totals)
     return Outcome(totals.summary(spill.path, stop.is_set(), plan.start), error, abandoned)
+
+
+def _sender(route: Route, totals: Totals, spill: Spill, say: Callable[[str], None]) -> Sender:
+    delivery = Delivery(route.wire, totals, spill, route.limits, say, route.auth)
+    return Sender(delivery, route.destinations, route.limits, route.wire.overhead)
 
 
 def _spill_directory(profile: Profile) -> Path:

@@ -26,9 +26,13 @@ class _Group:
 
 
 class Sender:
-    """Takes records in one thread and delivers them in others; `add` blocks while a topic has enough in hand."""
+    """Takes records in one thread and delivers them in others; `add` blocks while a topic has enough in hand.
+
+    ``destinations`` are the topics, or streams, that it sends to.
+    """
 
     def __init__(self, delivery: Delivery, topics: tuple[str, ...], limits: Limits, overhead: int) -> None:
+        self.destinations = topics
         self._lanes = {topic: _Lane(topic, delivery, limits, overhead) for topic in topics}
 
     def add(self, topic: str, record: bytes) -> None:
@@ -41,10 +45,14 @@ class Sender:
         for lane in self._lanes.values():
             lane.flush_if_older(now - LINGER)
 
+    def send_rest(self) -> None:
+        """Send what is left, without waiting: nothing follows, and a topic in trouble must not hold up the others."""
+        for lane in self._lanes.values():
+            lane.send_rest()
+
     def close(self) -> None:
         """Send what is left and wait until every record is delivered or spilled."""
-        for lane in self._lanes.values():
-            lane.flush()
+        self.send_rest()
         for lane in self._lanes.values():
             lane.close()
 
@@ -92,6 +100,10 @@ class _Lane:
 
     def flush_if_older(self, moment: float) -> None:
         if self._group.records and self._group.opened <= moment and self._room.acquire(blocking=False):
+            self._send()
+
+    def send_rest(self) -> None:
+        if self._group.records:
             self._send()
 
     def close(self) -> None:

@@ -2,12 +2,28 @@
 'use strict';
 
 const fs = require('fs');
+const Module = require('module');
 const net = require('net');
 
 // It listens on 0.0.0.0 and has no setting for that: on this machine nothing listens beyond loopback.
 const listen = net.Server.prototype.listen;
 net.Server.prototype.listen = function (port, host, ...rest) {
   return listen.call(this, port, '127.0.0.1', ...rest);
+};
+
+// For every record put it hashes all records of the shard, since shards are keys of a map: with 20,000 stored it took
+// 470 records/s, and ever fewer. These values never change, so each remembers its hash: 6,000 records/s, at any size.
+const compile = Module.prototype._compile;
+Module.prototype._compile = function (source, ...rest) {
+  const immutable = /\br\((\w+),"(?:kinesis\.mock\.models\.KinesisRecord|scala\.collection\.immutable\.Vector\d)",/g;
+  const classes = [...source.matchAll(immutable)].map((match) => match[1]);
+  const remember = (type) => {
+    const [hashed, hash] = [Symbol('hash'), type.prototype.j]; // j is what the compiler made of hashCode
+    type.prototype.j = function () {
+      return (this[hashed] ??= hash.call(this));
+    };
+  };
+  return compile.call(this, classes.length ? `${source}\n[${classes}].forEach(${remember})` : source, ...rest);
 };
 
 // After a kill of LocalStack the one before may still be writing its data: wait for it, ten seconds at most.

@@ -1,6 +1,7 @@
 """LocalStack runs this inside itself as soon as it answers, at every start: its API and S3 live in memory only.
 
-It deploys localstack/template.yaml, and where there was a life before this one, has the sink's records land again.
+It deploys localstack/template.yaml, puts airflow/ into the bucket of the DAGs, and where there was a life before this
+one, has the sink's records land again.
 The same file runs in the official image and natively; PINFLOW_DIRECTORY is where localstack/ and services/ are.
 """
 
@@ -10,6 +11,8 @@ import threading
 from pathlib import Path
 
 import boto3
+import localstack.utils.net
+import psutil
 from botocore.config import Config
 from localstack import config
 
@@ -30,6 +33,20 @@ def say(message):
     print(f"pinflow: {message}", flush=True)
 
 
+def save_kinesis():
+    """Have the streams on disk: until the first save, 15 s from now, a Kinesis that is killed would forget them.
+
+    SIGTERM makes it write and end; LocalStack starts it again, on the same ports.
+    """
+    for process in psutil.Process().children():
+        if any("kinesis" in argument for argument in process.cmdline()):
+            ports = [socket.laddr.port for socket in process.net_connections() if socket.status == psutil.CONN_LISTEN]
+            process.terminate()
+            process.wait(timeout=10)
+            for port in ports:
+                localstack.utils.net.wait_for_port_open(port, retries=300, sleep_time=0.1)
+
+
 cloudformation["deploy"](
     client,
     directory / "localstack" / "template.yaml",
@@ -42,11 +59,17 @@ cloudformation["deploy"](
 )
 say("the resources of localstack/template.yaml are there")
 
+# On AWS a bucket keeps its DAGs; here they come back with it. Callers get 503 until then: Airflow sees none go.
+bucket_files = runpy.run_path(str(directory / "services" / "airflow" / "bucket.py"))["files"]
+for key, file in bucket_files(directory / "airflow").items():
+    client("s3").upload_file(str(file), os.environ["PINFLOW_DAG_BUCKET"], key)
+
 born = Path(config.dirs.data) / "born"  # in the directory that outlives LocalStack
 if born.exists():
     connector = replay["Connector"](os.environ["PINFLOW_CONNECT_URL"], os.environ["PINFLOW_CONNECTOR"])
     bucket = replay["Bucket"](client("s3"), os.environ["PINFLOW_BUCKET"], f"topics/{os.environ['PINFLOW_UID']}.")
     threading.Thread(target=replay["replay"], args=(connector, bucket, say), name="replay", daemon=True).start()
 else:
+    save_kinesis()
     born.parent.mkdir(parents=True, exist_ok=True)
     born.touch()

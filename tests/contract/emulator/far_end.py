@@ -1,4 +1,4 @@
-"""A real HTTP service on loopback that answers as the REST proxy does, and misbehaves as it is told."""
+"""A real HTTP service on loopback that answers as the REST proxy and Kinesis do, and misbehaves as it is told."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FarEnd:
 
     def __init__(self, port: int = 0) -> None:
         self.replies: deque[Reply] = deque()
-        self.usual: Reply = acknowledge
+        self.usual: Reply = either
         self.received: list[Received] = []
         self.acknowledged: dict[str, list[Any]] = {}
         self.most_at_once = 0
@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.far_end.answer(self, Received(time.monotonic(), self.command, self.path, dict(self.headers), body))
 
-    do_GET = do_POST
+    do_GET = do_PUT = do_POST
 
     def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -100,6 +100,11 @@ class Handler(BaseHTTPRequestHandler):
 def acknowledge(handler: Handler, request: Received) -> None:
     """Every record is written."""
     entries({})(handler, request)
+
+
+def either(handler: Handler, request: Received) -> None:
+    """Every record is written, by the REST proxy or by Kinesis."""
+    (kinesis({}) if "/streams/" in request.path else acknowledge)(handler, request)
 
 
 def entries(codes: dict[int, int]) -> Reply:
@@ -120,6 +125,34 @@ def entries(codes: dict[int, int]) -> Reply:
         handler.send(200, json.dumps(body).encode(), {"Content-Type": "application/vnd.kafka.v2+json"})
 
     return reply
+
+
+def kinesis(codes: dict[int, str]) -> Reply:
+    """Kinesis' 200 to PutRecord and PutRecords, in which the records at these places have these ErrorCodes."""
+
+    def reply(handler: Handler, request: Received) -> None:
+        _, _, _, stream, call = request.path.split("/")
+        body = json.loads(request.body)
+        rows = [body["Data"]] if call == "record" else [record["data"] for record in body["records"]]
+        answers: list[dict[str, Any]] = []
+        for place, row in enumerate(rows):
+            if code := codes.get(place):
+                answers.append({"ErrorCode": code, "ErrorMessage": "as told"})
+                continue
+            with handler.far_end.lock:
+                written = handler.far_end.acknowledged.setdefault(stream, [])
+                written.append(row)
+            answers.append({"SequenceNumber": str(len(written)), "ShardId": "shardId-000000000000"})
+        failed = sum("ErrorCode" in answer for answer in answers)
+        whole = answers[0] if call == "record" else {"FailedRecordCount": failed, "Records": answers}
+        handler.send(200, json.dumps(whole).encode(), {"Content-Type": "application/x-amz-json-1.1"})
+
+    return reply
+
+
+def kinesis_error(kind: str, code: int = 400) -> Reply:
+    """Kinesis' own error, as API Gateway hands it on."""
+    return status(code, json.dumps({"__type": kind, "message": "as told"}))
 
 
 def status(code: int, body: str = "", headers: dict[str, str] | None = None) -> Reply:

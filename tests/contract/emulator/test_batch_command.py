@@ -1,12 +1,9 @@
-"""`python -m emulator batch` as a person starts it: payloads, totals, exit status, Ctrl-C."""
+"""`python -m emulator batch`: payloads, totals, exit status, Ctrl-C."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,46 +13,12 @@ import yaml
 from click.testing import CliRunner
 
 from emulator.__main__ import main
-from pinflow.profile import ROOT
-from tests.contract.emulator.database import create, geo, pin, user
+from tests.contract.emulator.command import Command
+from tests.contract.emulator.database import geo, pin, user
 from tests.contract.emulator.far_end import FarEnd, entries, error, slow, status
 
 UID = "0a1b2c3d4e5f"
 TOPICS = [f"{UID}.pin", f"{UID}.geo", f"{UID}.user"]
-
-
-class Command:
-    """The command with a profile of its own: SQLite as the source, the far end as API Gateway."""
-
-    def __init__(self, directory: Path, invoke_url: str, rows: int = 12_000) -> None:
-        self.directory = directory
-        profile = yaml.safe_load((ROOT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
-        url = create(directory / "posts.db", range(rows))
-        profile["database"] = {"url": url.render_as_string(), "password": None}
-        profile["api"]["invoke_url"] = invoke_url
-        profile["stack"]["directory"] = str(directory / "state")
-        self.profile = directory / "test.yaml"
-        self.profile.write_text(yaml.safe_dump(profile), encoding="utf-8")
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "emulator", "batch", "--profile", str(self.profile), *options],
-            cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *options: str) -> tuple[int, str, str]:
-        process = self.start(*options)
-        output, errors = process.communicate(timeout=60)
-        return process.returncode, output, errors
-
-    def summary(self, *options: str) -> tuple[int, dict[str, Any]]:
-        status, output, errors = self.run("--json", *options)
-        assert output, errors
-        return status, json.loads(output)
 
 
 @pytest.fixture

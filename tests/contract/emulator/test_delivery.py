@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from emulator.batch import KafkaRestWire
-from emulator.delivery import Delivery, Limits
+from emulator.delivery import Delivery, Limits, Wire
 from emulator.spill import Spill, SpillError
 from emulator.totals import Totals
 from tests.contract.emulator.far_end import FarEnd, Reply, entries, error, refuse_when, reset, slow, status
@@ -25,13 +25,20 @@ TOPIC = "0a1b2c3d4e5f.pin"
 class Client:
     """A delivery to the far end, with what it did."""
 
-    def __init__(self, far_end: FarEnd, directory: Path, give_up_after: float = 5.0, timeout: float = 2.0) -> None:
+    def __init__(
+        self,
+        far_end: FarEnd,
+        directory: Path,
+        give_up_after: float = 5.0,
+        timeout: float = 2.0,
+        wire: Wire | None = None,
+    ) -> None:
         self.totals = Totals()
         self.spill = Spill(directory / "spill")
         self.said: list[str] = []
         self.settled: list[bytes] = []
         limits = Limits(give_up_after=give_up_after, timeout=timeout)
-        self._delivery = Delivery(KafkaRestWire(far_end.url), self.totals, self.spill, limits, self.said.append)
+        self._delivery = Delivery(wire or KafkaRestWire(far_end.url), self.totals, self.spill, limits, self.said.append)
 
     def deliver(self, *numbers: int, topic: str = TOPIC) -> None:
         self._delivery.deliver(topic, [b'{"index":%d}' % number for number in numbers], self.settled.extend)

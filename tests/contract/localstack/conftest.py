@@ -141,6 +141,12 @@ class Running:
                 "cluster_id": "c",
                 "secrets": {},
             },
+            "airflow": {
+                "environment": "pinflow",
+                "version": "3.2.1",
+                "url": "http://127.0.0.1:1",
+                "endpoint_url": "http://127.0.0.1:1",
+            },
             "stack": {"directory": str(directory), "services": ["localstack"], "dump": None},
         }
         path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML

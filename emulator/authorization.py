@@ -1,0 +1,58 @@
+"""What API Gateway knows its callers by, where the profile says so: a signature (SigV4), an API key, or both."""
+
+from __future__ import annotations
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import BotoCoreError
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from pinflow.errors import PinflowError, brief
+from pinflow.profile import Profile
+
+
+def authorization(profile: Profile) -> AuthBase | None:
+    """For `requests`: signs each try anew, since a signature holds for minutes only; None where nobody asks for it.
+
+    Raises PinflowError where requests are to be signed and there are no credentials.
+    """
+    api = profile.api
+    credentials = _credentials(profile) if api.authorization == "iam" else None
+    key = api.api_key.get_secret_value() if api.api_key else None
+    return _Authorization(credentials, profile.aws.region, key) if credentials or key else None
+
+
+class _Authorization(AuthBase):
+    def __init__(self, credentials: Credentials | None, region: str, key: str | None) -> None:
+        self._credentials, self._region, self._key = credentials, region, key
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        if self._key:
+            request.headers["x-api-key"] = self._key
+        if self._credentials:
+            signed = AWSRequest(
+                str(request.method), request.url, {"Content-Type": request.headers["Content-Type"]}, request.body
+            )
+            # Frozen at each call: keys of a role are refreshed in between.
+            SigV4Auth(self._credentials.get_frozen_credentials(), "execute-api", self._region).add_auth(signed)
+            request.headers.update(dict(signed.headers.items()))
+        return request
+
+
+def _credentials(profile: Profile) -> Credentials:
+    aws = profile.aws
+    if aws.access_key_id and aws.secret_access_key:
+        return Credentials(aws.access_key_id.get_secret_value(), aws.secret_access_key.get_secret_value())
+    try:
+        found: Credentials | None = boto3.session.Session().get_credentials()
+    except BotoCoreError as error:
+        raise PinflowError(f"{profile.path}: aws: {brief(error)}", "aws sso login, or aws configure") from None
+    if found is None:
+        raise PinflowError(
+            f"{profile.path}: api.authorization is iam, and there are no AWS credentials to sign with",
+            "aws configure, aws sso login, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    return found
