@@ -1,0 +1,1 @@
+"""The files of the EC2 client, read by what will read them."""

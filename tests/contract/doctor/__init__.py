@@ -1,0 +1,1 @@
+"""The doctor against far ends that are wrong in one way each."""
