@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from bench import batch_job, ingest, machine, notebooks, orchestration
+from bench import batch_job, ingest, machine, notebooks, orchestration, streams
 from pinflow.report import size
 from pinflow.stack.native import NativeStack
 from tests.stack import TestStack
@@ -14,7 +14,7 @@ from tests.stack import TestStack
 
 def main() -> None:
     """Start a stack of its own, measure, print, and delete it again."""
-    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabcne")
+    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabcnes")
     print(f"Measured on {machine.describe()}.\n", flush=True)
     stack = TestStack.create("bench")
     try:
@@ -28,6 +28,7 @@ def main() -> None:
             "c": lambda: batch(stack),
             "n": lambda: notebook(stack),
             "e": lambda: airflow(stack),
+            "s": lambda: stream(stack),
         }
         for part in wanted:
             parts[part]()
@@ -79,6 +80,25 @@ def airflow(stack: TestStack) -> None:
     for name, measure in timed.items():
         time = measure(stack)
         show(f"| {name} | {time.whole:.1f} s | {time.notebooks:.1f} s | {time.whole - time.notebooks:.1f} s |")
+
+
+def stream(stack: TestStack) -> None:
+    """(s) the streams, with the plain ways beside them."""
+    stack.pinflow("stream")
+    show("| from post to row, three tables | p50 | p95 |", "---|--:|--:")
+    for rate in (10, 100):
+        p50, p95 = streams.lag(stack, rate)
+        show(f"| {rate} posts/s | {p50:.2f} s | {p95:.2f} s |")
+    before = streams.memory(stack)
+    ours, plain = streams.sustained(stack), streams.one_by_one(stack)
+    show("\n| records from MySQL, posted all at once | records/s |", "---|--:")
+    show(f"| `make emulate-stream`, until in the tables | {ours:,.0f} |")
+    show(f"| the well-known script, without its sleeps, until accepted | {plain:,.0f} |")
+    behind = streams.catch_up(stack)
+    show(f"\n| a backlog of {streams.BACKLOG:,} records | records/s |", "---|--:")
+    show(f"| read, cleaned, in the tables | {behind.ours:,.0f} |", f"| only read, with boto3 | {behind.bare:,.0f} |")
+    after = streams.memory(stack)
+    show(f"\nSpark, workspace and notebooks held {size(before)} before these two and {size(after)} after.\n")
 
 
 def start_up(stack: TestStack, first: str, second: str) -> None:

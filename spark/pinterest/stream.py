@@ -149,7 +149,8 @@ class Progress:
     read            records read since this start of the query
     rows_per_second records of the last batch, divided by the time that it took
     offset          where it is in the stream, as the source writes it
-    time            when it said so last, seconds since 1970
+    reported        when Spark reported that, UTC, ISO 8601
+    time            when it was last asked, seconds since 1970
     """
 
     query: str
@@ -157,14 +158,18 @@ class Progress:
     read: int = 0
     rows_per_second: float = 0.0
     offset: Any = None
+    reported: str = ""
     time: float = 0.0
 
-    def add(self, batches: Sequence[Any]) -> None:
-        """Take in what Spark says of its last batches; those that were told before count once."""
-        for batch in batches:
-            if self.batch is None or batch["batchId"] > self.batch:
-                source = batch["sources"][0]
-                self.batch, self.offset = batch["batchId"], source["endOffset"]
+    def add(self, reports: Sequence[Any]) -> None:
+        """Take in what Spark reports of its last batches; what was told before counts once.
+
+        An idle query reports the number of a batch that is yet to come, so only the time tells reports apart.
+        """
+        for report in reports:
+            if report["timestamp"] > self.reported:
+                source = report["sources"][0]
+                self.reported, self.batch, self.offset = report["timestamp"], report["batchId"], source["endOffset"]
                 self.read += source["numInputRows"]
                 self.rows_per_second = source["processedRowsPerSecond"]
 
