@@ -73,6 +73,8 @@ def status(profile: Profile) -> None:
     report.services(health)
     if any(one.state == "ready" for one in health):
         report.counts(counts.count(profile))
+    if any(one.name == "databricks" and one.state == "ready" for one in health):
+        show_streams(profile)
     if not all(one.state == "ready" for one in health):
         raise click.exceptions.Exit(1)
 
@@ -218,14 +220,28 @@ def airflow(profile: Profile) -> None:
 @click.option("--posts", default=500, show_default=True, help="how many posts to send")
 @click.pass_obj
 def demo(profile: Profile, posts: int) -> None:
-    """The whole batch path: start, post, load, clean, answer."""
+    """The whole pipeline: start, post both ways, clean, answer, compare the batch with the streams."""
+    from pinflow import batch as job
+    from pinflow import stream as streams
+    from pinflow.databricks import Workspace
+
     began = time.monotonic()
     NativeStack(profile).up(say)
-    say(f"\nsending {posts} posts from MySQL through API Gateway into Kafka")
-    run_module("emulator", "batch", "--profile", str(profile.path), "--count", str(posts), "--rate", "max")
+    say("\nthe streams, from Kinesis into tables")
+    streams.start(profile, say)
+    say(f"\nsending {posts} posts from MySQL through API Gateway, into Kafka and into Kinesis")
+    ways = ("--to", "batch,stream", "--profile", str(profile.path), "--count", str(posts), "--rate", "max")
+    run_module("emulator", "batch", *ways)
     counts.wait_until_landed(profile, 60, say)
-    say("\nfrom S3 to cleaned tables and answers, on Spark")
-    run_batch(profile)
+    say("\nfrom S3 to cleaned tables and answers, by Airflow")
+    job.sync_notebooks(Workspace(profile), say)
+    mwaa = Mwaa(profile)
+    mwaa.deploy(say)
+    mwaa.run(mwaa.dag_id, say)
+    report.answers(profile.uid, job.saved_answers(profile))
+    say("the streams, and whether both ways agree")
+    report.console.print(report.streams(streams.status(profile)))
+    report.comparison(streams.compare(profile, say))
     say("\nwhere everything is")
     report.places(profile)
     say(f"done in {time.monotonic() - began:.0f} s; next: make status, make down, or make help")
@@ -312,6 +328,18 @@ def client_config(profile: Profile, directory: Path | None) -> None:
 
     for file in files.write(profile, directory or ROOT / ".pinflow" / "client-config" / profile.path.stem):
         say(f"wrote {_short(file)}")
+
+
+def show_streams(profile: Profile) -> None:
+    """Print how the streams do, if they were ever started."""
+    if not counts.stream_rows(profile):
+        return
+    from pinflow import stream as streams
+
+    try:
+        report.console.print(report.streams(streams.status(profile)))
+    except PinflowError as error:
+        say(f"streams: {error.what}")
 
 
 def run_batch(profile: Profile) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.config import Config
 from databricks.sdk.errors import NotFound
 from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service.jobs import (
@@ -67,9 +68,10 @@ class Workspace:
         """The client, with the profile's address and token and nothing from the environment."""
         if self._client is None:
             databricks = self.profile.databricks
-            self._client = WorkspaceClient(
-                host=databricks.host, token=databricks.token.get_secret_value(), auth_type="pat"
-            )
+            token = databricks.token.get_secret_value()
+            # By itself it would try for five minutes to reach a workspace that is not there.
+            config = Config(host=databricks.host, token=token, auth_type="pat", retry_timeout_seconds=30)
+            self._client = WorkspaceClient(config=config)
         return self._client
 
     @property
