@@ -1,0 +1,147 @@
+"""MWAA's own API, as far as boto3's `mwaa` client needs it to use an environment: a door to Airflow's REST API.
+
+`invoke_rest_api` hands path, method, query and body to Airflow and wraps the answer; `list_environments` and
+`get_environment` describe the one environment. Requests must be signed with the key that the service was given: the
+signature itself is not checked, but no web page can send that header. Standard library only, see start.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+LONGEST_PATH = 64
+"""RestApiPath in botocore's model of the service."""
+TIMEOUT = 60.0
+
+
+class Refused(Exception):
+    """An answer of MWAA's own that is not 200: the name of its exception, HTTP status, document."""
+
+    def __init__(self, name: str, status: int, document: dict[str, Any]) -> None:
+        super().__init__(name)
+        self.name, self.status, self.document = name, status, document
+
+
+class Door(BaseHTTPRequestHandler):
+    """One request; the environment is the one that this process was told of."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "mwaa"
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: Airflow logs each request itself."""
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            check_key(self.headers.get("Authorization", ""))
+            status, error, document = 200, None, self._document(body)
+        except Refused as refused:
+            status, error, document = refused.status, refused.name, refused.document
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        if error:
+            self.send_header("x-amzn-ErrorType", error)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _document(self, body: bytes) -> dict[str, Any]:
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        environment = os.environ["MWAA_ENVIRONMENT"]
+        if (self.command, path) == ("GET", "/environments"):
+            return {"Environments": [environment]}
+        operation, _, name = path.lstrip("/").partition("/")
+        if (self.command, operation) not in (("GET", "environments"), ("POST", "restapi")):
+            raise Refused("UnknownOperationException", 404, {"message": f"{self.command} {path} is not to be had here"})
+        if name != environment:
+            message = f"Environment {name} not found; the one here is {environment}."
+            raise Refused("ResourceNotFoundException", 404, {"message": message})
+        return invoke(body) if operation == "restapi" else {"Environment": describe(environment)}
+
+
+def check_key(authorization: str) -> None:
+    """Raise Refused unless the request says that it was signed with the access key of this stack."""
+    expected = os.environ.get("AWS_ACCESS_KEY_ID", "test")
+    found = re.match(r"AWS4-HMAC-SHA256 Credential=([^/]+)/", authorization)
+    if found is None or found[1] != expected:
+        raise Refused("AccessDeniedException", 403, {"message": "The request is not signed with this stack's key."})
+
+
+def invoke(body: bytes) -> dict[str, Any]:
+    """One call of Airflow's REST API; raises Refused as MWAA does when Airflow's status is not 2xx."""
+    path, method, query, content = request_of(body)
+    url = f"{os.environ['MWAA_AIRFLOW_API']}{path}" + (f"?{query}" if query else "")
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            return {"RestApiStatusCode": answer.status, "RestApiResponse": document_of(answer.read())}
+    except urllib.error.HTTPError as error:
+        name = "RestApiClientException" if error.code < 500 else "RestApiServerException"
+        document = {"RestApiStatusCode": error.code, "RestApiResponse": document_of(error.read())}
+        raise Refused(name, 400, document) from None
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise Refused("InternalServerException", 500, {"message": f"Airflow does not answer: {reason}"}) from None
+
+
+def request_of(body: bytes) -> tuple[str, str, str, bytes | None]:
+    """Path, method, query string and body of what `invoke_rest_api` asks for; raises Refused (ValidationException)."""
+    try:
+        asked = json.loads(body)
+        path, method, parameters = asked["Path"], asked["Method"], asked.get("QueryParameters") or {}
+        if not (isinstance(path, str) and isinstance(parameters, dict)):
+            raise TypeError
+    except (ValueError, TypeError, KeyError):
+        raise Refused("ValidationException", 400, {"message": "Path and Method are required."}) from None
+    if method not in METHODS:
+        raise Refused("ValidationException", 400, {"message": f"Method must be one of {', '.join(METHODS)}."})
+    if not 1 <= len(path) <= LONGEST_PATH:
+        message = f"Path must have 1 to {LONGEST_PATH} characters, this one has {len(path)}."
+        raise Refused("ValidationException", 400, {"message": message})
+    # As in a browser's address: a path may hold characters that a request line may not.
+    quoted = urllib.parse.quote("/" + path.lstrip("/"), safe="/~:+@%,=")
+    content = json.dumps(asked["Body"]).encode() if asked.get("Body") is not None else None
+    return quoted, method, urllib.parse.urlencode(parameters, doseq=True), content
+
+
+def document_of(content: bytes) -> Any:
+    """Airflow's answer; an empty one is an empty document, a text is wrapped."""
+    try:
+        return json.loads(content) if content else {}
+    except ValueError:
+        return {"detail": content.decode(errors="replace")}
+
+
+def describe(environment: str) -> dict[str, Any]:
+    """The environment as `get_environment` shows it, with what there is of it here."""
+    return {
+        "Name": environment,
+        "Status": "AVAILABLE",
+        "AirflowVersion": os.environ["AIRFLOW_VERSION"],
+        "SourceBucketArn": f"arn:aws:s3:::{os.environ['MWAA_BUCKET']}",
+        "DagS3Path": "dags",
+        "RequirementsS3Path": "requirements.txt",
+        "WebserverUrl": urllib.parse.urlsplit(os.environ["MWAA_AIRFLOW_URL"]).netloc,
+    }
+
+
+def serve() -> None:
+    """Listen on MWAA_LISTEN (address:port) for ever."""
+    host, _, port = os.environ["MWAA_LISTEN"].rpartition(":")
+    ThreadingHTTPServer((host, int(port)), Door).serve_forever()

@@ -1,0 +1,189 @@
+"""Airflow without Docker, as MWAA runs it: start.py in the environment of the profile's version, on 127.0.0.1."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pinflow import environment, packages
+from pinflow.airflow import Mwaa
+from pinflow.aws import client
+from pinflow.errors import NotReady, PinflowError, PreflightError, ProfileError, brief
+from pinflow.profile import Profile
+from pinflow.stack.service import Command, Service
+from services.airflow.requirements import differences
+
+HERE = Path(__file__).resolve().parent
+
+
+def home(profile: Profile) -> Path:
+    """The directory of the profile's version: the metadata database, logs, DAGs as they came from the bucket."""
+    return profile.home / "airflow" / profile.airflow.version
+
+
+def command(profile: Profile) -> Command:
+    """start.py with the variables of airflow.env and this machine's addresses; tokens are in its environment only."""
+    return Command(
+        [str(packages.python(_environment(profile))), str(HERE / "start.py")],
+        environment.read("airflow") | _addresses(profile) | _connections(profile) | _variables(profile),
+        home(profile),
+    )
+
+
+def prepare(profile: Profile) -> None:
+    """Raise PreflightError where the chosen version is not installed."""
+    if not packages.python(_environment(profile)).is_file():
+        raise PreflightError(
+            f"Airflow {profile.airflow.version} ({profile.path}: airflow.version) is not installed",
+            f"make install PROFILE={profile.path.stem}",
+        )
+
+
+def probe(profile: Profile) -> None:
+    """Ready: the scheduler's and the DAG processor's heartbeats are fresh, and the DAG of the bucket is parsed."""
+    mwaa = Mwaa(profile, patient=False)
+    try:
+        for part, state in mwaa.health().items():
+            if state != "healthy":
+                raise NotReady(f"Airflow's {part} is {state}")
+        missing = mwaa.missing_dags()
+    except NotReady:
+        raise
+    except PinflowError as error:
+        raise NotReady(error.what) from None
+    if missing:
+        errors = mwaa.import_errors()
+        raise NotReady(f"Airflow has not parsed the DAG {missing[0]} yet" + "".join(f"\n{e}" for e in errors))
+
+
+def remark(profile: Profile) -> str:
+    """The import errors of all DAG files, each with its text and what to change."""
+    try:
+        return "\n".join(Mwaa(profile, patient=False).import_errors())
+    except PinflowError as error:
+        return error.what
+
+
+def initialise(profile: Profile, say: Callable[[str], None]) -> None:
+    """Say what of the bucket's requirements.txt is not installed here."""
+    bucket = profile.storage.dag_bucket
+    try:
+        answer = client(profile, "s3").get_object(Bucket=bucket, Key="requirements.txt")
+        text = answer["Body"].read().decode()
+    except (BotoCoreError, ClientError, UnicodeDecodeError) as error:
+        say(f"s3://{bucket}/requirements.txt: {brief(error)}")
+        return
+    lock = f"requirements/{_environment(profile)}"
+    for difference in differences(text, packages.python(_environment(profile)).parent.parent):
+        say(f"s3://{bucket}/requirements.txt, {difference}: add it to {lock}.in, then make lock install")
+
+
+def _environment(profile: Profile) -> str:
+    return f"airflow-{profile.airflow.version}"
+
+
+def _port(profile: Profile, key: str, url: str | None) -> int:
+    split = urlsplit(url or "")
+    if split.hostname not in ("127.0.0.1", "localhost") or split.port is None:
+        raise ProfileError(
+            f"{profile.path}: airflow.{key}: {url} is not an address of this machine",
+            "write one as in profiles/local.yaml, or leave airflow out of stack.services",
+        )
+    return split.port
+
+
+def _ports(profile: Profile) -> list[int]:
+    return [_port(profile, "url", profile.airflow.url), _port(profile, "endpoint_url", profile.airflow.endpoint_url)]
+
+
+def _addresses(profile: Profile) -> dict[str, str]:
+    """What differs from Compose: ports, paths, names of the profile. Each version reads its own section of these."""
+    airflow, directory, (port, door) = profile.airflow, home(profile), _ports(profile)
+    old = airflow.version.startswith("2")
+    bundles = environment.read("airflow")["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
+    (bundle,) = json.loads(bundles)
+    bundle["kwargs"]["bucket_name"] = profile.storage.dag_bucket
+    addresses = {
+        # Airflow 2's executor, and a BashOperator, start `airflow` by its name.
+        "PATH": f"{packages.python(_environment(profile)).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "AIRFLOW_HOME": str(directory),
+        "AIRFLOW_VERSION": airflow.version,
+        # Its process titles would otherwise overwrite the environment by which start.py knows its processes.
+        "SPT_NOENV": "1",
+        "PYTHONPATH": str(HERE / "config"),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": airflow.url,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{airflow.url}/execution/",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(directory / "bundles"),
+        "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
+        "AIRFLOW__WEBSERVER__BASE_URL": airflow.url,
+        "AIRFLOW__WEBSERVER__CONFIG_FILE": str(HERE / "config" / "webserver_config.py"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(directory / "dags"),
+        "MWAA_AIRFLOW_URL": airflow.url,
+        "MWAA_AIRFLOW_API": f"{airflow.url}/api/v{1 if old else 2}",
+        "MWAA_BUCKET": profile.storage.dag_bucket,
+        "MWAA_ENVIRONMENT": airflow.environment,
+        "MWAA_LISTEN": f"127.0.0.1:{door}",
+        "MWAA_S3_ENDPOINT_URL": profile.aws.endpoint_url or "",
+    }
+    if not old:
+        return addresses
+    return addresses | {
+        # 2.11 refuses to run tasks side by side on SQLite.
+        "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor",
+        # Not in airflow.env: Airflow 3 warns of it at every start of a process.
+        "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "3",
+    }
+
+
+def _connections(profile: Profile) -> dict[str, str]:
+    """`aws_default` and `databricks_default`, and boto3's own variables for it; from the profile."""
+    aws, host = profile.aws, urlsplit(profile.databricks.host)
+    connection = json.loads(environment.read("airflow")["AIRFLOW_CONN_AWS_DEFAULT"])
+    connection["extra"] |= {"endpoint_url": aws.endpoint_url, "region_name": aws.region}
+    workspace = {
+        "conn_type": "databricks",
+        "schema": host.scheme,
+        "host": host.hostname,
+        "port": host.port,
+        "password": profile.databricks.token.get_secret_value(),
+    }
+    keys = {
+        "AWS_ACCESS_KEY_ID": aws.access_key_id.get_secret_value() if aws.access_key_id else "test",
+        "AWS_SECRET_ACCESS_KEY": aws.secret_access_key.get_secret_value() if aws.secret_access_key else "test",
+        "AWS_DEFAULT_REGION": aws.region,
+    }
+    return keys | {
+        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_DATABRICKS_DEFAULT": json.dumps(workspace),
+    }
+
+
+def _variables(profile: Profile) -> dict[str, str]:
+    """The Airflow Variables of airflow/dags that the profile has something to say of."""
+    return {
+        "AIRFLOW_VAR_PINTEREST_UID": profile.uid,
+        "AIRFLOW_VAR_PINTEREST_BUCKET": profile.storage.bucket,
+        "AIRFLOW_VAR_PINTEREST_CLUSTER_ID": profile.databricks.cluster_id,
+    }
+
+
+SERVICE = Service(
+    name="airflow",
+    title="Apache Airflow (as MWAA)",
+    ports=_ports,
+    command=command,
+    probe=probe,
+    prepare=prepare,
+    initialise=initialise,
+    remark=remark,
+    timeout=180,
+)

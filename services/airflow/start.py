@@ -1,0 +1,212 @@
+"""Airflow as one service: its processes side by side, each started again when it dies, all gone when told to end.
+
+Runs in Airflow's own environment, natively and in the official image, so it imports nothing of this project but its
+neighbour mwaa.py. `airflow standalone` would not do: it leaves processes behind, and restarts none of them.
+
+Airflow 3 is imported once, here, and each process is a fork that has it already: that halves the time to ready and the
+memory, and a task starts in a fraction of a second. Forking is safe as long as this process has one thread.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import runpy
+import secrets
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mwaa
+import psutil
+
+HOME = Path(os.environ["AIRFLOW_HOME"])
+OLD = os.environ["AIRFLOW_VERSION"].startswith("2")
+# Airflow 2 brings gunicorn, which must be its own program; macOS does not allow a fork to use its networking.
+FORKS = not OLD and sys.platform == "linux"
+PRELOADED = (
+    "airflow.api_fastapi.main",
+    "airflow.dag_processing.manager",
+    "airflow.executors.local_executor",
+    "airflow.jobs.scheduler_job_runner",
+    "airflow.jobs.triggerer_job_runner",
+    "airflow.providers.amazon.aws.bundles.s3",
+    "airflow.providers.databricks.operators.databricks",
+    "airflow.sdk.execution_time.task_runner",
+)
+GRACE = 15.0
+"""Seconds from SIGTERM to SIGKILL. A task that ends in them cancels its run on Databricks."""
+
+
+@dataclass
+class Program:
+    """One process of the service: what it runs (never to return), its pid, when it was last started."""
+
+    name: str
+    run: Callable[[], None]
+    pid: int = 0
+    started: float = field(default=float("-inf"))
+
+    def keep(self) -> None:
+        """Start it where it does not run; one that dies at once is tried again every five seconds only."""
+        if self.pid:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if not pid:
+                return
+            say(f"{self.name} ended with status {os.waitstatus_to_exitcode(status)}; it is started again")
+            self.pid = 0
+        if time.monotonic() - self.started > 5:
+            self.pid, self.started = fork(self.run), time.monotonic()
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    ending = False
+
+    def end(*_: object) -> None:
+        nonlocal ending
+        ending = True
+
+    end_leftovers()
+    # What the processes sign their requests to each other with. The one that Airflow makes up is too short for its own
+    # library, which says so at every request.
+    os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = secrets.token_hex(32)
+    door = Program("mwaa", mwaa.serve)
+    door.keep()
+    migration = migrate()
+    if FORKS:
+        for module in PRELOADED:
+            importlib.import_module(module)
+        gc.freeze()  # the collector would write to every page, and none would be shared any more
+    if migration and os.waitpid(migration, 0)[1]:
+        sys.exit("pinflow: the metadata database could not be made, see above")
+    (HOME / "migrated").touch()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    programs = [door, *airflow_programs()]
+    while not ending:
+        for program in programs:
+            program.keep()
+        time.sleep(0.3)
+    terminate(psutil.Process().children(recursive=True))
+
+
+def airflow_programs() -> list[Program]:
+    """The processes of this version. Logs are read from files: no process to serve them over HTTP."""
+    both = {"scheduler": ("scheduler", "--skip-serve-logs"), "triggerer": ("triggerer", "--skip-serve-logs")}
+    commands: dict[str, tuple[str, ...]] = {"webserver" if OLD else "api-server": (), **both}
+    found = [Program(name, lambda c=command or (name,): airflow(*c)) for name, command in commands.items()]  # type: ignore[misc]
+    return [*found, Program("sync", sync) if OLD else Program("dag-processor", dag_processor)]
+
+
+def airflow(*arguments: str) -> None:
+    """Become `airflow …`: in this very process where Airflow is imported already."""
+    beside = Path(sys.executable).with_name("airflow")
+    command = str(beside) if beside.exists() else "airflow"  # the image has it elsewhere on its PATH
+    if not FORKS:
+        os.execvp(command, [command, *arguments])
+    from airflow.__main__ import main as airflow_main
+    from setproctitle import setproctitle
+
+    setproctitle(f"airflow {arguments[0]}")
+    sys.argv = [command, *arguments]
+    airflow_main()
+
+
+def dag_processor() -> None:
+    """Airflow 3's DAG processor, once S3 lists the bucket: it ends where S3 is not there as it starts."""
+    url = f"{os.environ['MWAA_S3_ENDPOINT_URL']}/{os.environ['MWAA_BUCKET']}"
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            break
+        except OSError:
+            time.sleep(0.5)
+    airflow("dag-processor")
+
+
+def sync() -> None:
+    """For Airflow 2, which knows no bundles: keep the folder of the DAGs as the bucket is."""
+    runpy.run_path(str(Path(__file__).with_name("sync.py")), run_name="__main__")
+
+
+def migrate() -> int:
+    """Start making the metadata database and return the pid, 0 where it is made; a half made one is made anew."""
+    if (HOME / "migrated").exists():
+        return 0
+    (HOME / "airflow.db").unlink(missing_ok=True)
+    importlib.import_module("airflow.settings")  # writes airflow.cfg with its random secrets, before anything forks
+    return fork(lambda: airflow("db", "migrate"))
+
+
+def fork(run: Callable[[], None]) -> int:
+    """Run the function in a process of its own, which ends with it; returns the pid."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    status = 1
+    try:
+        run()
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(bool(end.code))
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def end_leftovers() -> None:
+    """End what a killed predecessor left: Airflow's own children outlive it, and two schedulers must never run.
+
+    Every process of this service, a task's too, has its AIRFLOW_HOME in the environment (SPT_NOENV keeps it readable).
+    """
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get("AIRFLOW_HOME") == str(HOME):
+                found.append(process)
+        except psutil.Error:
+            continue
+    if found:
+        say(f"ending {len(found)} processes of an Airflow that was killed")
+        # No SIGTERM: it would let a task report an end to a server that is not there.
+        terminate(found, grace=0)
+    for file in HOME.glob("*.pid"):
+        file.unlink()
+
+
+def terminate(processes: list[psutil.Process], grace: float = GRACE) -> None:
+    """SIGTERM, and SIGKILL to those that are still there ``grace`` seconds later."""
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+        deadline = time.monotonic() + seconds
+        for process in processes if seconds else []:
+            if alive(process):
+                process.send_signal(number)
+        while time.monotonic() < deadline and any(alive(process) for process in processes):
+            time.sleep(0.1)
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that has ended and that nobody has waited for does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def say(text: str) -> None:
+    print(f"pinflow: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

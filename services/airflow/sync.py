@@ -1,0 +1,50 @@
+"""Airflow 2 knows no bundles: keep the folder of its DAGs as dags/ in the bucket is, every few seconds, as MWAA."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+PREFIX = "dags/"
+EVERY = 3.0
+
+
+def main() -> None:
+    """For ever; an S3 that does not answer is asked again, and nothing is deleted meanwhile."""
+    by_path = Config(s3={"addressing_style": "path"}, retries={"mode": "standard"})
+    s3 = boto3.client("s3", endpoint_url=os.environ["MWAA_S3_ENDPOINT_URL"] or None, config=by_path)
+    folder, have = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]), dict[str, str]()
+    while True:
+        try:
+            have = sync(s3, os.environ["MWAA_BUCKET"], folder, have)
+        except (BotoCoreError, ClientError) as error:
+            print(f"pinflow: s3://{os.environ['MWAA_BUCKET']}/{PREFIX}: {error}", flush=True)
+        time.sleep(EVERY)
+
+
+def sync(s3: object, bucket: str, folder: Path, have: dict[str, str]) -> dict[str, str]:
+    """Fetch what changed since ``have`` (name to ETag), delete what is not there any more; returns what is there."""
+    there: dict[str, str] = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX):  # type: ignore[attr-defined]
+        there |= {item["Key"].removeprefix(PREFIX): item["ETag"] for item in page.get("Contents", [])}
+    there = {name: tag for name, tag in there.items() if name and not name.endswith("/")}
+    for name, tag in there.items():
+        if have.get(name) != tag or not (folder / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            incoming = target.with_name(f".{target.name}.incoming")
+            s3.download_file(bucket, PREFIX + name, str(incoming))  # type: ignore[attr-defined]
+            incoming.rename(target)  # so that no file is read half
+    for file in [file for file in folder.rglob("*") if file.is_file()]:
+        if file.relative_to(folder).as_posix() not in there and "__pycache__" not in file.parts:
+            file.unlink()
+    return there
+
+
+if __name__ == "__main__":
+    main()

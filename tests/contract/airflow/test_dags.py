@@ -1,0 +1,110 @@
+"""The DAG files as each Airflow reads them: no import error, no cycle, and just these tasks with these parameters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinflow import packages
+from pinflow.airflow import FOLDER, _explained
+
+HERE = Path(__file__).resolve().parent
+VERSIONS = ("3.2.1", "2.11.2")
+Read = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def read(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Read:
+    """Reads a folder with one version of Airflow, as it is without the settings of this machine."""
+    python = packages.python(f"airflow-{request.param}")
+    if not python.is_file():
+        pytest.skip(f"Airflow {request.param} is not installed: it is not the one of the profile")
+    home = tmp_path_factory.mktemp("airflow")
+
+    def run(folder: Path, **variables: str) -> dict[str, Any]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")}
+        environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__UNIT_TEST_MODE": "False", **variables}
+        command = [str(python), "-W", "ignore", str(HERE / "describe.py"), str(folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return document | {"version": request.param}
+
+    subprocess.run(
+        [str(python.with_name("airflow")), "db", "migrate"],
+        env={**os.environ, "AIRFLOW_HOME": str(home)}, capture_output=True, check=True,
+    )  # fmt: skip
+    return run
+
+
+def task(name: str, after: list[str], uid: str = "0a1b2c3d4e5f") -> dict[str, Any]:
+    return {
+        "type": "DatabricksSubmitRunOperator",
+        "after": after,
+        "retries": 2,
+        "retry_delay": 120.0,
+        "connection": "databricks_default",
+        "polling": 30,
+        "json": {
+            "run_name": f"{uid}_dag.{name} {{{{ run_id }}}}",
+            "existing_cluster_id": "0000-000000-pinflow0",
+            "notebook_task": {
+                "notebook_path": f"/Users/local@pinflow/pinflow/notebooks/{name}",
+                "base_parameters": {"uid": uid, "bucket": f"user-{uid}-bucket"},
+            },
+        },
+    }
+
+
+LOADS = ["load_geo", "load_pin", "load_user"]
+
+
+def test_the_dags_are_just_these(read: Read) -> None:
+    found = read(FOLDER / "dags")
+    assert found["errors"] == {}
+    assert found["dags"]["0a1b2c3d4e5f_dag"] == {
+        "daily": True,
+        "catchup": False,
+        "max_active_runs": 1,
+        "tasks": {**{name: task(name, []) for name in LOADS}, "questions": task("questions", LOADS)},
+    }
+    small = found["dags"]["0a1b2c3d4e5f_small"]
+    assert list(small["tasks"]) == ["submit_run"]
+    submitted = small["tasks"]["submit_run"]["json"]
+    assert submitted["notebook_task"]["notebook_path"] == "/Users/local@pinflow/pinflow/notebooks/everything"
+    assert len(found["dags"]) == 2
+
+
+def test_airflow_variables_change_what_they_name(read: Read) -> None:
+    variables = {
+        "UID": "ffffffffffff", "CLUSTER_ID": "other", "NOTEBOOKS": "/Shared/n", "RETRY_DELAY": "7", "BUCKET": "mine",
+    }  # fmt: skip
+    found = read(FOLDER / "dags", **{f"AIRFLOW_VAR_PINTEREST_{name}": value for name, value in variables.items()})
+    pin = found["dags"]["ffffffffffff_dag"]["tasks"]["load_pin"]
+    assert pin["retry_delay"] == 7.0
+    assert pin["json"] == {
+        "run_name": "ffffffffffff_dag.load_pin {{ run_id }}",
+        "existing_cluster_id": "other",
+        "notebook_task": {
+            "notebook_path": "/Shared/n/load_pin",
+            "base_parameters": {"uid": "ffffffffffff", "bucket": "mine"},
+        },
+    }
+
+
+def test_dags_as_people_write_them_are_read_by_the_version_that_they_were_written_for(read: Read) -> None:
+    either = read(HERE / "dags" / "either")
+    assert either["errors"] == {}
+    assert set(either["dags"]) == {"people_flat", "people_json", "people_run_now"}
+    old = read(HERE / "dags" / "airflow2")
+    if old["version"].startswith("2"):
+        assert set(old["dags"]) == {"people_schedule_interval", "people_days_ago"}
+    else:
+        assert "called schedule" in _explained(old["errors"]["schedule_interval.py"])
+        assert "days_ago is gone" in _explained(old["errors"]["days_ago.py"])
