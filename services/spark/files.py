@@ -67,7 +67,7 @@ class Files:
         with self._failures():
             place = self._place(path)
             status, mounted = self._status(place), self._mounted_below(place)
-            if status is None and not mounted:
+            if status is None and not mounted and not self._is_mount(place):
                 raise not_found(_as_given(path))
             if status is not None and not status.isDirectory():
                 return [_of(place, status)]

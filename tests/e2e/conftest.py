@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack import TestStack, running
+from tests.stack import TestStack, running, wait_for
 
 # Secrets of the stack under test, which must turn up nowhere.
 CANARIES = ("PINFLOW_DATABASE_PASSWORD", "PINFLOW_AWS_SECRET_ACCESS_KEY")
@@ -19,3 +19,23 @@ for _name in CANARIES:
 def stack() -> Iterator[TestStack]:
     """A whole stack on ports of its own, gone after the tests."""
     yield from running("e2e")
+
+
+@pytest.fixture(scope="session")
+def posted(stack: TestStack) -> TestStack:
+    """The stack after `make emulate-batch`, with everything in S3."""
+    return post(stack)
+
+
+def post(stack: TestStack) -> TestStack:
+    """500 posts, and wait until they are in S3."""
+    summary = stack.emulate("--count", "500", "--rate", "max")
+    assert (summary["posts"], summary["different_posts"], summary["records"]) == (500, 494, 1500)
+    assert summary["failures"] == 0
+    wait_for("1,500 records in S3", lambda: records_in_s3(stack) >= 1500)
+    return stack
+
+
+def records_in_s3(stack: TestStack) -> int:
+    """Lines of all objects of all topics."""
+    return sum(len(lines) for topic in stack.profile.topics for lines in stack.objects(topic).values())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests import oracle
+from tests.e2e.conftest import records_in_s3
 from tests.stack import Row, TestStack, wait_for
 
 KINDS = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
@@ -16,24 +16,10 @@ ANSWERS = ("q1", "q2", "q2b", "q3a", "q3b", "q4", "q5", "q6", "q7", "q8")
 
 
 @pytest.fixture(scope="module")
-def posted(stack: TestStack) -> Iterator[TestStack]:
-    """The stack after `make emulate-batch`, with everything in S3."""
-    summary = stack.emulate("--count", "500", "--rate", "max")
-    assert (summary["posts"], summary["different_posts"], summary["records"]) == (500, 494, 1500)
-    assert summary["failures"] == 0
-    wait_for("1,500 records in S3", lambda: records_in_s3(stack) >= 1500)
-    yield stack
-
-
-@pytest.fixture(scope="module")
 def answered(posted: TestStack) -> TestStack:
     """The same after `make batch`."""
     posted.pinflow("batch")
     return posted
-
-
-def records_in_s3(stack: TestStack) -> int:
-    return sum(len(lines) for topic in stack.profile.topics for lines in stack.objects(topic).values())
 
 
 def sent_rows(stack: TestStack) -> dict[str, list[Row]]:

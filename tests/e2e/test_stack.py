@@ -9,7 +9,7 @@ import psutil
 from tests.e2e.conftest import CANARIES
 from tests.stack import TestStack, wait_for
 
-SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks")
+SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks", "airflow")
 
 
 def family(stack: TestStack) -> list[psutil.Process]:

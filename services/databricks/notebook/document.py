@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class Document:
     secrets         {scope: {key: value}}
     api_url, api_token   the workspace's REST API, for notebooks that call it
     task_values     {task key: {key: value}} of the tasks that this one depends on
+    session_id      the id of its Spark session, by which the workspace can end that if this process dies
     """
 
     run_id: int
@@ -40,6 +42,7 @@ class Document:
     job_id: int | None = None
     task_key: str = ""
     task_values: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    session_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @classmethod
     def parse(cls, line: str | bytes) -> Document:
@@ -53,7 +56,8 @@ class Document:
 
     def child(self, notebook_path: str, parameters: dict[str, str], output: Path) -> Document:
         """The document of a run that this notebook starts with dbutils.notebook.run."""
-        return replace(self, notebook_path=notebook_path, parameters=parameters, output=output)
+        session = str(uuid.uuid4())
+        return replace(self, notebook_path=notebook_path, parameters=parameters, output=output, session_id=session)
 
     def to_json(self) -> str:
         """One line, as `parse` reads it."""

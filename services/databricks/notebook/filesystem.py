@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import http.client
+import io
 import json
 import urllib.parse
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from .document import Document
 from .java_errors import ExecutionError
@@ -52,13 +53,23 @@ class Control:
 
     def __call__(self, path: str, /, *, call: str = "", timeout: float = 600, **values: Any) -> Any:
         """POST values as JSON; the JSON answer. Raises ExecutionError in the Java exception's words."""
+        headers = {"Content-Type": "application/json"}
+        return self._post(path, call or path.rpartition("/")[2], json.dumps(values), headers, timeout)
+
+    def upload(self, path: str, file: BinaryIO) -> None:
+        """Write all of a file to ``path``, over what is there. Raises ExecutionError."""
+        query = urllib.parse.urlencode({"path": path, "overwrite": "true"})
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        self._post(f"/fs/upload?{query}", "write", file, headers, timeout=600)
+
+    def _post(self, path: str, call: str, body: str | BinaryIO, headers: dict[str, str], timeout: float) -> Any:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        call = call or path.rpartition("/")[2]
         try:
-            headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-            connection.request("POST", self._base + path, json.dumps(values), headers)
-            answer = connection.getresponse()
-            status, body = answer.status, answer.read()
+            connection.request("POST", self._base + path, body, headers | {"Authorization": f"Bearer {self._token}"})
+            response = connection.getresponse()
+            status, answer = response.status, response.read()
         except OSError as error:
             raise ExecutionError(
                 call,
@@ -67,7 +78,7 @@ class Control:
             ) from None
         finally:
             connection.close()
-        content = _json(body)
+        content = _json(answer)
         if status == 200:
             return content
         message = content.get("message") if isinstance(content, dict) else None

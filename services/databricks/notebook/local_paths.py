@@ -23,7 +23,7 @@ from .java_errors import ExecutionError
 from .workspace import Workspace
 
 CHUNK = 1 << 20
-"""Bytes of one read or write, the limit of Databricks' own DBFS API."""
+"""Bytes of one read, the limit of Databricks' own DBFS API."""
 
 
 def install(control: Control, workspace: Workspace, scratch: Path) -> Callable[[str], str]:
@@ -168,12 +168,13 @@ class Dbfs:
             raise OSError(5, str(error), _fuse(path)) from None
 
     def _store(self, local: Path, path: str) -> None:
-        with local.open("rb") as file:
-            data = file.read(CHUNK)
-            self._call("/fs/write", path, data=base64.b64encode(data).decode(), overwrite=True, append=False)
-            while data := file.read(CHUNK):
-                self._call("/fs/write", path, data=base64.b64encode(data).decode(), overwrite=False, append=True)
-        local.unlink()
+        try:
+            with local.open("rb") as file:
+                self._control.upload(path, file)
+        except ExecutionError as error:
+            raise OSError(5, str(error), _fuse(path)) from None
+        finally:
+            local.unlink()
 
     def _new(self) -> Path:
         self._scratch.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import uuid
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from pyspark import cloudpickle
 from pyspark.errors.exceptions.base import PySparkAttributeError
 from pyspark.errors.utils import ErrorClassesReader
 from pyspark.sql.connect.client.retries import DefaultPolicy
+from pyspark.sql.connect.readwriter import DataFrameReader, DataFrameWriter
 from pyspark.sql.connect.session import SparkSession
-from pyspark.sql.connect.streaming.readwriter import DataStreamWriter
+from pyspark.sql.connect.streaming.readwriter import DataStreamReader, DataStreamWriter
 from pyspark.sql.session import SparkSession as ClassicSession
 from pyspark.sql.streaming.listener import StreamingQueryProgress
 
@@ -41,7 +42,7 @@ def connect(document: Document) -> SparkSession:
     # PySpark asks this variable whether it is a Connect client; SparkContext() refuses to start one then.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     remote = document.remote.rstrip("/")
-    session = SparkSession(f"{remote}/;user_id={document.user};session_id={uuid.uuid4()};user_agent=notebook")
+    session = SparkSession(f"{remote}/;user_id={document.user};session_id={document.session_id};user_agent=notebook")
     # Waits between attempts: 0.05, 0.2, 0.8, 3.2, then 5 s each. PySpark's own bound is 10 minutes and more.
     session.client.set_retry_policies([DefaultPolicy(max_retries=9, max_backoff=5000)])
     session.conf._set_all(_cluster_tags(document), silent=True)
@@ -159,6 +160,7 @@ def _as_on_databricks(workspace_root: Path) -> None:
     DataStreamWriter.table = DataStreamWriter.toTable
     _send_modules_of(workspace_root)
     _parameters_of_sql()
+    _keys_out_of_paths()
     _progress_as_a_dict()
     # PySpark writes each error of a query as JSON to stderr too, beside raising it.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
@@ -185,6 +187,34 @@ def _parameters_of_sql() -> None:
         return original(session, bind(sqlQuery, args) if args else sqlQuery, **kwargs)
 
     SparkSession.sql = with_parameters
+
+
+def without_keys(path: Any) -> Any:
+    """`s3n://bucket/a` of `s3n://KEY:SECRET@bucket/a`, in a list too; everything else as it is."""
+    if isinstance(path, list | tuple):
+        return [without_keys(each) for each in path]
+    return re.sub(r"^(s3[an]?://)[^/@:]+:[^@]+@", r"\1", path) if isinstance(path, str) else path
+
+
+def _keys_out_of_paths() -> None:
+    """Hadoop 3 takes no keys in a path, and a plan with keys would show them: the cluster's own keys count."""
+    for owner, name in (
+        (DataFrameReader, "load"),
+        (DataFrameWriter, "save"),
+        (DataStreamReader, "load"),
+        (DataStreamWriter, "start"),
+    ):
+        _wrap_path(owner, name)
+
+
+def _wrap_path(owner: type[Any], name: str) -> None:
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def with_path(self: Any, path: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return original(self, without_keys(path), *args, **kwargs)
+
+    setattr(owner, name, with_path)
 
 
 def _send_modules_of(workspace_root: Path) -> None:

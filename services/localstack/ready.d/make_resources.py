@@ -5,9 +5,11 @@ one, has the sink's records land again.
 The same file runs in the official image and natively; PINFLOW_DIRECTORY is where localstack/ and services/ are.
 """
 
+import contextlib
 import os
 import runpy
 import threading
+import time
 from pathlib import Path
 
 import boto3
@@ -42,7 +44,10 @@ def save_kinesis():
         if any("kinesis" in argument for argument in process.cmdline()):
             ports = [socket.laddr.port for socket in process.net_connections() if socket.status == psutil.CONN_LISTEN]
             process.terminate()
-            process.wait(timeout=10)
+            # Not process.wait(): it would take the exit status from LocalStack, which reads 0 then and lets it be.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                while process.status() != psutil.STATUS_ZOMBIE:
+                    time.sleep(0.02)
             for port in ports:
                 localstack.utils.net.wait_for_port_open(port, retries=300, sleep_time=0.1)
 

@@ -64,7 +64,8 @@ class Running:
                 self._service.probe(self.profile)
                 break
             except NotReady as error:
-                if time.monotonic() - began > timeout:
+                assert self._process is not None
+                if self._process.poll() is not None or time.monotonic() - began > timeout:
                     raise AssertionError(f"{error}\n{self.log.read_text()[-4000:]}") from None
                 time.sleep(0.1)
         seconds = time.monotonic() - began

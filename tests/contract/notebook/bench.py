@@ -11,11 +11,10 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pinflow.packages import python
 from pinflow.profile import ROOT
-from tests.contract.notebook.control import Control
 
 SEPARATOR = "\n\n# COMMAND ----------\n\n"
 
@@ -91,10 +90,20 @@ class Running:
         return self
 
 
+class Endpoint(Protocol):
+    """Where the cluster's control endpoint is, and what it asks for."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def token(self) -> str: ...
+
+
 class Bench:
     """A workspace directory, a cluster and a control endpoint; one process is always warm."""
 
-    def __init__(self, home: Path, remote: str, control: Control) -> None:
+    def __init__(self, home: Path, remote: str, control: Endpoint) -> None:
         self.workspace = home / "workspace"
         self.control = control
         self._home, self._remote = home, remote

@@ -9,6 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 
 class Refused(Exception):
@@ -29,11 +30,14 @@ class Control:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                address = urlsplit(self.path)
+                call = address.path.strip("/").replace("/", "_")
+                given = {"data": body, **dict(parse_qsl(address.query))} if address.query else json.loads(body)
                 try:
                     if self.headers["Authorization"] != f"Bearer {control.token}":
                         raise Refused(401, "java.lang.SecurityException: wrong token")
-                    status, answer = 200, getattr(control, self.path.strip("/").replace("/", "_"))(**given)
+                    status, answer = 200, getattr(control, call)(**given)
                 except Refused as refused:
                     status, answer = refused.status, {"error_code": "INVALID", "message": str(refused)}
                 body = json.dumps(answer).encode()
@@ -79,19 +83,18 @@ class Control:
         return {"text": self.existing(path).read_bytes()[:max_bytes].decode()}
 
     def fs_put(self, path: str, contents: str, overwrite: bool) -> dict[str, Any]:
-        return self.fs_write(path, base64.b64encode(contents.encode()).decode(), overwrite, False)
+        file = self.file(path)
+        if file.exists() and not overwrite:
+            raise Refused(409, f"org.apache.hadoop.fs.FileAlreadyExistsException: {path}")
+        return self.fs_upload(path, contents.encode(), "true")
+
+    def fs_upload(self, path: str, data: bytes, overwrite: str) -> dict[str, Any]:
+        self.file(path).parent.mkdir(parents=True, exist_ok=True)
+        self.file(path).write_bytes(data)
+        return {}
 
     def fs_read(self, path: str, offset: int, length: int) -> dict[str, Any]:
         return {"data": base64.b64encode(self.existing(path).read_bytes()[offset : offset + length]).decode()}
-
-    def fs_write(self, path: str, data: str, overwrite: bool, append: bool) -> dict[str, Any]:
-        file = self.file(path)
-        if file.exists() and not overwrite and not append:
-            raise Refused(409, f"org.apache.hadoop.fs.FileAlreadyExistsException: {path}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab" if append else "wb") as target:
-            target.write(base64.b64decode(data))
-        return {}
 
     def fs_mkdirs(self, path: str) -> dict[str, Any]:
         self.file(path).mkdir(parents=True, exist_ok=True)

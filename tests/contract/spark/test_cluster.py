@@ -4,30 +4,75 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import psutil
 import pytest
+import requests
 import yaml
 
 from pinflow.packages import python
 from pinflow.profile import ROOT, Profile, load
 from services.spark import native
 from tests.contract.kafka.running import Running
+from tests.stack import wait_for
 
 SECRET = "a-secret-of-the-test"
+MOUNTED = "a/secret+of=a:mount"
 PATIENCE = 180.0
 """Seconds: a start takes 25 on an idle machine."""
 
 
+class S3:
+    """Has every bucket, and nothing in it; notes the access keys of those who ask."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        s3 = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = re.search(r"Credential=(\w+)/", self.headers.get("Authorization", ""))
+                s3.keys.add(found[1] if found else "")
+                body = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+                self.send_response(200)
+                self.send_header("Content-Type", "application/xml")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_HEAD(self) -> None:
+                self.send_response(404)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A cluster for all tests of this file; a test that ends it starts it again."""
-    running = make(tmp_path_factory.mktemp("cluster"))
+def s3() -> Iterator[S3]:
+    s3 = S3()
+    yield s3
+    s3.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, s3: S3) -> Iterator[Running]:
+    """A cluster for all tests of this file, from first to last: they kill it, and the last one ends it."""
+    running = make(tmp_path_factory.mktemp("cluster"), s3.url)
     try:
         running.start(PATIENCE)
         yield running
@@ -35,10 +80,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         running.stop()
 
 
-def make(home: Path) -> Running:
+def make(home: Path, s3: str) -> Running:
     """A cluster with a directory and ports of its own, and keys that are easily found where they must not be."""
     document = yaml.safe_load((ROOT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
     document["spark"]["remote"] = f"sc://127.0.0.1:{free_pair()}"
+    document["aws"]["endpoint_url"] = s3
     document["aws"]["secret_access_key"] = "${PINFLOW_TEST_SECRET}"
     document["databricks"]["token"] = "${PINFLOW_TEST_SECRET}"
     document["stack"] |= {"directory": str(home / "state"), "services": ["spark"]}
@@ -50,7 +96,7 @@ def make(home: Path) -> Running:
 
 def free_pair() -> int:
     """The first of two ports in a row that nobody listens on: Spark Connect's and the control endpoint's."""
-    for first in range(25000, 25100, 2):
+    for first in range(20000, 20100, 2):
         with socket.socket() as one, socket.socket() as other:
             try:
                 one.bind(("127.0.0.1", first))
@@ -58,7 +104,7 @@ def free_pair() -> int:
             except OSError:
                 continue
             return first
-    raise AssertionError("no free ports from 25000 to 25099")
+    raise AssertionError("no free ports from 20000 to 20099")
 
 
 def query(profile: Profile, *statements: str) -> list[list[object]]:
@@ -79,12 +125,33 @@ def query(profile: Profile, *statements: str) -> list[list[object]]:
     return rows
 
 
+def ask(profile: Profile, call: str, **values: str) -> Any:
+    """A call of the control endpoint, as dbutils makes it."""
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    answer = requests.post(f"{native.control_url(profile)}/{call}", json=values, headers=headers, timeout=PATIENCE)
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def processes(cluster: Running) -> list[psutil.Process]:
-    """The host and, below it, the JVM."""
+    """The host and, below it, the JVM; not the dead shell that Spark's start script leaves behind."""
     host = psutil.Process(cluster.pid)
-    found = [host, *host.children(recursive=True)]
+    found = [process for process in (host, *host.children(recursive=True)) if runs(process)]
     assert any("java" in process.name() for process in found)
     return found
+
+
+def runs(process: psutil.Process) -> bool:
+    """Not once it has ended: where nobody reaps an orphan, its entry in the process list stays for ever."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def jvm(cluster: Running) -> psutil.Process:
@@ -92,10 +159,11 @@ def jvm(cluster: Running) -> psutil.Process:
 
 
 def ends(process: psutil.Process, within: float) -> bool:
-    try:
-        process.wait(within)
-    except psutil.TimeoutExpired:
-        return False
+    deadline = time.monotonic() + within
+    while runs(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
     return True
 
 
@@ -133,8 +201,10 @@ def test_nothing_is_kept_outside_its_directory(cluster: Running) -> None:
     assert jvm(cluster).cwd() == str(native.home(cluster.profile))
 
 
-def test_after_sigkill_the_jvm_ends_and_the_tables_come_back(cluster: Running) -> None:
+def test_after_sigkill_the_jvm_ends_and_tables_and_mounts_come_back(cluster: Running, s3: S3) -> None:
     query(cluster.profile, "create or replace table kept as select 42 as answer")
+    mount = {"source": f"s3n://AKIAMOUNTED:{quote(MOUNTED, safe='')}@some-bucket/a", "mount_point": "/mnt/kept"}
+    ask(cluster.profile, "mounts/mount", **mount)
     java, scratch = jvm(cluster), native.home(cluster.profile) / "tmp"
     (scratch / "left-behind").mkdir()
     cluster.kill()
@@ -143,25 +213,31 @@ def test_after_sigkill_the_jvm_ends_and_the_tables_come_back(cluster: Running) -
     assert ends(java, within=0)
     assert not (scratch / "left-behind").exists()
     assert query(cluster.profile, "select answer from kept") == [[42]]
+    mounts = {entry["mountPoint"]: entry["source"] for entry in ask(cluster.profile, "mounts/list")}
+    assert mounts == {"/mnt/kept": "s3n://some-bucket/a", "/": "DatabricksRoot"}
+    s3.keys.clear()
+    ask(cluster.profile, "fs/ls", path="/mnt/kept")
+    assert s3.keys == {"AKIAMOUNTED"}
+    assert MOUNTED not in cluster.log.read_text(encoding="utf-8")
 
 
-def test_when_the_jvm_dies_the_host_ends_too(cluster: Running) -> None:
-    """The supervisor sees the host only."""
-    host = psutil.Process(cluster.pid)
-    jvm(cluster).kill()
-    assert ends(host, within=30)
-    cluster.start(PATIENCE)
-
-
-def test_two_run_side_by_side(cluster: Running, tmp_path: Path) -> None:
-    other = make(tmp_path)
+def test_when_the_jvm_dies_the_host_of_a_second_cluster_ends_too(cluster: Running, tmp_path: Path, s3: S3) -> None:
+    """The supervisor sees the host only. The second has nothing of the first, so they run side by side."""
+    other = make(tmp_path, s3.url)
+    other.launch()
     try:
-        other.start(PATIENCE)
-        query(other.profile, "create table only_there as select 1 as one")
-        assert "only_there" not in {row[1] for row in query(cluster.profile, "show tables")}
+        wait_for("a driver that listens", lambda: listens(native.address(other.profile)[1]), timeout=PATIENCE)
+        host = psutil.Process(other.pid)
+        jvm(other).kill()
+        assert ends(host, within=30)
     finally:
-        java = jvm(other)
-        began = time.monotonic()
         other.stop()
-    assert ends(java, within=5), "SIGTERM ends the JVM with its host"
+    assert query(cluster.profile, "select 1") == [[1]]
+
+
+def test_sigterm_ends_the_jvm_with_its_host(cluster: Running) -> None:
+    java, began = jvm(cluster), time.monotonic()
+    cluster.stop()
+    assert ends(java, within=5)
     assert time.monotonic() - began < 30
+    assert not (native.home(cluster.profile) / "ready").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSourceReader, InputPartition
@@ -42,9 +43,7 @@ class BatchReader(DataSourceReader):
         with shown_plainly():
             kinesis, options = Kinesis(self._options), self._options
             shards = [
-                (stream, shard)
-                for stream in options.streams
-                for shard in persistently(lambda stream=stream: kinesis.shards(stream))
+                (stream, shard) for stream in options.streams for shard in persistently(partial(kinesis.shards, stream))
             ]
             tasks, until = options.tasks(len(shards)), now()
             return [Shards(shards[task::tasks], until) for task in range(tasks)]

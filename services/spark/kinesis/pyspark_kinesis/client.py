@@ -104,9 +104,10 @@ class Kinesis:
         address = {name: value for name, value in stream.address.items() if name == "StreamARN"}
         call = partial(self._client.get_records, ShardIterator=iterator, Limit=limit, **address)
         try:
-            return self._call("GetRecords", stream, call, missing=True)
+            answer: dict[str, Any] = self._call("GetRecords", stream, call, missing=True)
         except LookupError:
             return None
+        return answer
 
     def _call(self, name: str, stream: Stream, call: Callable[[], T], missing: bool = False) -> T:
         """``call()``; with ``missing``, LookupError if AWS says that what it was asked for is not there."""
@@ -177,7 +178,7 @@ def connect(options: Options) -> Any:
         "aws_session_token": options.session_token,
     }
     try:
-        who: dict[str, Any] = {"botocore_session": _in_role(options)} if options.role_arn else keys
+        who: dict[str, Any] = {"botocore_session": _in_role(options, options.role_arn)} if options.role_arn else keys
         session = boto3.Session(region_name=options.region, **who)
         # Attempts are made here, where a throttled shard does not keep others waiting.
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60, max_pool_connections=32)
@@ -186,22 +187,22 @@ def connect(options: Options) -> Any:
         raise KinesisError(f"no Kinesis client: {error}", "check region, endpoint and the keys") from None
 
 
-def _in_role(options: Options) -> BotocoreSession:
-    """A session in the role ``roleArn``, assumed with the user's keys and renewed before it runs out."""
+def _in_role(options: Options, role: str) -> BotocoreSession:
+    """A session in the role ``role`` (an ARN), assumed with the user's keys and renewed before it runs out."""
     own = BotocoreSession()
     if options.region:
         own.set_config_variable("region", options.region)
     if options.access_key and options.secret_key:
         own.set_credentials(options.access_key, options.secret_key, options.session_token)
     if (keys := own.get_credentials()) is None:
-        raise ValueError(f"there are no keys to assume {options.role_arn} with")
+        raise ValueError(f"there are no keys to assume {role} with")
     extra = {"RoleSessionName": options.role_session_name}
     if options.role_external_id:
         extra["ExternalId"] = options.role_external_id
     fetcher = AssumeRoleCredentialFetcher(
-        partial(own.create_client, endpoint_url=options.sts_endpoint), keys, options.role_arn, extra
+        partial(own.create_client, endpoint_url=options.sts_endpoint), keys, role, extra
     )
     inside = BotocoreSession()
     # botocore has no public way to set credentials that renew themselves.
-    inside._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    vars(inside)["_credentials"] = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
     return inside

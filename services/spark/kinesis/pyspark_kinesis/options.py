@@ -20,9 +20,8 @@ from pyspark_kinesis.initial import Initial
 
 T = TypeVar("T")
 
-WITHOUT_EFFECT = ("maxFetchDuration", "coalesceThresholdBlockSize", "coalesceBinSize", "inferSchema")
-"""Taken, and nothing to do: what was fetched is there for the next micro-batch at once, as one block, with the columns
-as they are."""
+WITHOUT_EFFECT = ("coalesceThresholdBlockSize", "coalesceBinSize", "inferSchema")
+"""Taken, and nothing to do: a micro-batch is one block, and has the columns that it has."""
 
 FAN_OUT = (
     "consumerName",
@@ -69,6 +68,7 @@ class Options:
     max_records_per_fetch: int = 2_000
     max_fetch_rate: float = 1e6
     min_fetch_period: float = 0.4
+    max_fetch_duration: float = 10.0
     fetch_buffer_size: int = 32 * 1024**2
     shard_fetch_interval: float = 1.0
     shards_per_task: int = 5
@@ -206,7 +206,8 @@ def _size(text: str) -> int:
     form = re.fullmatch(r"(\d+) *([kmgt]?)i?b?", text.lower())
     if form is None or int(form[1]) == 0:
         raise ValueError(f"{text!r} is not a size like 10mb or 2gb")
-    return int(form[1]) * 1024 ** " kmgt".index(form[2] or " ")
+    factor: int = 1024 ** " kmgt".index(form[2] or " ")
+    return int(form[1]) * factor
 
 
 # For each option the field that it fills, and how its text is read.
@@ -226,6 +227,7 @@ _READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "maxRecordsPerFetch": ("max_records_per_fetch", _whole(1, 10_000)),
     "maxFetchRate": ("max_fetch_rate", _rate),
     "minFetchPeriod": ("min_fetch_period", _duration(0.2)),
+    "maxFetchDuration": ("max_fetch_duration", _duration(0)),
     "fetchBufferSize": ("fetch_buffer_size", _size),
     "shardFetchInterval": ("shard_fetch_interval", _duration(0.1)),
     "shardsPerTask": ("shards_per_task", _whole(1, 10_000)),

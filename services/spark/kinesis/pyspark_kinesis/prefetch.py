@@ -22,6 +22,8 @@ from pyspark_kinesis.rows import batch
 from pyspark_kinesis.shard import Cursor, Page, Until, after
 
 MOST_THREADS = 32
+BACKLOG = 1000
+"""Milliseconds behind its tip from which on a shard has a backlog."""
 
 
 class Prefetch:
@@ -51,6 +53,8 @@ class Prefetch:
         self._busy = 0
         self._steps: deque[Step] = deque()
         self._bytes = 0
+        self._first = 0.0
+        self._behind: set[Cursor] = set()
         self._error: KinesisError | None = None
         self._stopped = False
         self._threads = 0
@@ -71,16 +75,17 @@ class Prefetch:
     def take(self, patience: float) -> list[Step]:
         """What has come; if there is nothing yet, wait up to ``patience`` seconds.
 
-        The first call waits until every stream has been looked at, and with a target it waits until something came
-        or all was read. Raises KinesisError if reading had to end.
+        The first call waits until every stream has been looked at; with a target, a call waits until something came
+        or all was read. While a shard has a backlog, rows are gathered for maxFetchDuration, or until the buffer is
+        full: few large micro-batches cost less than many small ones. Raises KinesisError if reading had to end.
         """
         with self._changed:
             deadline = self._clock() + patience
-            while not self._error and not (self._steps and all(stream.listed for stream in self._streams)):
-                waiting = self._target is not None or not all(stream.listed for stream in self._streams)
+            while not self._error and not self._ripe():
+                waiting = self._steps or self._target is not None or not self._listed()
                 if self._drained() or (not waiting and self._clock() >= deadline):
                     break
-                self._changed.wait(1.0 if waiting else max(0.0, deadline - self._clock()))
+                self._changed.wait(0.5 if waiting else max(0.0, deadline - self._clock()))
             if self._error:
                 raise self._error
             taken = list(self._steps)
@@ -88,6 +93,16 @@ class Prefetch:
             self._bytes = 0
             self._changed.notify_all()
             return taken
+
+    def _listed(self) -> bool:
+        return all(stream.listed for stream in self._streams)
+
+    def _ripe(self) -> bool:
+        """Whether what has come makes a micro-batch."""
+        if not self._steps or not self._listed():
+            return False
+        gathered = self._clock() - self._first >= self._options.max_fetch_duration
+        return not self._behind or gathered or self._bytes >= self._options.fetch_buffer_size
 
     def _drained(self) -> bool:
         return not self._steps and not self._jobs and not self._busy
@@ -136,6 +151,7 @@ class Prefetch:
 
     def _put(self, step: Step) -> None:
         with self._changed:
+            self._first = self._first if self._steps else self._clock()
             self._steps.append(step)
             self._bytes += step.rows.nbytes if step.rows is not None else 0
             self._changed.notify_all()
@@ -178,6 +194,7 @@ class Prefetch:
             except ShardGoneError:
                 with self._changed:
                     self._put(stream.forget(cursor.shard.id))
+                    self._behind.discard(cursor)
                 return None
             backoff.succeeded()
             if self._keep(stream, cursor, before, page):
@@ -199,7 +216,11 @@ class Prefetch:
         with self._changed:
             if rows is not None or position.kind == "SHARD_END":
                 self._put(Step(stream.stream.key, cursor.shard.id, position, rows))
-            if position.kind == "SHARD_END" or reached:
+            done = position.kind == "SHARD_END" or reached
+            if done:
                 stream.leave(cursor.shard.id, position)
-                return True
-        return False
+            if page.behind > BACKLOG and not done:
+                self._behind.add(cursor)
+            else:
+                self._behind.discard(cursor)
+        return done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pyarrow as pa
 
@@ -23,7 +24,7 @@ def between(kinesis: Kinesis, options: Options, start: Offset, end: Offset) -> I
         ranges = {id_: (start.start(end, key, id_), last) for id_, last in positions.items()}
         if all(first == last for first, last in ranges.values()):
             continue
-        shards = {shard.id: shard for shard in persistently(lambda stream=stream: kinesis.shards(stream))}
+        shards = {shard.id: shard for shard in persistently(partial(kinesis.shards, stream))}
         for id_, (first, last) in sorted(ranges.items()):
             if id_ in shards:
                 yield from _shard(kinesis, options, stream, shards[id_], first, last)

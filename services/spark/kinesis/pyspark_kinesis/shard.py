@@ -18,11 +18,15 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """What one GetRecords brought. ``closed``: the shard ends here; ``tip``: there was nothing more at the time."""
+    """What one GetRecords brought, and how many milliseconds that is behind the shard's tip.
+
+    ``closed``: the shard ends here; ``tip``: there was nothing more at the time.
+    """
 
     records: list[Record]
     closed: bool
     tip: bool
+    behind: int
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ class Cursor:
             self._iterator = shard, iterator
         else:
             self.position = self.position.closed(shard.first)
-        return Page(records, not iterator, not answer["Records"] and not answer["MillisBehindLatest"])
+        behind: int = answer["MillisBehindLatest"]
+        return Page(records, not iterator, not answer["Records"] and not behind, behind)
 
     def has(self, sequence_number: str) -> bool:
         """Whether the shard has that record."""
@@ -127,7 +132,8 @@ def lose(options: Options, stream: Stream, shard: str, position: Position) -> No
 
 def arrived(record: Record) -> int:
     """When a record came: milliseconds since 1970."""
-    return round(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
+    when: datetime = record["ApproximateArrivalTimestamp"]
+    return round(when.timestamp() * 1000)
 
 
 def after(record: Record) -> Position:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pyspark_kinesis.options import Options
     from pyspark_kinesis.prefetch import Prefetch
     from pyspark_kinesis.shard import Cursor
-
     from tests.unit.spark.kinesis.fake import FakeKinesis
 
 collect_ignore_glob = [] if importlib.util.find_spec("pyspark") else ["test_*.py"]

@@ -116,7 +116,7 @@ class FakeKinesis:
             records = self.records[stream, id_]
             page = records[int(begin) : int(begin) + Limit]
             end = int(begin) + len(page)
-            answer: dict[str, Any] = {"Records": page, "MillisBehindLatest": 0 if end == len(records) else 1000}
+            answer: dict[str, Any] = {"Records": page, "MillisBehindLatest": 0 if end == len(records) else 5000}
             closed = "EndingSequenceNumber" in self.streams[stream][id_]["SequenceNumberRange"]
             if not closed or end < len(records):
                 answer["NextShardIterator"] = f"{stream} {id_} {end}"

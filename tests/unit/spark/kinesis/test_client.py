@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from botocore.stub import Stubber
+
 from pyspark_kinesis.client import Backoff, Kinesis, connect
 from pyspark_kinesis.errors import KinesisError, MissingStreamError, TransientError
 from pyspark_kinesis.options import Options, Stream
-
 from tests.unit.spark.kinesis.fake import FakeKinesis
 
 KEYS = {"awsAccessKey": "key", "awsSecretKey": "secret", "awsSessionToken": "token", "region": "eu-west-1"}
@@ -45,10 +46,10 @@ def test_a_role_is_assumed_with_the_users_keys(
 ) -> None:
     import botocore.session
 
-    asked: dict[str, object] = {}
+    asked: dict[str, Any] = {}
     create = botocore.session.Session.create_client
 
-    def stubbed(self: botocore.session.Session, service: str, **given: object) -> object:
+    def stubbed(self: botocore.session.Session, service: str, **given: Any) -> Any:
         made = create(self, service, **given)
         if service != "sts":
             return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from pyspark_kinesis.errors import KinesisError
 from pyspark_kinesis.lineage import Step
 from pyspark_kinesis.offsets import NOTHING, TRIM_HORIZON, Offset, Position

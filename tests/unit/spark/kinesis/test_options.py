@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pyspark_kinesis import DefaultSource
 from pyspark_kinesis.errors import KinesisError
 from pyspark_kinesis.options import Options
@@ -17,7 +18,7 @@ def parse(**options: str) -> Options:
 def test_defaults_are_those_of_databricks() -> None:
     """But for two: see options.py."""
     options = parse()
-    assert (options.max_fetch_rate, options.min_fetch_period) == (1e6, 0.4)
+    assert (options.max_fetch_rate, options.min_fetch_period, options.max_fetch_duration) == (1e6, 0.4, 10.0)
     assert (options.shard_fetch_interval, options.shards_per_task, options.max_shards_per_describe) == (1.0, 5, 100)
     assert options.initial is None and options.fail_on_data_loss and options.region is None
 
@@ -80,7 +81,7 @@ def test_a_wrong_arn_is_shown_how() -> None:
 
 
 def test_what_has_nothing_to_do_here_is_taken() -> None:
-    parse(maxFetchDuration="10s", coalesceThresholdBlockSize="1", coalesceBinSize="1", inferSchema="true")
+    parse(coalesceThresholdBlockSize="1", coalesceBinSize="1", inferSchema="true")
 
 
 def test_no_key_is_shown() -> None:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 
 import pytest
+
 from pyspark_kinesis import client
 from pyspark_kinesis.errors import DataLossError, KinesisError
 from pyspark_kinesis.lineage import Step
 from pyspark_kinesis.offsets import Position
 from pyspark_kinesis.prefetch import Prefetch
-
 from tests.unit.spark.kinesis import recorded
 from tests.unit.spark.kinesis.fake import SECOND, FakeKinesis
 
@@ -91,7 +91,7 @@ def test_a_shard_that_resharding_makes_in_mid_read_is_read_from_its_first_record
     kinesis.shard(0)
     kinesis.put(0, "old", at=SECOND)
     reader = prefetch(initial=Position("LATEST", timestamp=SECOND + 10))
-    assert reader.take(0)
+    assert not rows(reader.take(0))
     kinesis.shard(1, 0)
     kinesis.put(1, "before the listing", at=SECOND + 20)
     assert rows(collect(reader, 1)) == ["before the listing"]
@@ -166,7 +166,7 @@ def test_latest_loses_nothing_that_comes_after_the_start(kinesis: FakeKinesis, p
     assert rows(steps) == ["since"]
     begun = {step.shard: step.position for step in steps if step.begins}
     assert begun[NAMES[1]] == Position("AT_TIMESTAMP", timestamp=SECOND + 15)
-    assert begun[NAMES[0]] is not None and begun[NAMES[0]].kind == "SHARD_END"
+    assert (closed := begun[NAMES[0]]) is not None and closed.kind == "SHARD_END"
 
 
 def test_a_time_holds_for_children_too(kinesis: FakeKinesis, prefetch: Make) -> None:
@@ -208,11 +208,31 @@ def test_a_full_buffer_stops_the_reading(kinesis: FakeKinesis, prefetch: Make) -
     kinesis.shard(0)
     kinesis.put(0, *("x" * 100 for _ in range(50)))
     reader = prefetch(maxRecordsPerFetch="5", fetchBufferSize="1k")
-    reader.take(0)
+    before = len(rows(reader.take(0)))
     time.sleep(1.0)
     taken = len(rows(reader.take(0)))
     assert 5 <= taken <= 10
-    assert rows(collect(reader, 50 - taken))
+    assert len(rows(collect(reader, 50 - before - taken))) == 50 - before - taken
+
+
+def test_a_backlog_is_gathered_and_what_is_new_is_there_at_once(kinesis: FakeKinesis, prefetch: Make) -> None:
+    kinesis.shard(0)
+    kinesis.put(0, *(str(number) for number in range(40)))
+    reader = prefetch(maxRecordsPerFetch="10")
+    taken = [len(rows(reader.take(0.5))) for _ in range(2)]
+    assert sum(taken) == max(taken) == 40
+    kinesis.put(0, "new")
+    began = time.monotonic()
+    assert rows(collect(reader, 1)) == ["new"]
+    assert time.monotonic() - began < 1
+
+
+def test_a_backlog_is_gathered_no_longer_than_asked_for(kinesis: FakeKinesis, prefetch: Make) -> None:
+    kinesis.shard(0)
+    kinesis.put(0, *(str(number) for number in range(200)))
+    reader = prefetch(maxRecordsPerFetch="5", maxFetchDuration="400ms")
+    taken = [len(rows(reader.take(0.5))) for _ in range(2)]
+    assert 5 <= max(taken) < 100
 
 
 def test_the_fetch_period_is_kept(kinesis: FakeKinesis, prefetch: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from pyspark_kinesis.client import Kinesis
 from pyspark_kinesis.errors import DataLossError
 from pyspark_kinesis.lineage import Step
@@ -12,7 +13,6 @@ from pyspark_kinesis.offsets import NOTHING, Offset, Position
 from pyspark_kinesis.options import Options
 from pyspark_kinesis.replay import between
 from pyspark_kinesis.stream import advance
-
 from tests.unit.spark.kinesis import recorded
 from tests.unit.spark.kinesis.fake import SECOND, FakeKinesis
 

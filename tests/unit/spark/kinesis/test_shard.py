@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from pyspark_kinesis.errors import DataLossError, KinesisError, ShardGoneError, TransientError
 from pyspark_kinesis.offsets import TRIM_HORIZON, Position
 from pyspark_kinesis.shard import Cursor, Page, Until, arrived
-
 from tests.unit.spark.kinesis import recorded
 from tests.unit.spark.kinesis.fake import SECOND, FakeKinesis
 

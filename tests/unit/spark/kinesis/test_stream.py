@@ -12,13 +12,13 @@ import pytest
 from pyspark.sql.datasource_internal import _SimpleStreamReaderWrapper
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.streaming.datasource import ReadAllAvailable
+
 from pyspark_kinesis import SCHEMA, DefaultSource, client
 from pyspark_kinesis.batch import BatchReader
 from pyspark_kinesis.errors import KinesisError
 from pyspark_kinesis.options import Options
 from pyspark_kinesis.rows import ARROW
 from pyspark_kinesis.stream import StreamReader
-
 from tests.unit.spark.kinesis.fake import SECOND, FakeKinesis
 
 

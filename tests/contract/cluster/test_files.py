@@ -1,0 +1,193 @@
+"""Files of dbfs:/, of mounts and of S3, as dbutils.fs and the DBFS API use them."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+import requests
+
+from services.spark import native
+from tests.contract.cluster.conftest import World
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mounted(world: World) -> None:
+    world.control("/mounts/mount", source=f"s3a://{world.bucket}/files", mount_point="/mnt/files").raise_for_status()
+
+
+@pytest.fixture(params=["dbfs:/tmp/{}", "/mnt/files/{}", "s3a://{bucket}/direct/{}"], ids=["dbfs", "mount", "s3a"])
+def directory(world: World, request: pytest.FixtureRequest) -> str:
+    """A directory of the test's own, in each of the places that there are."""
+    name = request.node.originalname
+    return str(request.param).replace("{bucket}", world.bucket).format(name)
+
+
+def ask(world: World, call: str, **values: Any) -> Any:
+    answer = world.control(f"/fs/{call}", **values)
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+def failure(world: World, call: str, **values: Any) -> tuple[int, str, str]:
+    answer = world.control(f"/fs/{call}", **values)
+    return answer.status_code, answer.json()["error_code"], answer.json()["message"]
+
+
+def names(world: World, path: str) -> list[str]:
+    return [entry["name"] for entry in ask(world, "ls", path=path)]
+
+
+def test_what_is_written_is_listed_and_read(world: World, directory: str) -> None:
+    ask(world, "put", path=f"{directory}/sub/a b%20ü.txt", contents="héllo", overwrite=False)
+    ask(world, "mkdirs", path=f"{directory}/empty/deep")
+    shown = directory if ":" in directory else f"dbfs:{directory}"
+    entries = ask(world, "ls", path=directory)
+    assert [(e["path"], e["name"], e["size"], e["isDir"]) for e in entries] == [
+        (f"{shown}/empty/", "empty/", 0, True),
+        (f"{shown}/sub/", "sub/", 0, True),
+    ]
+    (file,) = ask(world, "ls", path=f"{directory}/sub/")
+    assert (file["path"], file["size"], file["isDir"]) == (f"{shown}/sub/a b%20ü.txt", 6, False)
+    assert file["modificationTime"] > 1_700_000_000_000, "milliseconds"
+    assert ask(world, "ls", path=file["path"]) == [file] and ask(world, "status", path=file["path"]) == file
+    assert ask(world, "head", path=file["path"], max_bytes=2) == {"text": "h", "truncated": True}
+    read = ask(world, "read", path=file["path"], offset=3, length=100)
+    assert base64.b64decode(read["data"]) == b"llo" and read["bytes_read"] == 3
+
+
+def test_put_replaces_a_file_only_if_told_so(world: World, directory: str) -> None:
+    path = f"{directory}/file"
+    ask(world, "put", path=path, contents="long before")
+    status, code, message = failure(world, "put", path=path, contents="x")
+    assert (status, code) == (409, "RESOURCE_ALREADY_EXISTS")
+    assert message.startswith("org.apache.hadoop.fs.FileAlreadyExistsException: ")
+    ask(world, "put", path=path, contents="new", overwrite=True)
+    assert ask(world, "head", path=path)["text"] == "new"
+
+
+def test_cp_of_a_tree_and_of_a_file(world: World, directory: str) -> None:
+    ask(world, "put", path=f"{directory}/from/a", contents="1")
+    ask(world, "put", path=f"{directory}/from/deep/b", contents="22")
+    assert "recurse" in failure(world, "cp", **{"from": f"{directory}/from", "to": f"{directory}/to"})[2]
+    ask(world, "cp", **{"from": f"{directory}/from", "to": f"{directory}/to", "recurse": True})
+    ask(world, "cp", **{"from": f"{directory}/from/a", "to": f"{directory}/to/deep"})
+    assert names(world, f"{directory}/to") == ["a", "deep/"]
+    assert names(world, f"{directory}/to/deep") == ["a", "b"]
+    assert names(world, f"{directory}/from") == ["a", "deep/"]
+
+
+def test_mv_of_a_tree_and_of_a_file(world: World, directory: str) -> None:
+    ask(world, "put", path=f"{directory}/from/a", contents="1")
+    ask(world, "put", path=f"{directory}/file", contents="22")
+    ask(world, "mv", **{"from": f"{directory}/from", "to": f"{directory}/to", "recurse": True})
+    ask(world, "mv", **{"from": f"{directory}/file", "to": f"{directory}/to"})
+    assert names(world, directory) == ["to/"] and names(world, f"{directory}/to") == ["a", "file"]
+
+
+def test_mv_between_disk_mount_and_bucket(world: World) -> None:
+    ask(world, "put", path="/tmp/across/a", contents="moved")
+    ask(world, "mv", **{"from": "/tmp/across", "to": "/mnt/files/across", "recurse": True})
+    ask(world, "mv", **{"from": "dbfs:/mnt/files/across", "to": f"s3n://{world.bucket}/elsewhere", "recurse": True})
+    assert world.objects("elsewhere/a") == {"elsewhere/a": b"moved"} and not world.objects("files/across")
+    assert failure(world, "ls", path="/tmp/across")[0] == 404
+
+
+def test_rm_needs_to_be_told_that_it_is_a_tree(world: World, directory: str) -> None:
+    ask(world, "put", path=f"{directory}/a/b", contents="1")
+    status, _, message = failure(world, "rm", path=f"{directory}/a", recurse=False)
+    assert status == 400 and "is not empty" in message
+    assert ask(world, "rm", path=f"{directory}/a", recurse=True) == {"removed": True}
+    assert ask(world, "rm", path=f"{directory}/a", recurse=True) == {"removed": False}
+
+
+def test_what_is_not_there_is_javas_exception(world: World, directory: str) -> None:
+    for call in ("ls", "status", "head", "read"):
+        status, code, message = failure(world, call, path=f"{directory}/nothing")
+        assert (status, code) == (404, "RESOURCE_DOES_NOT_EXIST")
+        path = f"{directory}/nothing".removeprefix("dbfs:")
+        assert message == f"java.io.FileNotFoundException: No such file or directory: {path}"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("relative", "java.lang.IllegalArgumentException: Path must be absolute: relative"),
+        ("", "java.lang.IllegalArgumentException: Can not create a Path from an empty string"),
+        ("abfss://c@a/x", 'org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "abfss"'),
+        ("s3a://key:secret@bucket/x", "java.lang.IllegalArgumentException: Not of the form s3a://bucket/path"),
+    ],
+)
+def test_a_path_that_is_none(world: World, path: str, message: str) -> None:
+    status, code, said = failure(world, "ls", path=path)
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE") or "Unsupported" in said
+    assert said.startswith(message) and "secret" not in said
+
+
+def test_nothing_is_reached_above_the_root(world: World) -> None:
+    assert names(world, "dbfs:/../../..") == names(world, "/") == ["FileStore/", "mnt/", "tmp/", "user/"]
+
+
+def test_a_mount_point_is_not_removed_or_moved_with_what_is_in_it(world: World) -> None:
+    for values in ({"path": "/mnt/files", "recurse": True}, {"path": "/mnt", "recurse": True}, {"path": "/"}):
+        assert failure(world, "rm", **values)[0] == 400
+    assert failure(world, "mv", **{"from": "/mnt/files", "to": "/tmp/x", "recurse": True})[0] == 400
+
+
+def test_files_of_dbfs_are_files_of_this_machine(world: World) -> None:
+    """So a person can put files there, and see what notebooks wrote."""
+    disk = native.home(world.profile) / "dbfs"
+    (disk / "FileStore" / "put-there.txt").write_text("by hand")
+    assert ask(world, "head", path="/FileStore/put-there.txt")["text"] == "by hand"
+    ask(world, "put", path="/FileStore/from-notebook.txt", contents="x")
+    assert (disk / "FileStore" / "from-notebook.txt").read_text() == "x"
+
+
+def test_an_upload_streams_its_body(world: World) -> None:
+    content = bytes(range(256)) * 20_000
+    headers = {"Authorization": f"Bearer {world.control.token}"}
+    where = {"path": "/mnt/files/big.bin", "overwrite": "true"}
+    answer = requests.post(f"{world.control.url}/fs/upload", params=where, data=content, headers=headers, timeout=60)
+    assert answer.json() == {"bytes_written": len(content)}
+    assert world.objects("files/big.bin")["files/big.bin"] == content
+
+
+def test_a_refused_upload_says_why(world: World) -> None:
+    headers, where = {"Authorization": f"Bearer {world.control.token}"}, {"path": "/mnt/files"}
+    content = b"x" * 3_000_000
+    answer = requests.post(f"{world.control.url}/fs/upload", params=where, data=content, headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()["error_code"]) == (409, "RESOURCE_ALREADY_EXISTS")
+
+
+def test_python_files_of_dbfs(world: World) -> None:
+    ended = world.bench.cells(
+        "import os, pandas as pd\n"
+        "pd.DataFrame({'a': [1, 2]}).to_csv('/dbfs/mnt/files/p.csv', index=False)\n"
+        "with open('/dbfs/FileStore/big.bin', 'wb') as f:\n    f.write(b'x' * 3_500_000)\n"
+        "print(spark.read.csv('/mnt/files/p.csv', header=True).count(), pd.read_csv('/dbfs/mnt/files/p.csv').shape)\n"
+        "print(os.path.getsize('/dbfs/FileStore/big.bin'), 'p.csv' in os.listdir('/dbfs/mnt/files'))"
+    ).ok()
+    assert ended.printed() == "2 (2, 1)\n3500000 True\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "values", "status", "code"),
+    [
+        ("/fs/ls", {}, 400, "INVALID_PARAMETER_VALUE"),
+        ("/fs/ls", {"path": 3}, 400, "INVALID_PARAMETER_VALUE"),
+        ("/fs/read", {"path": "/tmp", "offset": -1}, 400, "INVALID_PARAMETER_VALUE"),
+        ("/fs/write", {"path": "/tmp/x", "data": "no base64!"}, 400, "INVALID_PARAMETER_VALUE"),
+        ("/fs/_place", {}, 404, "ENDPOINT_NOT_FOUND"),
+        ("/call", {}, 404, "ENDPOINT_NOT_FOUND"),
+    ],
+)
+def test_a_request_that_is_wrong(world: World, call: str, values: dict[str, Any], status: int, code: str) -> None:
+    answer = world.control(call, **values)
+    assert (answer.status_code, answer.json()["error_code"]) == (status, code)
+
+
+def test_nobody_is_answered_without_the_token(world: World) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        answer = requests.post(f"{world.control.url}/fs/ls", json={"path": "/"}, headers=headers, timeout=10)
+        assert (answer.status_code, answer.json()["error_code"]) == (401, "UNAUTHENTICATED")
