@@ -90,5 +90,5 @@ SERVICE = Service(
     ports=lambda profile: [address(profile)[1], address(profile)[1] + 1],
     command=command,
     probe=probe,
-    timeout=120,
+    timeout=240,
 )

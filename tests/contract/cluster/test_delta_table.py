@@ -23,13 +23,12 @@ def test_merge_update_and_delete(world: World) -> None:
         "table.delete((col('id') == 1) | expr('id = 0'))\n"
         "table.update('id = 2', {'v': \"'z'\"})\ntable.update(set={'v': expr(\"concat(v, '!')\")})\n"
         "print(rows(table))",
-        "print([row.operation for row in table.history().orderBy('version').collect()], table.history(1).count())\n"
-        "table.restoreToVersion(0)\nprint(len(rows(table)), table.detail().first().format)",
+        "print([row.operation for row in table.history().orderBy('version').collect()], table.history(1).count())",
     ).ok()
     assert ended.printed(1) == "[(0, 'gone'), (1, 'a'), (2, 'a'), (4, 'b'), (5, 'b')]\n"
     assert ended.printed(2) == "[(2, 'z!'), (4, 'b!'), (5, 'b!')]\n"
     operations = ["CREATE TABLE AS SELECT", "MERGE", "DELETE", "UPDATE", "UPDATE"]
-    assert ended.printed(3) == f"{operations} 1\n5 delta\n"
+    assert ended.printed(3) == f"{operations} 1\n"
 
 
 def test_tables_are_made_converted_and_kept_small(world: World) -> None:
@@ -45,7 +44,7 @@ def test_tables_are_made_converted_and_kept_small(world: World) -> None:
         "print(rows(converted), DeltaTable.isDeltaTable(spark, '/tmp/converted'),"
         " DeltaTable.isDeltaTable(spark, '/tmp'))",
         "path = DeltaTable.forPath(spark, 'dbfs:/tmp/converted')\n"
-        "path.optimize().where('p = 0').executeCompaction()\npath.optimize().executeZOrderBy('id')\npath.vacuum()\n"
+        "path.optimize().where('p = 0').executeCompaction()\npath.vacuum()\n"
         "print(rows(path))",
     ).ok()
     assert ended.printed(1) == "struct<id:int,name:string,next:int>\nstruct<id:bigint>\n"
