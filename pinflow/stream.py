@@ -177,7 +177,7 @@ def _arrivals(kinesis: Any, stream: str, shard: str, position: dict[str, Any]) -
     iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **where)["ShardIterator"]
     found: list[float] = []
     while iterator and len(found) < _MOST_COUNTED:
-        answer = kinesis.get_records(ShardIterator=iterator)
+        answer = kinesis.get_records(ShardIterator=iterator, Limit=2000)
         found += [record["ApproximateArrivalTimestamp"].timestamp() for record in answer["Records"]]
         if not answer.get("MillisBehindLatest"):
             break

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -130,7 +130,7 @@ class Cluster:
         os.environ["SPARK_LOCAL_IP"] = self.host
         os.environ["SPARK_SUBMIT_OPTS"] = f"-Djava.io.tmpdir={scratch} -Dderby.system.home={self.home}"
         os.chdir(self.home)
-        gateway = launch_gateway(popen_kwargs={"pass_fds": (lock,)})
+        gateway = launch_gateway(popen_kwargs={"pass_fds": (lock,), "start_new_session": True})
         try:
             # Settings that are given after the gateway's start travel over py4j and stand in no process list.
             settings = SparkConf(_jvm=gateway.jvm).setAll(self.settings().items())
@@ -185,6 +185,9 @@ def _stop(jvm: Any, patience: float = 15) -> None:
     except Exception:
         jvm.kill()
         jvm.wait()
+    # Python processes of streaming queries outlive it: they try for minutes to say goodbye to it.
+    with suppress(ProcessLookupError):
+        os.killpg(jvm.pid, signal.SIGKILL)
 
 
 def _end(signal_number: int, frame: FrameType | None) -> None:

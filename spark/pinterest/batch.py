@@ -99,7 +99,7 @@ def _topic(uid: str, name: str, source: str) -> str:
 
 def _counted(rows: DataFrame, directory: str) -> int:
     try:
-        return rows.count()
+        return int(rows.count())
     except PySparkException as error:
         raise BatchError(f"{directory}: {_brief(error)}") from None
 

@@ -70,6 +70,9 @@ def records(spark: SparkSession, uid: str, name: str, connection: Mapping[str, s
         spark.readStream.format("kinesis")
         .option("streamName", f"streaming-{uid}-{name}")
         .option("initialPosition", "earliest")
+        # As soon and as much as Kinesis allows for one reader of a shard.
+        .option("minFetchPeriod", "200ms")
+        .option("maxFetchRate", "2.0")
         # What Kinesis lost it does not give back by waiting: the source says what is missing, and goes on.
         .option("failOnDataLoss", "false")
         .options(**connection)

@@ -113,7 +113,7 @@ def test_small_files_are_joined(spark: SparkSession, run: Run, monkeypatch: pyte
     monkeypatch.setattr(stream, "MAINTENANCE_EVERY", 3)
     for ind in range(200, 203):
         run("user", record("user", ind=ind))
-    assert spark.sql(f"describe detail `{UID}_user_table`").first()["numFiles"] == 1  # type: ignore[index]
+    assert spark.sql(f"describe detail `{UID}_user_table`").first()["numFiles"] == 1
     assert len(rows(spark, "user_table", "ind >= 200")) == 3
 
 
