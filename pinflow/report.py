@@ -185,8 +185,12 @@ def places(profile: Profile) -> None:
         ("REST proxy", f"{profile.rest_proxy.url}/topics"),
         ("S3 sink", f"{profile.connect.url}/connectors/{profile.connect.connector}/status"),
         ("S3 objects", f"s3://{profile.storage.bucket}/topics/ at {profile.aws.endpoint_url or 'AWS'}"),
+        ("Kinesis streams", f"streaming-{profile.uid}-pin, -geo, -user at {profile.aws.endpoint_url or 'AWS'}"),
+        ("notebooks, jobs, runs", profile.databricks.given_host or "—"),
+        ("Airflow", profile.airflow.url or "—"),
         ("Spark Connect", profile.spark.remote),
-        ("tables", f"{profile.uid}_pin, _geo, _user, _q1 … _q8, _quarantine"),
+        ("batch tables", f"{profile.uid}_pin, _geo, _user, _q1 … _q8, _quarantine"),
+        ("stream tables", f"{profile.uid}_pin_table, _geo_table, _user_table, _stream_quarantine"),
         ("state and logs", str(profile.home) if profile.stack else "—"),
     ):
         table.add_row(what, where)
