@@ -6,15 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from deltalake import DeltaTable
-
 from pinflow.airflow import Mwaa, databricks_name
 from pinflow.databricks import Outcome, Say, Task, Workspace
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile
-from services.spark.native import warehouse
 
-QUESTIONS = ("q1", "q2", "q2b", "q3a", "q3b", "q4", "q5", "q6", "q7", "q8")
 FOLDER = "pinflow"
 """Where spark/ is in the workspace, below the user's own folder."""
 
@@ -65,15 +61,6 @@ def run_by_airflow(profile: Profile, say: Say) -> Result:
         raise PinflowError(f"batch: no result of the run {name} on Databricks", f"its tasks and logs: {dag_run.page}")
     (answers,) = questions.results.values()
     return _result(Outcome(True, dag_run.page, {"questions": answers}))
-
-
-def saved_answers(profile: Profile) -> dict[str, Answer]:
-    """The answers as their tables hold them, where those are on this machine."""
-    found = {}
-    for question in QUESTIONS:
-        table = DeltaTable(str(warehouse(profile) / f"{profile.uid}_{question}")).to_pyarrow_table()
-        found[question] = Answer(table.column_names, [list(row.values()) for row in table.to_pylist()])
-    return found
 
 
 def _result(outcome: Outcome) -> Result:

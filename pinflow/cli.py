@@ -223,7 +223,6 @@ def demo(profile: Profile, posts: int) -> None:
     """The whole pipeline: start, post both ways, clean, answer, compare the batch with the streams."""
     from pinflow import batch as job
     from pinflow import stream as streams
-    from pinflow.databricks import Workspace
 
     began = time.monotonic()
     NativeStack(profile).up(say)
@@ -233,12 +232,9 @@ def demo(profile: Profile, posts: int) -> None:
     ways = ("--to", "batch,stream", "--profile", str(profile.path), "--count", str(posts), "--rate", "max")
     run_module("emulator", "batch", *ways)
     counts.wait_until_landed(profile, 60, say)
-    say("\nfrom S3 to cleaned tables and answers, by Airflow")
-    job.sync_notebooks(Workspace(profile), say)
-    mwaa = Mwaa(profile)
-    mwaa.deploy(say)
-    mwaa.run(mwaa.dag_id, say)
-    report.answers(profile.uid, job.saved_answers(profile))
+    say("\nfrom S3 to cleaned tables and answers")
+    by_airflow = profile.stack is not None and "airflow" in profile.stack.services
+    _show_batch(profile, (job.run_by_airflow if by_airflow else job.run)(profile, say))
     say("the streams, and whether both ways agree")
     report.console.print(report.streams(streams.status(profile)))
     report.comparison(streams.compare(profile, say))

@@ -15,7 +15,7 @@ from pinflow.errors import PreflightError
 from pinflow.packages import java
 
 # What the whole stack was seen to take (bench/README.md), with room for the notebooks.
-MEMORY_NEEDED = 4 * 2**30
+MEMORY_NEEDED = 5 * 2**30
 DISK_NEEDED = 3 * 2**30
 OLDEST_JAVA = 17
 

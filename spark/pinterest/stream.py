@@ -116,6 +116,16 @@ class _Append:
             # Not the name: who deletes the checkpoint starts at batch 0 again, with another id.
             metadata = spark.read.text(f"{self.checkpoint}/metadata").collect()
             self.query_id = json.loads("".join(row["value"] for row in metadata))["id"]
+        # Kept while it is written: Spark counts a record as read each time that it is looked at.
+        batch = batch.persist()
+        try:
+            self._write(batch, number, first)
+        finally:
+            batch.unpersist()
+        if number % MAINTENANCE_EVERY == MAINTENANCE_EVERY - 1:
+            self._maintain(spark)
+
+    def _write(self, batch: DataFrame, number: int, first: bool) -> None:
         seen = Observation()
         cleaned = clean(TABLES[self.name], batch)
         judged = cleaned.judged.observe(seen, F.count("reason").alias("quarantined"))
@@ -124,8 +134,6 @@ class _Append:
         bad = not cleaned.quarantined.isEmpty() if first else seen.get["quarantined"] > 0
         if bad:
             self._append(cleaned.quarantined, f"{self.uid}_stream_quarantine", number)
-        if number % MAINTENANCE_EVERY == MAINTENANCE_EVERY - 1:
-            self._maintain(spark)
 
     def _append(self, rows: DataFrame, table: str, number: int) -> None:
         (

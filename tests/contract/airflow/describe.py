@@ -22,11 +22,15 @@ def describe(task):
     return {"type": type(task).__name__, **found, "json": getattr(task, "json", None)}
 
 
+def schedule(dag):
+    """Airflow 3 keeps what was written, Airflow 2 its cron expression; a DAG without a schedule has neither."""
+    return getattr(dag.timetable, "expression", None) or getattr(dag.timetable, "summary", None)
+
+
 bag = DagBag(sys.argv[1], include_examples=False)
 dags = {
     dag.dag_id: {
-        # Airflow 2 keeps the cron expression, Airflow 3 what was written.
-        "daily": getattr(dag.timetable, "expression", None) == "@daily" or dag.timetable.summary == "0 0 * * *",
+        "daily": schedule(dag) in ("@daily", "0 0 * * *"),
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "tasks": {task.task_id: describe(task) for task in dag.tasks},
