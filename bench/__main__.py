@@ -18,11 +18,9 @@ def main() -> None:
     print(f"Measured on {machine.describe()}.\n", flush=True)
     stack = TestStack.create("bench")
     try:
-        started = stack.pinflow("up").stderr
-        stack.pinflow("down")
-        again = stack.pinflow("up").stderr
+        first = stack.pinflow("up").stderr
         parts: dict[str, Callable[[], None]] = {
-            "d": lambda: start_up(stack, started, again),
+            "d": lambda: start_up(stack, first),
             "a": lambda: throughput(stack),
             "b": lambda: lag(stack),
             "c": lambda: batch(stack),
@@ -101,8 +99,10 @@ def stream(stack: TestStack) -> None:
     show(f"\nSpark, workspace and notebooks held {size(before)} before these two and {size(after)} after.\n")
 
 
-def start_up(stack: TestStack, first: str, second: str) -> None:
-    """(d) seconds to ready and memory of each service."""
+def start_up(stack: TestStack, first: str) -> None:
+    """(d) seconds to ready and memory of each service; ``first`` is what the first `up` said."""
+    stack.pinflow("down")
+    second = stack.pinflow("up").stderr
     show("| service | first start | later start | memory |", "---|--:|--:|--:")
     times = [dict(re.findall(r"^(\w+) +ready after ([\d.]+) s", text, re.MULTILINE)) for text in (first, second)]
     health = NativeStack(stack.profile).health()
