@@ -65,7 +65,7 @@ def batch(stack: TestStack) -> None:
 def notebook(stack: TestStack) -> None:
     """(n) an empty notebook, and four at once."""
     cost = notebooks.measure(stack)
-    show("| an empty notebook, from submit to TERMINATED | four at once, memory beyond the Spark server |", "--:|--:")
+    show("| an empty notebook, from submit to TERMINATED | four at once, memory beyond the Spark server |", "---:|--:")
     show(f"| {cost.seconds:.1f} s | {size(cost.memory_of_four)} |\n")
 
 
