@@ -28,7 +28,9 @@ KEY = "c4nary-api-key"
 
 
 @pytest.fixture
-def command(far_end: FarEnd, tmp_path: Path) -> Command:
+def command(far_end: FarEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    # The profile's own secret, whatever the end-to-end tests of the same session have planted.
+    monkeypatch.delenv("PINFLOW_AWS_SECRET_ACCESS_KEY", raising=False)
     return Command(tmp_path, far_end.url, rows=100, name="stream")
 
 
