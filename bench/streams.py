@@ -25,17 +25,22 @@ BACKLOG = 100_000
 
 @dataclass
 class Tables:
-    """The rows of the three stream tables: reads only files that it has not seen before."""
+    """The rows of the three stream tables: reads only commits and files that it has not seen before."""
 
     stack: TestStack
+    tables: list[DeltaTable] = field(init=False)
     seen: set[str] = field(default_factory=set)
     rows: int = 0
+
+    def __post_init__(self) -> None:
+        names = (f"{self.stack.profile.uid}_{kind}_table" for kind in KINDS)
+        self.tables = [DeltaTable(str(warehouse(self.stack.profile) / name)) for name in names]
 
     def new(self) -> list[int]:
         """``ind`` of all rows that came since the last call."""
         found: list[int] = []
-        for kind in KINDS:
-            table = DeltaTable(str(warehouse(self.stack.profile) / f"{self.stack.profile.uid}_{kind}_table"))
+        for table in self.tables:
+            table.update_incremental()
             for file in set(table.file_uris()) - self.seen:
                 self.seen.add(file)
                 found += pq.read_table(file, columns=["ind"]).column(0).to_pylist()
@@ -68,7 +73,7 @@ def lag(stack: TestStack, rate: int, seconds: int = 40) -> tuple[float, float]:
             lags.extend(now - sent[ind] for ind in rows if ind in sent)
             if until():
                 return
-            time.sleep(0.02)
+            time.sleep(0.05)  # looking more often takes from the two cores what the streams need
 
     with ThreadPoolExecutor(3) as pool:
         began = time.monotonic()

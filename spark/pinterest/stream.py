@@ -3,8 +3,8 @@
     query = start(spark, "0a1b2c3d4e5f", "pin", {"region": "us-east-1", "awsAccessKey": …, "awsSecretKey": …})
     follow([query], progress_file)
 
-Exactly once: Spark replays a batch that it has not seen committed, with the same records; Delta skips a batch that its
-table has, told by the query's id and the batch's number.
+Exactly once: Spark replays a batch that it has not seen committed, with the same records, and only as the first after
+a start. Each commit to a table carries the query's id and the batch's number, and a first batch is looked up there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +29,17 @@ from pinterest.schemas import QUARANTINE, TABLES
 
 MAINTENANCE_EVERY = 500
 """Batches after which a table's small files are joined and old ones removed; each batch leaves a file."""
-_KEPT = "tblproperties ('delta.logRetentionDuration' = '1 day', 'delta.deletedFileRetentionDuration' = '1 day')"
+_LOOKED_AT = 1000
+"""Commits among which a first batch is looked up: its own, if it is there, was the query's last."""
+_KEPT = ", ".join(
+    f"'delta.{name}' = '{value}'"
+    for name, value in {
+        "logRetentionDuration": "1 day",
+        "deletedFileRetentionDuration": "1 day",
+        # A checkpoint costs as much as several batches; by default every tenth commit writes one.
+        "checkpointInterval": "100",
+    }.items()
+)
 
 
 def start(spark: SparkSession, uid: str, name: str, connection: Mapping[str, str]) -> StreamingQuery:
@@ -93,13 +104,13 @@ def create_tables(spark: SparkSession, uid: str) -> None:
     """
     for name, table in TABLES.items():
         rows = f"`{uid}_{name}_table`"
-        spark.sql(f"create table if not exists {rows} ({table.columns}) using delta {_KEPT}")
+        spark.sql(f"create table if not exists {rows} ({table.columns}) using delta tblproperties ({_KEPT})")
         order = ", ".join(f"{column} desc nulls last" for column in table.names if column != "ind")
         ranked = f"select *, row_number() over (partition by ind order by {order}) as place from {rows}"
         columns = ", ".join(table.names)
         spark.sql(f"create or replace view `{uid}_{name}_distinct` as select {columns} from ({ranked}) where place = 1")
     quarantine = f"`{uid}_stream_quarantine` ({QUARANTINE})"
-    spark.sql(f"create table if not exists {quarantine} using delta partitioned by (table) {_KEPT}")
+    spark.sql(f"create table if not exists {quarantine} using delta partitioned by (table) tblproperties ({_KEPT})")
 
 
 class _Append:
@@ -126,23 +137,33 @@ class _Append:
             self._maintain(spark)
 
     def _write(self, batch: DataFrame, number: int, first: bool) -> None:
-        seen = Observation()
+        table, quarantine = f"`{self.uid}_{self.name}_table`", f"`{self.uid}_stream_quarantine`"
         cleaned = clean(TABLES[self.name], batch)
-        judged = cleaned.judged.observe(seen, F.count("reason").alias("quarantined"))
-        self._append(Cleaned(cleaned.table, judged).rows, f"{self.uid}_{self.name}_table", number)
-        # The first batch may be one that the table already has: then Delta reads nothing, and nothing is observed.
-        bad = not cleaned.quarantined.isEmpty() if first else seen.get["quarantined"] > 0
+        if first and self._take_over(batch.sparkSession, table, number):
+            bad = not cleaned.quarantined.isEmpty()
+        else:
+            seen = Observation()
+            judged = cleaned.judged.observe(seen, F.count("reason").alias("quarantined"))
+            rows = Cleaned(cleaned.table, judged).rows
+            # Not Delta's own txnAppId: to look that up it works out the whole table's state anew, for each batch.
+            self._append(rows, table, userMetadata=f"{self.query_id} {number}")
+            bad = seen.get["quarantined"] > 0
         if bad:
-            self._append(cleaned.quarantined, f"{self.uid}_stream_quarantine", number)
+            # Seldom, and three queries write there: what one wrote last may be far down in the history.
+            self._append(cleaned.quarantined, quarantine, txnAppId=self.query_id, txnVersion=str(number))
 
-    def _append(self, rows: DataFrame, table: str, number: int) -> None:
-        (
-            rows.write.format("delta")
-            .mode("append")
-            .option("txnAppId", self.query_id)
-            .option("txnVersion", number)
-            .saveAsTable(f"`{table}`")
-        )
+    def _take_over(self, spark: SparkSession, table: str, number: int) -> bool:
+        """Whether the table has that batch; from now on what an earlier run has in hand does not get into it.
+
+        A run that this one replaces may be in the middle of a write: Delta refuses its commit when the table's
+        properties changed since it began. Commits newer than the batch's own are such changes and others', and few.
+        """
+        spark.sql(f"alter table {table} set tblproperties ('pinterest.writer' = '{uuid.uuid4()}')")
+        commits = spark.sql(f"describe history {table} limit {_LOOKED_AT}")
+        return not commits.where(F.col("userMetadata") == f"{self.query_id} {number}").isEmpty()
+
+    def _append(self, rows: DataFrame, table: str, **options: str) -> None:
+        rows.write.format("delta").mode("append").options(**options).saveAsTable(table)
 
     def _maintain(self, spark: SparkSession) -> None:
         spark.sql(f"optimize `{self.uid}_{self.name}_table`")

@@ -46,7 +46,7 @@ def test_no_java_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_too_little_memory_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**30))
-    with pytest.raises(PreflightError, match=r"memory: 1\.0 GiB available, the stack needs 4 GiB"):
+    with pytest.raises(PreflightError, match=r"memory: 1\.0 GiB available, the stack needs 5 GiB"):
         preflight.check_machine(tmp_path)
 
 

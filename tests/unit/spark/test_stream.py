@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +97,10 @@ def test_killed_between_its_two_tables_the_quarantine_is_written_too(
 ) -> None:
     append = stream._Append._append
 
-    def killed(self: Any, rows: DataFrame, table: str, number: int) -> None:
+    def killed(self: Any, rows: DataFrame, table: str, **options: str) -> None:
         if "quarantine" in table:
             raise RuntimeError("killed here")
-        append(self, rows, table, number)
+        append(self, rows, table, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(stream._Append, "_append", killed)
@@ -107,6 +109,22 @@ def test_killed_between_its_two_tables_the_quarantine_is_written_too(
     run("geo", record("geo", ind=78))
     assert sorted(row["ind"] for row in rows(spark, "geo_table", "ind between 77 and 78")) == [77, 78]
     assert len(rows(spark, "stream_quarantine", "raw = 'half way'")) == 1
+
+
+def test_what_an_earlier_run_has_in_hand_does_not_get_in(spark: SparkSession, run: Run) -> None:
+    run("pin", record("pin", index=90))
+    sleep = F.udf(lambda ind: (time.sleep(10), ind)[1], "int")
+    late = spark.range(1).select(
+        *(F.lit(None).alias(c) for c in spark.table(f"`{UID}_pin_table`").columns if c != "ind")
+    )
+    append = stream._Append(UID, "pin", "")._append
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(append, late.withColumn("ind", sleep(F.lit(91))), f"`{UID}_pin_table`")
+        time.sleep(3)
+        run("pin", record("pin", index=92))
+        with pytest.raises(Exception, match="DELTA_METADATA_CHANGED"):
+            writing.result()
+    assert sorted(row["ind"] for row in rows(spark, "pin_table", "ind between 90 and 99")) == [90, 92]
 
 
 def test_small_files_are_joined(spark: SparkSession, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
