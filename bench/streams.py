@@ -158,9 +158,13 @@ def _records(stack: TestStack) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _streams(stack: TestStack) -> dict[str, str]:
+    return dict(zip(KINDS, stack.profile.streams, strict=True))
+
+
 def _put(stack: TestStack, session: requests.Session, kind: str, record: dict[str, Any], posts: range) -> None:
     key = "index" if kind == "pin" else "ind"
-    stream = f"streaming-{stack.profile.uid}-{kind}"
+    stream = _streams(stack)[kind]
     url = f"{stack.profile.api.invoke_url}/streams/{stream}"
     rows = [record | {key: post} for post in posts]
     if len(rows) == 1:
@@ -180,7 +184,7 @@ def _put_backlog(stack: TestStack) -> None:
                 {"Data": json.dumps(record | {key: 9_000_000 + ind}).encode(), "PartitionKey": str(ind)}
                 for ind in range(first, min(first + 500, BACKLOG // 3))
             ]
-            answer = kinesis.put_records(StreamName=f"streaming-{stack.profile.uid}-{kind}", Records=entries)
+            answer = kinesis.put_records(StreamName=_streams(stack)[kind], Records=entries)
             if answer["FailedRecordCount"]:
                 raise RuntimeError(f"{answer['FailedRecordCount']} records of the backlog failed")
 
@@ -188,8 +192,7 @@ def _put_backlog(stack: TestStack) -> None:
 def _ends(stack: TestStack) -> list[tuple[str, str, str]]:
     """Every shard of the three streams and an iterator at its end: stream, shard, iterator."""
     kinesis, found = stack.client("kinesis"), []
-    for kind in KINDS:
-        stream = f"streaming-{stack.profile.uid}-{kind}"
+    for stream in stack.profile.streams:
         for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
             iterator = kinesis.get_shard_iterator(
                 StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="LATEST"

@@ -237,10 +237,13 @@ def demo(profile: Profile, posts: int) -> None:
     _show_batch(profile, (job.run_by_airflow if by_airflow else job.run)(profile, say))
     say("the streams, and whether both ways agree")
     report.console.print(report.streams(streams.status(profile)))
-    report.comparison(streams.compare(profile, say))
+    found = streams.compare(profile, say)
+    report.comparison(found)
     say("\nwhere everything is")
     report.places(profile)
     say(f"done in {time.monotonic() - began:.0f} s; next: make status, make down, or make help")
+    if not streams.agree(found):
+        raise click.exceptions.Exit(1)
 
 
 @cli.command()

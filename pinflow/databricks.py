@@ -149,17 +149,18 @@ class Workspace:
             return bool(settings and settings.continuous and settings.continuous.pause_status == PauseStatus.UNPAUSED)
 
     def stop_running(self, name: str) -> bool:
-        """Pause a continuous job and end what it runs; whether there was anything to end."""
+        """Pause a continuous job and end what it runs; whether it was to run, be it between two runs, or ran."""
         with self._errors(f"job {name}"):
             job_id = self._job(name)
             if job_id is None:
                 return False
+            kept = self.keeps_running(name)
             paused = Continuous(pause_status=PauseStatus.PAUSED)
             self.client.jobs.update(job_id, new_settings=JobSettings(continuous=paused))
             active = [run.run_id for run in self.client.jobs.list_runs(job_id=job_id, active_only=True) if run.run_id]
             for run_id in active:
                 self.client.jobs.cancel_run_and_wait(run_id)
-            return bool(active)
+            return kept or bool(active)
 
     def read_file(self, path: str) -> str | None:
         """The text of a small file (1 MB at most) of dbfs:/; None if there is none."""

@@ -185,7 +185,7 @@ def places(profile: Profile) -> None:
         ("REST proxy", f"{profile.rest_proxy.url}/topics"),
         ("S3 sink", f"{profile.connect.url}/connectors/{profile.connect.connector}/status"),
         ("S3 objects", f"s3://{profile.storage.bucket}/topics/ at {profile.aws.endpoint_url or 'AWS'}"),
-        ("Kinesis streams", f"streaming-{profile.uid}-pin, -geo, -user at {profile.aws.endpoint_url or 'AWS'}"),
+        ("Kinesis streams", f"{', '.join(profile.streams)} at {profile.aws.endpoint_url or 'AWS'}"),
         ("notebooks, jobs, runs", profile.databricks.given_host or "—"),
         ("Airflow", profile.airflow.url or "—"),
         ("Spark Connect", profile.spark.remote),

@@ -89,21 +89,21 @@ def status(profile: Profile) -> list[StreamStatus]:
     found = {query["query"]: query for query in _progress(workspace)}
     rows = counts.stream_rows(profile)
 
-    def one(kind: str) -> StreamStatus:
+    def one(kind: str, stream: str) -> StreamStatus:
         query = found.get(f"{profile.uid}_{kind}", {})
         state = "stopped" if not runs else "running" if query and _is_fresh([query]) else "waiting"
         return StreamStatus(
-            name=f"streaming-{profile.uid}-{kind}",
+            name=stream,
             state=state,
             read=query.get("read", 0),
             rows_per_second=query.get("rows_per_second", 0.0) if state == "running" else 0.0,
             rows=rows.get(kind),
             quarantined=rows.get(f"{kind} quarantined"),
-            lag=_lag(profile, f"streaming-{profile.uid}-{kind}", query.get("offset")),
+            lag=_lag(profile, stream, query.get("offset")),
         )
 
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(one, counts.KEYS))
+        return list(pool.map(one, counts.KEYS, profile.streams))
 
 
 @dataclass(frozen=True)

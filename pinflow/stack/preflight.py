@@ -14,7 +14,7 @@ import psutil
 from pinflow.errors import PreflightError
 from pinflow.packages import java
 
-# What the whole stack was seen to take (bench/README.md), with room for the notebooks.
+# The whole stack, started, takes 2.3 GB (bench/README.md); with three streams and a batch at work 4 GB were seen.
 MEMORY_NEEDED = 5 * 2**30
 DISK_NEEDED = 3 * 2**30
 OLDEST_JAVA = 17

@@ -32,7 +32,10 @@ def sync(s3: object, bucket: str, folder: Path, have: dict[str, str]) -> dict[st
     there: dict[str, str] = {}
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX):  # type: ignore[attr-defined]
         there |= {item["Key"].removeprefix(PREFIX): item["ETag"] for item in page.get("Contents", [])}
+    # A key may hold "..": what would not lie below the folder is none of its files.
+    below = folder.resolve()
     there = {name: tag for name, tag in there.items() if name and not name.endswith("/")}
+    there = {name: tag for name, tag in there.items() if (folder / name).resolve().is_relative_to(below)}
     for name, tag in there.items():
         if have.get(name) != tag or not (folder / name).is_file():
             target = folder / name

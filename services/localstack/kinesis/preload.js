@@ -11,8 +11,8 @@ net.Server.prototype.listen = function (port, host, ...rest) {
   return listen.call(this, port, '127.0.0.1', ...rest);
 };
 
-// For every record put it hashes all records of the shard, since shards are keys of a map: with 20,000 stored it took
-// 470 records/s, and ever fewer. These values never change, so each remembers its hash: 6,000 records/s, at any size.
+// For every record put it hashes all records of the shard, since shards are keys of a map: slower with every record that
+// is stored. These values never change, so each remembers its hash.
 const compile = Module.prototype._compile;
 Module.prototype._compile = function (source, ...rest) {
   const immutable = /\br\((\w+),"(?:kinesis\.mock\.models\.KinesisRecord|scala\.collection\.immutable\.Vector\d)",/g;

@@ -2,8 +2,8 @@
 
 https://docs.databricks.com/aws/en/connect/streaming/kinesis (configuration) and .../read_kinesis
 
-Two defaults are others. maxRecordsPerFetch is 2,000, not 10,000: kinesis-local takes 0.25 ms of CPU a record up to
-there, and 0.35 (5,000) to 3.5 (10,000) beyond. fetchBufferSize is 32mb, not 20gb: it bounds a micro-batch, and the
+Two defaults are others. maxRecordsPerFetch is 2,000, not 10,000: kinesis-local takes ever more CPU for each record of
+larger answers. fetchBufferSize is 32mb, not 20gb: it bounds a micro-batch, and the
 memory of a machine that is no cluster.
 """
 
