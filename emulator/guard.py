@@ -6,11 +6,10 @@ import sys
 from urllib.parse import urlsplit
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
 from emulator.posting import Plan
-from pinflow.aws import QUICK, client
-from pinflow.errors import PinflowError, brief
+from pinflow.aws import account
+from pinflow.errors import PinflowError
 from pinflow.profile import Profile
 
 
@@ -24,17 +23,10 @@ def confirm(profile: Profile, plan: Plan) -> None:
     posts = f"{plan.count:,} posts, three records each" if plan.count else "posts without end, three records each"
     pace = plan.rate if isinstance(plan.rate, str) else f"{plan.rate:g} posts/s"
     click.echo(
-        f"to      {profile.api.invoke_url}\naccount {_account(profile)}\nregion  {profile.aws.region}\n"
+        f"to      {profile.api.invoke_url}\naccount {account(profile)}\nregion  {profile.aws.region}\n"
         f"posts   {posts}\nrate    {'as fast as possible' if pace == 'max' else pace}",
         err=True,
     )
     if not sys.stdin.isatty():
         raise PinflowError("posting to another machine needs a yes, and nobody is there to ask", "add --yes")
     click.confirm("post?", abort=True, err=True)
-
-
-def _account(profile: Profile) -> str:
-    try:
-        return client(profile, "sts", QUICK).get_caller_identity()["Account"]
-    except (BotoCoreError, ClientError) as error:
-        return f"unknown ({brief(error)})"

@@ -17,6 +17,7 @@ import click
 from pinflow import counts, report
 from pinflow import instance as instances
 from pinflow.airflow import Mwaa
+from pinflow.aws.commands import aws_down, aws_plan, aws_up
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile, load
 from pinflow.stack.native import NativeStack
@@ -327,6 +328,10 @@ def client_config(profile: Profile, directory: Path | None) -> None:
 
     for file in files.write(profile, directory or ROOT / ".pinflow" / "client-config" / profile.path.stem):
         say(f"wrote {_short(file)}")
+
+
+for command in (aws_plan, aws_up, aws_down):
+    cli.add_command(command)
 
 
 def show_streams(profile: Profile) -> None:

@@ -20,6 +20,8 @@ from pinflow.profile import Profile
 from pinflow.stack.native import Health
 
 if TYPE_CHECKING:
+    from pinflow.aws.stack import Change
+
     # These import Databricks' client, which takes two seconds.
     from pinflow.batch import Answer
     from pinflow.doctor.finding import Finding
@@ -173,6 +175,18 @@ def findings(found: list[Finding]) -> None:
                 console.print(f"          → {escape(one.fix)}", soft_wrap=True)
     bad = sum(one.state == "failed" for one in found)
     console.print(f"[red]{bad} of {len(found)} failed[/]" if bad else "[green]nothing is wrong on the path[/]")
+
+
+def changes(found: Sequence[Change]) -> None:
+    """A line a resource that CloudFormation would add, change or remove."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "resource", "type", "replaced by a new one"):
+        table.add_column(column, no_wrap=True)
+    colours = {"Add": "green", "Modify": "yellow", "Remove": "red"}
+    for one in found:
+        replaced = {"True": "yes", "Conditional": "perhaps"}.get(one.replacement, "")
+        table.add_row(f"[{colours.get(one.action, 'dim')}]{one.action.lower()}[/]", one.resource, one.kind, replaced)
+    console.print(table)
 
 
 def places(profile: Profile) -> None:

@@ -1,4 +1,4 @@
-"""Create or update the stack of localstack/template.yaml, on AWS and on LocalStack alike.
+"""The stack of localstack/template.yaml: made in LocalStack, and what pinflow/aws/stack.py needs of it on AWS.
 
 Needs boto3 and nothing else of the project: LocalStack runs this file inside itself (ready.d), and there the
 project's packages are not installed.
@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 # A service's boto3 client by its name; the caller knows the region, the endpoint and the credentials.
 Clients = Callable[[str], Any]
 
-TIMEOUT = 300  # seconds; on AWS the whole stack takes about one minute
+TIMEOUT = 300  # seconds
 _POLL = 0.25
 
 
@@ -25,55 +25,55 @@ class StackFailed(Exception):
     """The stack did not become what the template says; the text names the resource and the service's reason."""
 
 
-def deploy(clients: Clients, template: Path, parameters: dict[str, str], *, in_place: bool = True) -> dict[str, str]:
-    """Bring the stack `pinflow-<UserId>` to what the template and the parameters say; returns its outputs.
+def deploy(clients: Clients, template: Path, parameters: dict[str, str]) -> dict[str, str]:
+    """Make the stack `pinflow-<UserId>` as the template and the parameters say; returns its outputs.
 
-    ``parameters`` are UserId, BucketName, DagBucketName and RestProxyUrl. Harmless when repeated, and quick where
-    nothing changed. What exists already without being the stack's (a bucket given by somebody else, streams that
-    outlived LocalStack's memory) is used as it is. ``in_place`` false stands for LocalStack, where a changed stack is
-    refused: it reports an update of the API as done and the API is gone, and deletes buckets in spite of Retain.
-    Raises StackFailed.
+    ``parameters`` are those of the template without CreateBucket, CreateDagBucket and CreateStreams. Harmless when
+    repeated, and quick where nothing changed. What exists already without being the stack's (a bucket given by
+    somebody else, streams that outlived LocalStack's memory) is used as it is. A stack that differs is refused:
+    LocalStack reports an update of the API as done and the API is gone, and deletes buckets in spite of Retain; on
+    AWS, pinflow/aws/stack.py changes it. Raises StackFailed.
     """
     cloudformation, name = clients("cloudformation"), f"pinflow-{parameters['UserId']}"
-    body = _with_new_deployment(template.read_text(encoding="utf-8"), parameters)
+    parameters = parameters | {"AccessLog": "false"}  # CloudWatch Logs is not among LocalStack's services here
+    body = with_new_deployment(template.read_text(encoding="utf-8"), parameters)
     status = _settled(cloudformation, name)
-    if status in _GOOD and cloudformation.get_template(StackName=name)["TemplateBody"] == body:
-        return _outputs(cloudformation, name)
-    if status is not None and not in_place:
+    if status in GOOD and cloudformation.get_template(StackName=name)["TemplateBody"] == body:
+        return outputs(cloudformation, name)
+    if status is not None:
         raise StackFailed(f"stack {name} is {status} and differs from the template, and LocalStack cannot change it")
-    if status in _ONLY_DELETABLE:
-        cloudformation.delete_stack(StackName=name)
-        status = _settled(cloudformation, name)
-    request = {"StackName": name, "TemplateBody": body, "Capabilities": ["CAPABILITY_IAM"]}
-    if status is None:
-        cloudformation.create_stack(**request, Parameters=_given(parameters | _existing(clients, parameters)))
-    else:
-        kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in _CREATE]
-        cloudformation.update_stack(**request, Parameters=_given(parameters) + kept)
-    if _settled(cloudformation, name) not in _GOOD:
-        raise StackFailed(f"stack {name}: {_first_failure(cloudformation, name)}")
-    return _outputs(cloudformation, name)
+    make_missing_streams(clients, parameters["UserId"])
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=body,
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=given(parameters | existing(clients, parameters)),
+    )
+    if _settled(cloudformation, name) not in GOOD:
+        raise StackFailed(f"stack {name}: {first_failure(cloudformation, name)}")
+    return outputs(cloudformation, name)
 
 
-_GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-_ONLY_DELETABLE = ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED")
+GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+CREATE = ("CreateBucket", "CreateDagBucket", "CreateStreams")
 
 
-def _outputs(cloudformation: Any, name: str) -> dict[str, str]:
+def outputs(cloudformation: Any, name: str) -> dict[str, str]:
+    """The stack's outputs by their names."""
     (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-_CREATE = ("CreateBucket", "CreateDagBucket", "CreateStreams")
-
-
-def _given(parameters: dict[str, str]) -> list[dict[str, Any]]:
+def given(parameters: dict[str, str]) -> list[dict[str, Any]]:
+    """Parameters as CloudFormation takes them."""
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
 
 
-def _with_new_deployment(body: str, parameters: dict[str, str]) -> str:
+def with_new_deployment(body: str, parameters: dict[str, str]) -> str:
     """The template with a digest in the Deployment's logical id: only a new id makes AWS deploy a changed API."""
-    digest = hashlib.sha256(repr((body, sorted(parameters.items()))).encode()).hexdigest()[:8]
+    # Of the API key, only whether there is one: what a digest is made of can be guessed and tried.
+    public = {key: bool(value) if key == "ApiKeyValue" else value for key, value in parameters.items()}
+    digest = hashlib.sha256(repr((body, sorted(public.items()))).encode()).hexdigest()[:8]
     return body.replace("ApiDeployment", f"ApiDeployment{digest}")
 
 
@@ -97,7 +97,7 @@ def _settled(cloudformation: Any, name: str) -> str | None:
         time.sleep(_POLL)
 
 
-def _first_failure(cloudformation: Any, name: str) -> str:
+def first_failure(cloudformation: Any, name: str) -> str:
     """The resource that failed first, and why: later ones are only cancelled because of it."""
     events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
     failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
@@ -110,26 +110,38 @@ def _first_failure(cloudformation: Any, name: str) -> str:
     )
 
 
-def _existing(clients: Clients, parameters: dict[str, str]) -> dict[str, str]:
+def existing(clients: Clients, parameters: dict[str, str]) -> dict[str, str]:
     """The values of CreateBucket, CreateDagBucket and CreateStreams for a new stack."""
     return {
         "CreateBucket": str(not _bucket_exists(clients, parameters["BucketName"])).lower(),
         "CreateDagBucket": str(not _bucket_exists(clients, parameters["DagBucketName"])).lower(),
-        "CreateStreams": str(not _streams_exist(clients, parameters["UserId"])).lower(),
+        "CreateStreams": str(len(_missing_streams(clients, parameters["UserId"])) == 3).lower(),
     }
+
+
+def make_missing_streams(clients: Clients, user_id: str) -> None:
+    """Where only some of the three streams are there (a kill while they were made), make the rest."""
+    kinesis, missing = clients("kinesis"), _missing_streams(clients, user_id)
+    if len(missing) == 3:  # the stack makes all of them
+        return
+    for name in missing:
+        kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+        kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
 
 
 def _bucket_exists(clients: Clients, bucket: str) -> bool:
     try:
         clients("s3").head_bucket(Bucket=bucket)
     except ClientError as error:
-        # 403: it exists and is somebody else's; what must write into it will say so.
-        return error.response["ResponseMetadata"]["HTTPStatusCode"] != 404
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        # Somebody else's, or in another region: it exists, and what must write into it will say so.
+        if status not in (301, 403, 404):
+            raise
+        return status != 404
     return True
 
 
-def _streams_exist(clients: Clients, user_id: str) -> bool:
-    """Whether the streams are there; where only some are (a kill while they were made), the rest is made here."""
+def _missing_streams(clients: Clients, user_id: str) -> list[str]:
     kinesis = clients("kinesis")
     missing = []
     for name in (f"streaming-{user_id}-{table}" for table in ("pin", "geo", "user")):
@@ -137,9 +149,4 @@ def _streams_exist(clients: Clients, user_id: str) -> bool:
             kinesis.describe_stream_summary(StreamName=name)
         except kinesis.exceptions.ResourceNotFoundException:
             missing.append(name)
-    if len(missing) == 3:
-        return False
-    for name in missing:
-        kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
-        kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
-    return True
+    return missing

@@ -1,18 +1,17 @@
-"""Deploy localstack/template.yaml to where the profile points: AWS, or a LocalStack that runs.
+"""Whether localstack/template.yaml is what the stack's LocalStack runs; AWS is pinflow/aws/stack.py.
 
-LocalStack itself deploys it at each of its starts (ready.d); there this only sees whether it changed since.
+LocalStack itself deploys it at each of its starts (ready.d); this only sees whether it changed since.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pinflow.aws import client
 from pinflow.errors import PinflowError
-from pinflow.profile import ROOT, Profile, load
+from pinflow.profile import ROOT, Profile
 from services.localstack import cloudformation
 
 TEMPLATE = ROOT / "localstack" / "template.yaml"
@@ -27,18 +26,14 @@ def deploy(profile: Profile, say: Callable[[str], None]) -> dict[str, str]:
 
     Raises DeployError.
     """
-    where = profile.aws.endpoint_url or f"AWS, region {profile.aws.region}"
+    where = profile.aws.endpoint_url
     say(f"stack pinflow-{profile.uid} on {where}: {TEMPLATE.relative_to(ROOT)}")
     try:
-        in_place = profile.aws.endpoint_url is None
-        return cloudformation.deploy(
-            lambda service: client(profile, service), TEMPLATE, parameters(profile), in_place=in_place
-        )
+        return cloudformation.deploy(lambda service: client(profile, service), TEMPLATE, parameters(profile))
     except (cloudformation.StackFailed, ClientError, BotoCoreError) as error:
         raise DeployError(
             f"{TEMPLATE.relative_to(ROOT)} on {where}: {error}",
-            "on one machine, restart LocalStack: it deploys the template as it starts (`make down up`); "
-            "on AWS, `aws cloudformation describe-stack-events` says more",
+            "restart LocalStack: it deploys the template as it starts (`make down up`)",
         ) from None
 
 
@@ -50,11 +45,3 @@ def parameters(profile: Profile) -> dict[str, str]:
         "DagBucketName": profile.storage.dag_bucket,
         "RestProxyUrl": profile.rest_proxy.url,
     }
-
-
-if __name__ == "__main__":
-    try:
-        for name, value in deploy(load(sys.argv[1] if len(sys.argv) > 1 else "local"), print).items():
-            print(f"{name} {value}")
-    except PinflowError as problem:
-        sys.exit(str(problem))

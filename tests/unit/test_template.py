@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from pinflow.profile import ROOT
-from services.localstack.cloudformation import _with_new_deployment
+from services.localstack.cloudformation import with_new_deployment
 
 TEXT = (ROOT / "localstack" / "template.yaml").read_text(encoding="utf-8")
 
@@ -52,7 +53,7 @@ def test_it_is_small_enough_for_one_call_and_has_no_aliases() -> None:
 def test_data_outlives_the_stack() -> None:
     data = [r for r in RESOURCES.values() if r["Type"] in ("AWS::S3::Bucket", "AWS::Kinesis::Stream")]
     assert len(data) == 5
-    assert {(r["DeletionPolicy"], r["UpdateReplacePolicy"]) for r in data} == {("Retain", "Retain")}
+    assert {(r["DeletionPolicy"], r["UpdateReplacePolicy"]) for r in data} == {("RetainExceptOnCreate", "Retain")}
 
 
 def test_buckets_are_private_and_encrypted() -> None:
@@ -103,6 +104,34 @@ def test_kinesis_methods_are_integrated_alike(method: tuple[str, str], action: s
     assert answers == {"default": "200", r"4\d{2}": "400", r"5\d{2}": "500"}
 
 
+def test_every_method_but_options_asks_for_what_the_parameters_say() -> None:
+    for path, verbs in PATHS.items():
+        for verb, operation in verbs.items():
+            asked = [one["If"][:2] for one in operation.get("security", [])]
+            wanted = [["SignatureIsAsked", {"sigv4": []}], ["KeyIsAsked", {"api_key": []}]]
+            assert asked == ([] if verb == "options" else wanted), (path, verb)
+    schemes = RESOURCES["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
+    assert schemes["sigv4"]["x-amazon-apigateway-authtype"] == "awsSigv4"
+    assert schemes["api_key"] == {"type": "apiKey", "name": "x-api-key", "in": "header"}
+
+
+def test_the_api_key_is_no_echo_and_in_no_logical_id() -> None:
+    assert TEMPLATE["Parameters"]["ApiKeyValue"]["NoEcho"] is True
+    one, same, none = (with_new_deployment(TEXT, {"ApiKeyValue": key}) for key in ("k" * 20, "l" * 20, ""))
+    assert one == same != none
+
+
+def test_the_stage_is_throttled_and_logs_no_body() -> None:
+    stage = RESOURCES["Stage"]["Properties"]
+    (settings,) = stage["MethodSettings"]
+    assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
+    assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings)
+    format_ = stage["AccessLogSetting"]["If"][1]["Format"]
+    assert set(json.loads(format_)) == {"time", "id", "ip", "method", "path", "status", "ms", "error"}
+    assert RESOURCES["AccessLogGroup"]["Properties"]["RetentionInDays"] == 30
+    assert not re.search("body|apiKey|querystring|Authorization", format_)
+
+
 def test_every_operation_has_an_id_of_its_own() -> None:
     ids = [
         operation["operationId"]
@@ -116,7 +145,7 @@ def test_every_operation_has_an_id_of_its_own() -> None:
 def test_the_stage_is_dev_and_a_changed_api_gets_a_new_deployment() -> None:
     assert RESOURCES["Stage"]["Properties"]["StageName"] == "dev"
     first, same, other = (
-        _with_new_deployment(TEXT, {"RestProxyUrl": url}) for url in ("http://a:1", "http://a:1", "http://b:1")
+        with_new_deployment(TEXT, {"RestProxyUrl": url}) for url in ("http://a:1", "http://a:1", "http://b:1")
     )
     assert first == same != other
     (name,) = set(re.findall(r"ApiDeployment\w+", first))

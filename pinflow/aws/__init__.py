@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
+from pinflow.errors import brief
 from pinflow.profile import Profile
 
 if TYPE_CHECKING:
@@ -58,3 +60,11 @@ def client(profile: Profile, service: str, waits: Config = PATIENT) -> Any:
         aws_secret_access_key=aws.secret_access_key.get_secret_value() if aws.secret_access_key else None,
         config=waits.merge(by_path),
     )
+
+
+def account(profile: Profile) -> str:
+    """The number of the account that the credentials belong to, or why it is unknown."""
+    try:
+        return client(profile, "sts", QUICK).get_caller_identity()["Account"]
+    except (BotoCoreError, ClientError) as error:
+        return f"unknown ({brief(error)})"

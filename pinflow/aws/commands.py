@@ -1,0 +1,103 @@
+"""`aws-plan`, `aws-up`, `aws-down`: the template's resources on AWS. They ask before they change anything."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pinflow import report
+from pinflow.aws import account
+from pinflow.aws.stack import Change, Data, Resource, Stack
+from pinflow.errors import PinflowError
+from pinflow.profile import Profile
+
+_yes = click.option("--yes", is_flag=True, help="do not ask")
+
+
+@click.command("aws-plan")
+@click.pass_obj
+def aws_plan(profile: Profile) -> None:
+    """Show what aws-up would add, change and remove; nothing is changed."""
+    stack = Stack(profile)
+    _say_where(stack)
+    if changes := stack.plan():
+        report.changes(changes)
+    else:
+        click.echo("nothing to change", err=True)
+
+
+@click.command("aws-up")
+@_yes
+@click.pass_obj
+def aws_up(profile: Profile, yes: bool) -> None:
+    """Make or change the stack: shows the plan, asks, then each event as it comes."""
+    stack = Stack(profile)
+    _say_where(stack)
+
+    def agreed(changes: list[Change]) -> bool:
+        report.changes(changes)
+        return yes or _confirmed("make these changes?")
+
+    outputs = stack.up(agreed, _say)
+    if outputs is None:
+        _say("nothing was changed")
+        raise click.exceptions.Exit(1)
+    for name, value in outputs.items():
+        click.echo(f"{name:<16} {value}")
+    _say("InvokeUrl belongs into the profile, api.invoke_url; then make doctor")
+
+
+@click.command("aws-down")
+@_yes
+@click.option(
+    "--delete",
+    "data",
+    multiple=True,
+    type=click.Choice(["bucket", "dag-bucket", "streams"]),
+    help="afterwards also delete this, with all that is in it; may be given again",
+)
+@click.pass_obj
+def aws_down(profile: Profile, yes: bool, data: tuple[Data, ...]) -> None:
+    """Take the stack away. Buckets and streams stay, unless --delete names them."""
+    stack = Stack(profile)
+    _say_where(stack)
+    resources = stack.resources()
+    for resource in resources:
+        _say(f"{'stays' if resource.stays else 'goes':<6} {resource.kind:<28} {_shown(resource)}")
+    for what in data:
+        _say(f"goes   with all that is in it: {', '.join(_names(stack, what))}")
+    if not resources and not data:
+        _say(f"there is no stack {stack.name}")
+        return
+    if not yes and not _confirmed("take this away?"):
+        _say("nothing was taken away")
+        raise click.exceptions.Exit(1)
+    if resources:
+        stack.down(_say)
+    for what in data:
+        stack.delete_data(what, _say)
+
+
+def _say_where(stack: Stack) -> None:
+    profile = stack.profile
+    where = f"region {profile.aws.region}" + (f" at {profile.aws.endpoint_url}" if profile.aws.endpoint_url else "")
+    _say(f"stack {stack.name}, account {account(profile)}, {where}")
+
+
+def _confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise PinflowError("this needs a yes, and nobody is there to ask", "add --yes")
+    return click.confirm(question, err=True)
+
+
+def _shown(resource: Resource) -> str:
+    return f"{resource.resource} ({resource.name})" if resource.name else resource.resource
+
+
+def _names(stack: Stack, what: Data) -> tuple[str, ...]:
+    return stack.profile.streams if what == "streams" else (f"s3://{stack.bucket(what)}",)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,1 @@
+"""PROFILE=aws against a second far end: another account, region and port, over TLS."""

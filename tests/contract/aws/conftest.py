@@ -1,0 +1,172 @@
+"""The far end: another LocalStack, with another account, region and port, on another address, over TLS.
+
+127.0.0.2 is this machine too (on Linux), and is nothing that the code takes for this machine: so the guard asks,
+certificates are checked, and a person's environment (a CA bundle) is heeded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+import yaml
+from moto.server import ThreadedMotoServer
+
+from pinflow import environment, packages
+from pinflow.aws.stack import Stack
+from pinflow.profile import ROOT, Profile, load
+from tests.contract.aws.tls import Authority, Forwarder
+from tests.contract.localstack.conftest import Backend, Seen, free_port
+
+API_KEY = "c4naryApiKey0123456789"
+ACCOUNT, REGION, UID, ADDRESS = "111122223333", "eu-west-1", "abcdef012345", "127.0.0.2"
+STARTED_WITHIN = 90.0
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    with socket.socket() as probe:
+        try:
+            probe.bind((ADDRESS, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {ADDRESS}")
+    return Authority.create(tmp_path_factory.mktemp("tls"), ADDRESS)
+
+
+@pytest.fixture(scope="session")
+def far_end(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[str]:
+    """The URL of a LocalStack in which there is nothing."""
+    port, home = free_port(), tmp_path_factory.mktemp("far-end")
+    settings = environment.read("localstack") | {
+        "SERVICES": "s3,kinesis,apigateway,sts,iam,cloudformation,logs",
+        "PERSISTENCE": "0",
+        "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "DNS_ADDRESS": "0",
+        "OVERRIDE_IN_DOCKER": "0",
+        "FILESYSTEM_ROOT": str(home),
+        "CONFIG_DIR": str(home / "config"),
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "PATH": os.environ["PATH"],
+    }
+    python = packages.python("localstack")
+    start = Path(__file__).with_name("localstack.py")
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(python), "-I", "-W", "ignore", str(start)], env=settings, cwd=home, stdout=log, stderr=log
+        )
+    forwarder = Forwarder(authority, ADDRESS, port)
+    try:
+        _wait_until_ready(f"http://127.0.0.1:{port}/_localstack/init/ready", process, home / "log")
+        yield forwarder.url
+    finally:
+        forwarder.close()
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        for child in children:
+            child.wait(timeout=30)
+
+
+@pytest.fixture
+def as_person(monkeypatch: pytest.MonkeyPatch, authority: Authority, tmp_path: Path) -> pytest.MonkeyPatch:
+    """A person's environment: credentials where boto3 looks, the far end's authority trusted, nothing else."""
+    for name in [n for n in os.environ if n.startswith(("AWS_", "PINFLOW_", "DATABRICKS_"))]:
+        monkeypatch.delenv(name)
+    for name in [n for n in os.environ if n.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": ACCOUNT,  # LocalStack's account is the key id, where that has 12 digits
+        "AWS_SECRET_ACCESS_KEY": "far-away",
+        "AWS_CONFIG_FILE": str(tmp_path / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CA_BUNDLE": str(authority.bundle),
+        "REQUESTS_CA_BUNDLE": str(authority.bundle),
+        "PINTEREST_DB_PASSWORD": "far-away",
+        "DATABRICKS_TOKEN": "far-away",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def backend() -> Backend:
+    """The REST proxy behind the far end's API: takes every record, and knows the three topics."""
+
+    def answer(seen: Seen) -> tuple[int, Any]:
+        if seen.method == "GET":
+            return 200, [f"{UID}.{table}" for table in ("pin", "geo", "user")]
+        records = json.loads(seen.body)["records"]
+        if not records:
+            return 422, {"error_code": 422, "message": "records is empty"}
+        return 200, {"offsets": [{"partition": 0, "offset": 0, "error_code": None, "error": None} for _ in records]}
+
+    return Backend(answer)
+
+
+@pytest.fixture
+def deployed(far_end: str, as_person: pytest.MonkeyPatch, tmp_path: Path, backend: Backend) -> Profile:
+    """A profile whose resources `aws-up` has made at the far end, with an API key; the same ones for all tests."""
+    as_person.setenv("PINTEREST_API_KEY", API_KEY)
+    stage = f"{far_end}/_aws/execute-api/pinflow/dev"
+    profile = write_profile(
+        tmp_path / "deployed.yaml", far_end, rest_proxy__url=backend.url, api__invoke_url=stage,
+        api__authorization="iam", api__api_key="${PINTEREST_API_KEY}",
+    )  # fmt: skip
+    stack = Stack(profile)
+    if not stack.resources():
+        stack.up(lambda changes: True, lambda text: None)
+    return profile
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    port = free_port()
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def moto(moto_server: str) -> str:
+    """The URL of another implementation of S3, Kinesis and STS, in which there is nothing."""
+    requests.post(f"{moto_server}/moto-api/reset", timeout=10).raise_for_status()
+    return moto_server
+
+
+def write_profile(path: Path, endpoint: str, **changes: Any) -> Profile:
+    """aws.example.yaml as a person fills it in, with AWS at ``endpoint``; changes such as `api__api_key="${KEY}"`."""
+    document = yaml.safe_load((ROOT / "profiles" / "aws.example.yaml").read_text(encoding="utf-8"))
+    document["uid"] = UID
+    document["aws"] |= {"region": REGION, "endpoint_url": endpoint}
+    document["storage"]["dag_bucket"] = f"dags-{UID}"
+    document["databricks"]["secrets"] = {}
+    for name, value in changes.items():
+        section, _, key = name.partition("__")
+        document[section][key] = value
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return load(str(path))
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + STARTED_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(url, timeout=2).json()["completed"]:
+                return
+        except (requests.RequestException, ValueError):
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"the far end did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
