@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-faults test-spark lock clean
+.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-faults test-spark lock clean
 
 export PROFILE ?= local
 # Python 3.11 or 3.12, whichever is there: python3 itself may be newer or older.
@@ -39,6 +39,10 @@ reset: install-tool ## stop every service and delete all data
 
 doctor: install-tool ## walk the path hop by hop: what is missing, and how to mend it: make doctor [ARGS=--json]
 	@$(PINFLOW) doctor $(ARGS)
+
+deploy: install-tool ## notebooks, DAGs, Airflow Variables and connector; shows a diff, asks [ARGS="--dry-run --only dags"]
+	@$(PYTHON) pinflow/install.py airflow
+	@$(PINFLOW) deploy $(ARGS)
 
 aws-plan: install-tool ## what localstack/template.yaml would change on AWS; changes nothing: make aws-plan PROFILE=aws
 	@$(PINFLOW) aws-plan

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -113,7 +115,7 @@ class Mwaa:
     def import_errors(self) -> list[str]:
         """File and text of each DAG file that could not be imported, and what to change where that is known."""
         found = self.call("GET", "/importErrors", query={"limit": 100})["import_errors"]
-        return [f"{PurePosixPath(one['filename']).name}: {_explained(one['stack_trace'].strip())}" for one in found]
+        return [f"{PurePosixPath(one['filename']).name}: {explained(one['stack_trace'].strip())}" for one in found]
 
     def missing_dags(self) -> list[str]:
         """The batch DAG's id, where its file is in the bucket and Airflow does not show it; else nothing."""
@@ -172,22 +174,42 @@ class Mwaa:
             self._tell_reason(dag_id, run_id, task, say)
         raise AirflowError(f"{dag_id}: run {run_id} {state}: {', '.join(failed)}", f"its tasks and logs: {page}")
 
-    def _upload(self, say: Say) -> dict[str, Path]:
-        bucket = self.profile.storage.dag_bucket
-        s3 = aws.client(self.profile, "s3")
-        try:
+    def changed(self) -> dict[str, tuple[Path, str | None]]:
+        """What of airflow/ the bucket has not, or otherwise: key to file, and the text there (None: nothing)."""
+        bucket, s3 = self.profile.storage.dag_bucket, aws.client(self.profile, "s3")
+        found: dict[str, tuple[Path, str | None]] = {}
+        with self._bucket_errors():
             listed = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
             there = {item["Key"]: item["ETag"].strip('"') for page in listed for item in page.get("Contents", [])}
-            here = files(FOLDER)
-            changed = {k: f for k, f in here.items() if there.get(k) != hashlib.md5(f.read_bytes()).hexdigest()}
+            for key, file in files(FOLDER).items():
+                content = file.read_bytes()
+                if key not in there:
+                    found[key] = (file, None)
+                elif there[key] != hashlib.md5(content).hexdigest():
+                    # Where a bucket encrypts with a key of KMS, its ETags are no digests.
+                    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+                    if body != content:
+                        found[key] = (file, body.decode(errors="replace"))
+        return found
+
+    def _upload(self, say: Say) -> dict[str, Path]:
+        bucket, s3 = self.profile.storage.dag_bucket, aws.client(self.profile, "s3")
+        changed = {key: file for key, (file, _) in self.changed().items()}
+        with self._bucket_errors():
             for key, file in changed.items():
                 s3.upload_file(str(file), bucket, key)
                 say(f"s3://{bucket}/{key}")
-        except (ClientError, BotoCoreError) as error:
-            raise AirflowError(f"the DAG bucket {bucket}: {brief(error)}", "make status") from None
         if not changed:
             say(f"s3://{bucket} has what is in {FOLDER.name}/ already")
         return changed
+
+    @contextmanager
+    def _bucket_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+            bucket = self.profile.storage.dag_bucket
+            raise AirflowError(f"the DAG bucket {bucket}: {brief(error)}", "storage.dag_bucket; make doctor") from None
 
     def _trigger(self, dag: Mapping[str, Any], run_id: str) -> None:
         """Trigger a run for now, or for the date that is due as soon as a paused DAG is unpaused.
@@ -260,7 +282,7 @@ _ADVICE = {
 }
 
 
-def _explained(trace: str) -> str:
+def explained(trace: str) -> str:
     """An import error with what to change, where its last line names something that Airflow 3 took away."""
     last = trace.splitlines()[-1] if trace else ""
     advice = next((text for word, text in _ADVICE.items() if word in last), None)

@@ -34,9 +34,18 @@ class Result:
 
 def sync_notebooks(workspace: Workspace, say: Say) -> str:
     """Put spark/ (the notebooks, the package that they import) into the workspace; returns the notebooks' folder."""
-    target = f"{workspace.home}/{FOLDER}"
-    workspace.sync(ROOT / "spark", target, say)
-    return f"{target}/notebooks"
+    workspace.sync(ROOT / "spark", workspace_folder(workspace), say)
+    return notebooks_folder(workspace)
+
+
+def workspace_folder(workspace: Workspace) -> str:
+    """Where spark/ is in the workspace."""
+    return f"{workspace.home}/{FOLDER}"
+
+
+def notebooks_folder(workspace: Workspace) -> str:
+    """Where our notebooks are in the workspace."""
+    return f"{workspace_folder(workspace)}/notebooks"
 
 
 def run(profile: Profile, say: Say) -> Result:

@@ -18,12 +18,17 @@ from pinflow import counts, report
 from pinflow import instance as instances
 from pinflow.airflow import Mwaa
 from pinflow.aws.commands import aws_down, aws_plan, aws_up
+from pinflow.confirmation import confirmed
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile, load
 from pinflow.stack.native import NativeStack
 
 if TYPE_CHECKING:
     from pinflow.batch import Result
+    from pinflow.deploy.difference import Difference
+
+DEPLOYED = ("notebooks", "variables", "dags", "connector")
+"""The parts of pinflow.deploy, whose import takes two seconds."""
 
 profile_option = click.option(
     "--profile", "profile_name", envvar="PROFILE", default="local", show_default=True, help="a name or a .yaml file"
@@ -328,6 +333,27 @@ def client_config(profile: Profile, directory: Path | None) -> None:
 
     for file in files.write(profile, directory or ROOT / ".pinflow" / "client-config" / profile.path.stem):
         say(f"wrote {_short(file)}")
+
+
+@cli.command("deploy")
+@click.option("--yes", is_flag=True, help="do not ask")
+@click.option("--dry-run", is_flag=True, help="show what would change, and end")
+@click.option("--only", multiple=True, type=click.Choice(DEPLOYED), help="this part; may be given again; default: all")
+@click.pass_obj
+def deploy_command(profile: Profile, yes: bool, dry_run: bool, only: tuple[str, ...]) -> None:
+    """Put notebooks, Airflow Variables, DAGs and the connector there; shows what would change first, and asks."""
+    from pinflow.deploy import deploy
+
+    def agreed(differences: list[Difference]) -> bool:
+        report.differences(differences, profile)
+        if dry_run:
+            return False
+        if yes or confirmed("deploy this?"):
+            return True
+        raise PinflowError("nothing was deployed")
+
+    if not deploy(profile, only or DEPLOYED, agreed, say):
+        say("nothing to deploy: all is there as it is here")
 
 
 for command in (aws_plan, aws_up, aws_down):

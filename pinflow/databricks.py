@@ -24,7 +24,7 @@ from databricks.sdk.service.jobs import (
     TaskDependency,
 )
 from databricks.sdk.service.jobs import Task as JobTask
-from databricks.sdk.service.workspace import ImportFormat, Language
+from databricks.sdk.service.workspace import ExportFormat, ImportFormat, Language
 
 from pinflow.errors import PinflowError, brief
 from pinflow.profile import Profile
@@ -34,6 +34,7 @@ Say = Callable[[str], None]
 _POLL_EVERY = 0.3
 _ENDED = {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
 _LANGUAGES = {".py": Language.PYTHON, ".sql": Language.SQL}
+_EXPORTED = {ImportFormat.JUPYTER: ExportFormat.JUPYTER, ImportFormat.SOURCE: ExportFormat.SOURCE}
 _IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
 
 
@@ -88,7 +89,7 @@ class Workspace:
         """
         if not folder.is_dir():
             raise PinflowError(f"sync: {folder} is not a folder", "make sync DIR=path/to/folder")
-        files = [f for f in sorted(folder.rglob("*")) if f.is_file() and not _IGNORED & set(f.parts)]
+        files = _files(folder)
         with self._errors(f"sync {folder} to {target}"):
             for directory in sorted({str(_place(f, folder, target).parent) for f in files}):
                 self.client.workspace.mkdirs(directory)
@@ -96,6 +97,25 @@ class Workspace:
                 self._put(file, _place(file, folder, target))
         say(f"put {len(files)} files of {folder.name}/ into {target}")
         return len(files)
+
+    def differing(self, folder: Path, target: str) -> dict[str, tuple[str | None, str]]:
+        """What `sync` would change: path in the workspace to the text there (None: nothing) and the text here."""
+        found: dict[str, tuple[str | None, str]] = {}
+        with self._errors(f"compare {folder} with {target}"):
+            for file in _files(folder):
+                kind, _, path = _imported(file, _place(file, folder, target))
+                exported = _EXPORTED.get(kind, ExportFormat.AUTO)
+                here = file.read_text(encoding="utf-8", errors="replace")
+                try:
+                    answer = self.client.workspace.export(str(path), format=exported)
+                except NotFound:
+                    found[str(path)] = (None, here)
+                    continue
+                there = base64.b64decode(answer.content or "").decode(errors="replace")
+                # Databricks ends an exported notebook as it likes.
+                if there.rstrip() != here.rstrip():
+                    found[str(path)] = (there, here)
+        return found
 
     def run(self, name: str, tasks: list[Task], say: Say) -> Outcome:
         """Submit the tasks as one job, say how each goes, and wait for its end; Ctrl-C cancels it."""
@@ -175,16 +195,8 @@ class Workspace:
         return next((job.job_id for job in self.client.jobs.list(name=name)), None)
 
     def _put(self, file: Path, place: PurePosixPath) -> None:
-        content = file.read_bytes()
-        encoded = base64.b64encode(content).decode()
-        header = content.lstrip(b"\xef\xbb\xbf").splitlines()[:1]
-        language = _LANGUAGES.get(file.suffix)
-        if file.suffix == ".ipynb":
-            kind, language, path = ImportFormat.JUPYTER, None, place.with_suffix("")
-        elif language and header and header[0].endswith(b"Databricks notebook source"):
-            kind, path = ImportFormat.SOURCE, place.with_suffix("")
-        else:
-            kind, language, path = ImportFormat.AUTO, None, place
+        kind, language, path = _imported(file, place)
+        encoded = base64.b64encode(file.read_bytes()).decode()
         self.client.workspace.import_(str(path), content=encoded, format=kind, language=language, overwrite=True)
 
     def _submit_task(self, task: Task) -> SubmitTask:
@@ -239,6 +251,22 @@ def _state(task: RunTask) -> str:
     if state.result_state:
         return str(state.result_state.value)
     return str(state.life_cycle_state.value) if state.life_cycle_state else "PENDING"
+
+
+def _files(folder: Path) -> list[Path]:
+    """What of a folder goes into the workspace."""
+    return [f for f in sorted(folder.rglob("*")) if f.is_file() and not _IGNORED & set(f.parts)]
+
+
+def _imported(file: Path, place: PurePosixPath) -> tuple[ImportFormat, Language | None, PurePosixPath]:
+    """How a file is imported, and as what: a notebook loses its ending, all else is a file."""
+    header = file.read_bytes().lstrip(b"\xef\xbb\xbf").splitlines()[:1]
+    language = _LANGUAGES.get(file.suffix)
+    if file.suffix == ".ipynb":
+        return ImportFormat.JUPYTER, None, place.with_suffix("")
+    if language and header and header[0].endswith(b"Databricks notebook source"):
+        return ImportFormat.SOURCE, language, place.with_suffix("")
+    return ImportFormat.AUTO, None, place
 
 
 def _place(file: Path, folder: Path, target: str) -> PurePosixPath:

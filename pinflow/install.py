@@ -47,7 +47,7 @@ def main(wanted: list[str]) -> None:
     with lock():
         install_bootstrap()
         with ThreadPoolExecutor() as pool:
-            names = wanted or [*ENVIRONMENTS, *chosen()]
+            names = [airflow() if name == "airflow" else name for name in wanted] or [*ENVIRONMENTS, *chosen()]
             environments = {name: pool.submit(install_environment, name) for name in names}
             jobs = list(environments.values())
             if not wanted:
@@ -59,15 +59,25 @@ def main(wanted: list[str]) -> None:
 
 def chosen() -> list[str]:
     """The environment of Airflow's version in the profile $PROFILE, where that profile starts Airflow."""
+    return [airflow()] if re.search(r"\bairflow\b", _sections().get("stack", "").partition("services:")[2]) else []
+
+
+def airflow() -> str:
+    """The environment of Airflow's version in the profile $PROFILE; raises InstallError where it names none."""
+    version = re.search(r"\bversion:\s*[\"']?([\d.]+)", _sections().get("airflow", ""))
+    if version is None:
+        raise InstallError("PROFILE: no such profile, or no airflow.version in it\n  → pinflow profile init")
+    return f"airflow-{version[1]}"
+
+
+def _sections() -> dict[str, str]:
+    """The text of each section of the profile $PROFILE; none of one that is not there: the next command says so."""
     name = os.environ.get("PROFILE") or "local"
     profile = Path(name) if name.endswith((".yaml", ".yml")) else ROOT / "profiles" / f"{name}.yaml"
     if not profile.is_file():
-        return []  # the command that is run next says so
+        return {}
     # No YAML parser on a bare Python: sections begin at the margin.
-    sections = dict(re.findall(r"^(\w+):(.*(?:\n(?!\w).*)*)", profile.read_text(encoding="utf-8"), re.MULTILINE))
-    version = re.search(r"\bversion:\s*[\"']?([\d.]+)", sections.get("airflow", ""))
-    starts = re.search(r"\bairflow\b", sections.get("stack", "").partition("services:")[2])
-    return [f"airflow-{version[1]}"] if version and starts else []
+    return dict(re.findall(r"^(\w+):(.*(?:\n(?!\w).*)*)", profile.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def jar_lists() -> list[str]:

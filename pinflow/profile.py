@@ -23,6 +23,7 @@ from pinflow.errors import ProfileError
 ROOT = Path(__file__).resolve().parent.parent
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_ROLE = r"^arn:[^:]+:iam::\d{12}:role/.+"
 # Keys whose value must come from the environment: a literal there would end up in version control.
 _SECRET_KEYS = {"password", "access_key_id", "secret_access_key", "token", "api_key"}
 
@@ -93,7 +94,7 @@ class Kafka(_Section):
     bootstrap_servers: str
     partitions: int = Field(ge=1)
     security: Literal["plaintext", "iam"] = Field(default="plaintext", description="plaintext or iam")
-    role_arn: str | None = Field(default=None, pattern=r"^arn:[^:]+:iam::\d{12}:role/.+", description="a role's ARN")
+    role_arn: str | None = Field(default=None, pattern=_ROLE, description="a role's ARN")
 
 
 class RestProxy(_Section):
@@ -102,11 +103,25 @@ class RestProxy(_Section):
     url: HttpUrl
 
 
+class MskConnect(_Section):
+    """What a connector of MSK Connect is made of, beside its configuration: all by names as their consoles show them.
+
+    ``subnets`` and ``security_groups`` are ids with commas between; no worker configuration is MSK Connect's own.
+    """
+
+    plugin: str
+    worker_configuration: str | None
+    role_arn: str = Field(pattern=_ROLE, description="a role's ARN")
+    subnets: str
+    security_groups: str
+
+
 class Connect(_Section):
-    """Kafka Connect's REST API and the name of the S3 sink connector in it."""
+    """Kafka Connect's REST API and the name of the S3 sink connector in it; or MSK Connect, which has no such API."""
 
     url: HttpUrl
     connector: str
+    msk: MskConnect | None = None
 
 
 class Storage(_Section):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     # These import Databricks' client, which takes two seconds.
     from pinflow.batch import Answer
+    from pinflow.deploy.difference import Difference
     from pinflow.doctor.finding import Finding
     from pinflow.stream import Comparison, StreamStatus
 
@@ -187,6 +188,16 @@ def changes(found: Sequence[Change]) -> None:
         replaced = {"True": "yes", "Conditional": "perhaps"}.get(one.replacement, "")
         table.add_row(f"[{colours.get(one.action, 'dim')}]{one.action.lower()}[/]", one.resource, one.kind, replaced)
     console.print(table)
+
+
+def differences(found: Sequence[Difference], profile: Profile) -> None:
+    """What a deployment would change: a line a place, and below it the lines that differ."""
+    colours = {"-": "red", "+": "green", "@": "cyan"}
+    for one in found:
+        new = one.before is None
+        console.print(f"[{'green' if new else 'yellow'}]{'new    ' if new else 'changed'}[/] {escape(one.place)}")
+        for line in one.lines(profile):
+            console.print(Text(f"        {line}", style=colours.get(line[:1], "dim")), soft_wrap=True)
 
 
 def places(profile: Profile) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from pinflow import report
 from pinflow.aws import account
 from pinflow.aws.stack import Change, Data, Resource, Stack
-from pinflow.errors import PinflowError
+from pinflow.confirmation import confirmed
 from pinflow.profile import Profile
 
 _yes = click.option("--yes", is_flag=True, help="do not ask")
@@ -37,7 +35,7 @@ def aws_up(profile: Profile, yes: bool) -> None:
 
     def agreed(changes: list[Change]) -> bool:
         report.changes(changes)
-        return yes or _confirmed("make these changes?")
+        return yes or confirmed("make these changes?")
 
     outputs = stack.up(agreed, _say)
     if outputs is None:
@@ -70,7 +68,7 @@ def aws_down(profile: Profile, yes: bool, data: tuple[Data, ...]) -> None:
     if not resources and not data:
         _say(f"there is no stack {stack.name}")
         return
-    if not yes and not _confirmed("take this away?"):
+    if not yes and not confirmed("take this away?"):
         _say("nothing was taken away")
         raise click.exceptions.Exit(1)
     if resources:
@@ -83,12 +81,6 @@ def _say_where(stack: Stack) -> None:
     profile = stack.profile
     where = f"region {profile.aws.region}" + (f" at {profile.aws.endpoint_url}" if profile.aws.endpoint_url else "")
     _say(f"stack {stack.name}, account {account(profile)}, {where}")
-
-
-def _confirmed(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise PinflowError("this needs a yes, and nobody is there to ask", "add --yes")
-    return click.confirm(question, err=True)
 
 
 def _shown(resource: Resource) -> str:

@@ -48,7 +48,7 @@ def put(profile: Profile, store_url: str | None = None) -> str:
     """
     name = profile.connect.connector
     config = {**render(profile, store_url), "name": name}
-    current = _call(profile, "GET", f"/connectors/{name}/config", missing={})
+    current = configuration(profile)
     if current != config:
         _call(profile, "PUT", f"/connectors/{name}/config", body=config)
         return f"connector {name}: {'changed' if current else 'created'}"
@@ -56,6 +56,12 @@ def put(profile: Profile, store_url: str | None = None) -> str:
         _call(profile, "POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
         return f"connector {name}: failed tasks restarted"
     return f"connector {name}: unchanged"
+
+
+def configuration(profile: Profile) -> dict[str, str]:
+    """The connector's configuration as the worker has it; empty if there is no connector."""
+    found: dict[str, str] = _call(profile, "GET", f"/connectors/{profile.connect.connector}/config", missing={})
+    return found
 
 
 def status(profile: Profile) -> dict[str, Any]:

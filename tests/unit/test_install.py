@@ -60,3 +60,21 @@ def test_a_finished_environment_is_not_made_again_until_its_lock_changes(tmp_pat
 def test_a_failed_command_shows_its_last_lines() -> None:
     with pytest.raises(install.InstallError, match=r"thing: failed with status 3\n +no such package"):
         install.run([sys.executable, "-c", "print('no such package'); raise SystemExit(3)"], "thing")
+
+
+def test_the_profiles_airflow_is_installed_to_read_dags_even_where_none_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tmp_path / "p.yaml"
+    profile.write_text("airflow:\n  # its version\n  version: 2.11.2\nstack: null\n")
+    monkeypatch.setenv("PROFILE", str(profile))
+    assert (install.airflow(), install.chosen()) == ("airflow-2.11.2", [])
+    profile.write_text("airflow:\n  version: 3.2.1\nstack:\n  services: [mysql, airflow]\n")
+    assert (install.airflow(), install.chosen()) == ("airflow-3.2.1", ["airflow-3.2.1"])
+
+
+def test_a_profile_that_is_not_there_is_named_where_its_airflow_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROFILE", "nobody")
+    assert install.chosen() == []
+    with pytest.raises(install.InstallError, match="no such profile"):
+        install.airflow()

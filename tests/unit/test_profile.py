@@ -21,7 +21,9 @@ SECRETS = [
     ("databricks", "token"),
 ]  # fmt: skip
 # Profiles that were written before these keys came still load.
-OPTIONAL = {("api", "authorization"), ("api", "api_key"), ("kafka", "security"), ("kafka", "role_arn")}
+OPTIONAL = {
+    ("api", "authorization"), ("api", "api_key"), ("kafka", "security"), ("kafka", "role_arn"), ("connect", "msk"),
+}  # fmt: skip
 KEYS = [(section, key) for section, keys in LOCAL.items() if isinstance(keys, dict) for key in keys]
 REQUIRED = [key for key in KEYS if key not in OPTIONAL]
 

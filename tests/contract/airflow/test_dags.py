@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pinflow import packages
-from pinflow.airflow import FOLDER, _explained
+from pinflow.airflow import FOLDER, explained
 
 HERE = Path(__file__).resolve().parent
 VERSIONS = ("3.2.1", "2.11.2")
@@ -106,5 +106,5 @@ def test_dags_as_people_write_them_are_read_by_the_version_that_they_were_writte
     if old["version"].startswith("2"):
         assert set(old["dags"]) == {"people_schedule_interval", "people_days_ago"}
     else:
-        assert "called schedule" in _explained(old["errors"]["schedule_interval.py"])
-        assert "days_ago is gone" in _explained(old["errors"]["days_ago.py"])
+        assert "called schedule" in explained(old["errors"]["schedule_interval.py"])
+        assert "days_ago is gone" in explained(old["errors"]["days_ago.py"])

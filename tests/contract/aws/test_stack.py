@@ -177,7 +177,7 @@ def test_down_without_a_yes_takes_nothing_away(
     deployed: Profile, monkeypatch: pytest.MonkeyPatch, answer: str | None
 ) -> None:
     if answer:
-        monkeypatch.setattr("pinflow.aws.commands._confirmed", lambda question: False)
+        monkeypatch.setattr("pinflow.aws.commands.confirmed", lambda question: False)
     result = run(deployed, "aws-down", "--delete", "bucket")
     assert result.exit_code == 1
     assert f"s3://user-{UID}-bucket" in result.output

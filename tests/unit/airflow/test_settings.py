@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pinflow import batch, environment, install
-from pinflow.airflow import FOLDER, _explained
+from pinflow.airflow import FOLDER, explained
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile, load
 from services.airflow import native
@@ -119,11 +119,11 @@ def test_the_operators_own_polling_period_is_shortened_and_another_is_kept() -> 
     task_policy(SimpleNamespace())  # an operator without one
 
 
-def test_what_airflow_3_took_away_is_explained() -> None:
-    told = _explained("Traceback …\nTypeError: DAG.__init__() got an unexpected keyword argument 'schedule_interval'")
+def test_what_airflow_3_took_away_isexplained() -> None:
+    told = explained("Traceback …\nTypeError: DAG.__init__() got an unexpected keyword argument 'schedule_interval'")
     assert "called schedule" in told
     assert "2.11.2" in told
-    assert _explained("ZeroDivisionError: division by zero") == "ZeroDivisionError: division by zero"
+    assert explained("ZeroDivisionError: division by zero") == "ZeroDivisionError: division by zero"
 
 
 class Bucket:

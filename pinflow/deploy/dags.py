@@ -1,0 +1,124 @@
+"""airflow/ in the bucket of the DAGs, once the installed Airflow can import it; the Airflow Variables that it reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from pinflow import packages
+from pinflow.airflow import FOLDER, AirflowError, Mwaa, explained
+from pinflow.batch import notebooks_folder
+from pinflow.databricks import Workspace
+from pinflow.deploy.difference import Difference
+from pinflow.errors import PinflowError
+from pinflow.profile import ROOT, Profile
+
+Say = Callable[[str], None]
+
+REQUIREMENTS = "requirements.txt"
+_READ = Path(__file__).with_name("read_dags.py")
+_LONGEST = 300  # seconds for Airflow to make its database and to read the folder
+
+
+class Dags:
+    """DAGs and requirements."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile, self.mwaa = profile, Mwaa(profile)
+
+    def differences(self) -> list[Difference]:
+        """Files of airflow/ that the bucket has not, or otherwise; raises PinflowError for an import error."""
+        check_imports(self.profile)
+        bucket = self.profile.storage.dag_bucket
+        return [
+            Difference(f"s3://{bucket}/{key}", before, file.read_text(encoding="utf-8", errors="replace"))
+            for key, (file, before) in self.mwaa.changed().items()
+        ]
+
+    def apply(self, say: Say) -> None:
+        """Upload them, and wait until Airflow has read them."""
+        requirements_too = REQUIREMENTS in self.mwaa.changed()
+        self.mwaa.deploy(say)
+        if requirements_too:
+            name = self.profile.airflow.environment
+            say(
+                f"{REQUIREMENTS} changed: MWAA installs it when the environment is updated, in about half an hour: "
+                f"MWAA's console, {name}, Edit, the newest version of {REQUIREMENTS}"
+            )
+
+
+class Variables:
+    """What airflow/dags read as Airflow Variables and the profile knows."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile, self.mwaa = profile, Mwaa(profile)
+
+    def differences(self) -> list[Difference]:
+        """Variables that Airflow has not, or with another value."""
+        found = {name: self._value(name) for name in self._wanted()}
+        return [
+            Difference(f"Airflow Variable {name}", found[name], wanted)
+            for name, wanted in self._wanted().items()
+            if found[name] != wanted
+        ]
+
+    def apply(self, say: Say) -> None:
+        """Set those that differ."""
+        for name, value in self._wanted().items():
+            before = self._value(name)
+            if before == value:
+                continue
+            method, path = ("POST", "/variables") if before is None else ("PATCH", f"/variables/{name}")
+            self.mwaa.call(method, path, {"key": name, "value": value})
+            say(f"Airflow Variable {name}: {value}")
+
+    def _wanted(self) -> dict[str, str]:
+        return variables(self.profile) | {"pinterest_notebooks": notebooks_folder(Workspace(self.profile))}
+
+    def _value(self, name: str) -> str | None:
+        try:
+            return str(self.mwaa.call("GET", f"/variables/{name}")["value"])
+        except AirflowError as error:
+            if error.status == 404:
+                return None
+            raise
+
+
+def variables(profile: Profile) -> dict[str, str]:
+    """The Airflow Variables of airflow/dags, without the notebooks' folder, which the workspace knows."""
+    return {
+        "pinterest_uid": profile.uid,
+        "pinterest_bucket": profile.storage.bucket,
+        "pinterest_cluster_id": profile.databricks.cluster_id,
+    }
+
+
+def check_imports(profile: Profile, folder: Path = FOLDER / "dags") -> list[str]:
+    """The ids of the DAGs that the profile's version of Airflow, as installed here, reads from a folder.
+
+    Raises PinflowError with the text of every import error.
+    """
+    version = profile.airflow.version
+    python = packages.python(f"airflow-{version}")
+    if not python.is_file():
+        raise PinflowError(f"Airflow {version}, which reads the DAGs before they go, is not installed", "make deploy")
+    home = ROOT / ".pinflow" / "dag-check" / version
+    home.mkdir(parents=True, exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    environment |= {f"AIRFLOW_VAR_{name.upper()}": value for name, value in variables(profile).items()}
+    environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    command = [str(python), "-W", "ignore", str(_READ), str(folder)]
+    done = subprocess.run(
+        command, env=environment, cwd=home, capture_output=True, text=True, check=False, timeout=_LONGEST
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise PinflowError(f"Airflow {version} cannot read {folder}: {last}", f"delete {home}, and try again")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found["errors"]:
+        told = "\n".join(f"{name}: {explained(text.strip())}" for name, text in found["errors"].items())
+        raise PinflowError(f"Airflow {version} cannot import:\n{told}", "correct the file; nothing was deployed")
+    return list(found["dags"])

@@ -1,0 +1,29 @@
+"""spark/ in the Databricks workspace: our notebooks, and the package that they import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pinflow.batch import sync_notebooks, workspace_folder
+from pinflow.databricks import Workspace
+from pinflow.deploy.difference import Difference
+from pinflow.profile import ROOT, Profile
+
+Say = Callable[[str], None]
+
+
+class Notebooks:
+    """The workspace folder of our notebooks."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.workspace = Workspace(profile)
+
+    def differences(self) -> list[Difference]:
+        """Files of spark/ that the workspace has not, or otherwise."""
+        target = workspace_folder(self.workspace)
+        found = self.workspace.differing(ROOT / "spark", target)
+        return [Difference(path, before, after) for path, (before, after) in found.items()]
+
+    def apply(self, say: Say) -> None:
+        """Put the folder there."""
+        sync_notebooks(self.workspace, say)
