@@ -65,10 +65,10 @@ emulate-batch: install-tool ## people post: MySQL → API Gateway → Kafka: mak
 emulate-stream: install-tool ## people post: MySQL → API Gateway → Kinesis: make emulate-stream [ARGS="--to batch,stream"]
 	@$(TOOL)/python -m emulator stream $(ARGS)
 
-batch: install ## S3 → cleaned Delta tables → the answers, on Spark
+batch: install-tool ## S3 → cleaned Delta tables → the answers, on Spark
 	@$(PINFLOW) batch
 
-stream: install ## Kinesis → cleaned Delta tables, from now on: starts the queries and keeps them running
+stream: install-tool ## Kinesis → cleaned Delta tables, from now on: starts the queries and keeps them running
 	@$(PINFLOW) stream
 
 stream-status: install-tool ## how far each stream's query is, live
@@ -77,7 +77,7 @@ stream-status: install-tool ## how far each stream's query is, live
 stream-stop: install-tool ## stop the stream queries
 	@$(PINFLOW) stream-stop
 
-compare: install ## do the batch tables and the streams' agree?
+compare: install-tool ## do the batch tables and the streams' agree?
 	@$(PINFLOW) compare
 
 deploy-dags: install-tool ## upload airflow/ to the bucket of the DAGs and wait until Airflow has read them
@@ -89,10 +89,10 @@ run-dag: install-tool ## trigger the batch DAG and follow it to its end: make ru
 airflow: install-tool ## the address of Airflow's UI, and its DAGs
 	@$(PINFLOW) airflow
 
-notebook: install ## run any notebook on the cluster: make notebook NB=path/to/notebook.py [ARGS="-p name=value"]
+notebook: install-tool ## run any notebook on the cluster: make notebook NB=path/to/notebook.py [ARGS="-p name=value"]
 	@$(PINFLOW) notebook "$(NB)" $(ARGS)
 
-sync: install ## put a folder into the Databricks workspace: make sync DIR=path [ARGS="--to /Users/me/x"]
+sync: install-tool ## put a folder into the Databricks workspace: make sync DIR=path [ARGS="--to /Users/me/x"]
 	@$(PINFLOW) sync "$(DIR)" $(ARGS)
 
 bench: install ## measure, side by side with the plain ways; takes about 20 minutes

@@ -75,6 +75,11 @@ def reset(profile: Profile, yes: bool) -> None:
 @click.pass_obj
 def status(profile: Profile) -> None:
     """Each service's state, and what lies at each hop."""
+    if profile.stack is None:
+        say("nothing of this profile runs on this machine; make doctor looks at each hop")
+        report.counts(counts.count(profile))
+        show_streams(profile)
+        return
     health = NativeStack(profile).health()
     report.services(health)
     if any(one.state == "ready" for one in health):
@@ -362,7 +367,7 @@ for command in (aws_plan, aws_up, aws_down):
 
 def show_streams(profile: Profile) -> None:
     """Print how the streams do, if they were ever started."""
-    if not counts.stream_rows(profile):
+    if profile.stack and not counts.stream_rows(profile):
         return
     from pinflow import stream as streams
 

@@ -50,6 +50,8 @@ def rest_proxy(profile: Profile) -> dict[str, str]:
     return settings | {
         "host.name": address.hostname or "",
         "bootstrap.servers": profile.kafka.bootstrap_servers,
+        # Of the client machine, not of this one: API Gateway comes in by its public address, and its security group
+        # says who may.
         "listeners": f"http://0.0.0.0:{address.port or 8082}",
         **{f"client.{name}": value for name, value in security(profile).items()},
     }

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
@@ -34,15 +35,16 @@ class TopicCount:
 
     records in Kafka, of which the sink has handled `landed`; objects and lines in S3; distinct posts among the
     lines (the key of those that are JSON objects with one); rows of the cleaned table, None when there is none.
+    What cannot be seen from here is None.
     """
 
     name: str
     source_rows: int | None
-    records: int
-    landed: int
+    records: int | None
+    landed: int | None
     objects: int
-    lines: int
-    posts: int
+    lines: int | None
+    posts: int | None
     rows: int | None
 
 
@@ -59,23 +61,27 @@ class Counts:
         """In words, where a hop does not hold what the one before it says it must; empty when all agree."""
         found = [f"{hop}: {reason}" for hop, reason in self.unknown.items()]
         for topic in self.topics:
-            if topic.landed < topic.records:
-                found.append(f"{topic.name}: {topic.records - topic.landed} records in Kafka are not yet in S3")
-            elif topic.lines < topic.records - self.dead_letters:
-                found.append(f"{topic.name}: {topic.records} records in Kafka, {topic.lines} in S3")
+            if topic.records is not None and topic.landed is not None and topic.lines is not None:
+                if topic.landed < topic.records:
+                    found.append(f"{topic.name}: {topic.records - topic.landed} records in Kafka are not yet in S3")
+                elif topic.lines < topic.records - self.dead_letters:
+                    found.append(f"{topic.name}: {topic.records} records in Kafka, {topic.lines} in S3")
             if topic.rows is None and topic.posts:
                 found.append(f"{topic.name}: {topic.posts} posts in S3, no table yet: make batch")
-            elif topic.rows is not None and topic.rows != topic.posts and not self.quarantined:
+            elif None not in (topic.rows, topic.posts) and topic.rows != topic.posts and not self.quarantined:
                 found.append(f"{topic.name}: {topic.posts} posts in S3, {topic.rows} rows in the table: make batch")
         return found
 
 
 def count(profile: Profile) -> Counts:
-    """Ask every hop of the batch path, side by side; a hop that does not answer is named, not guessed."""
+    """Ask every hop of the batch path, side by side; a hop that does not answer is named, not guessed.
+
+    Of a bucket on AWS the objects are listed and not read: to read them all takes long and costs money.
+    """
     hops: dict[str, Callable[[Profile], Any]] = {
         "MySQL": source_rows,
         "Kafka": topic_offsets,
-        "S3": objects,
+        "S3": objects if profile.stack else listed,
         "tables": table_rows,
     }
     found: dict[str, Any] = {}
@@ -89,7 +95,7 @@ def count(profile: Profile) -> Counts:
                 found[hop], unknown[hop] = {}, error.what
     topics = []
     for kind, topic in zip(SOURCE_TABLES, profile.topics, strict=True):
-        records, landed = found["Kafka"].get(topic, (0, 0))
+        records, landed = found["Kafka"].get(topic, (None, None) if "Kafka" in unknown else (0, 0))
         in_s3 = found["S3"].get(topic, ObjectCount())
         topics.append(
             TopicCount(
@@ -98,8 +104,8 @@ def count(profile: Profile) -> Counts:
                 records,
                 landed,
                 in_s3.objects,
-                in_s3.lines,
-                len(in_s3.posts),
+                in_s3.lines if profile.stack else None,
+                len(in_s3.posts) if profile.stack else None,
                 found["tables"].get(kind),
             )
         )
@@ -110,7 +116,8 @@ def count(profile: Profile) -> Counts:
 def source_rows(profile: Profile) -> dict[str, int]:
     """Rows of the three source tables, by kind (pin, geo, user)."""
     try:
-        engine = create_engine(profile.database.engine_url, connect_args={"connect_timeout": 5})
+        bounds = {"connect_timeout": 5} if profile.database.url.startswith(("mysql", "mariadb")) else {}
+        engine = create_engine(profile.database.engine_url, connect_args=bounds)
         with engine.connect() as connection:
             return {
                 kind: connection.execute(text(f"select count(*) from {table}")).scalar_one()
@@ -145,10 +152,16 @@ def kafka_consumer(profile: Profile, **settings: Any) -> Iterator[KafkaConsumer]
 
 
 def _security(profile: Profile) -> dict[str, str]:
-    """What a client of an MSK cluster with IAM needs; it signs with boto's own credential chain."""
+    """What a client of an MSK cluster with IAM needs; it signs with the keys of the profile, or boto's own chain."""
     if profile.kafka.security == "plaintext":
         return {}
-    os.environ.setdefault("AWS_DEFAULT_REGION", profile.aws.region)  # kafka-python asks boto for it, and has no option
+    # kafka-python has no options for these, and asks boto.
+    keys = (profile.aws.access_key_id, profile.aws.secret_access_key)
+    if keys[0] and keys[1]:
+        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = (k.get_secret_value() for k in keys if k)
+    elif boto3.session.Session().get_credentials() is None:
+        raise NotReady("no AWS credentials to sign in to Kafka with (AWS_MSK_IAM)")
+    os.environ["AWS_DEFAULT_REGION"] = profile.aws.region
     return {"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}
 
 
@@ -175,15 +188,18 @@ class ObjectCount:
     posts: set[int] = field(default_factory=set)
 
 
+def listed(profile: Profile) -> dict[str, ObjectCount]:
+    """Per topic the number of its objects in the bucket."""
+    return {topic: ObjectCount(objects=len(keys)) for topic, keys in _keys(profile).items()}
+
+
 def objects(profile: Profile) -> dict[str, ObjectCount]:
     """Per topic what lies in the bucket; every object is read, since only its lines tell its records."""
-    s3 = client(profile, "s3")
-    bucket = profile.storage.bucket
+    s3, bucket, every = client(profile, "s3"), profile.storage.bucket, _keys(profile)
     found = {}
     try:
         for kind, topic in zip(KEYS, profile.topics, strict=True):
-            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"topics/{topic}/")
-            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+            keys = every[topic]
             total = ObjectCount(objects=len(keys))
             with ThreadPoolExecutor(8) as pool:
                 for body in pool.map(lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read(), keys):
@@ -192,6 +208,21 @@ def objects(profile: Profile) -> dict[str, ObjectCount]:
     except (BotoCoreError, ClientError) as error:
         raise NotReady(f"s3://{bucket}: {brief(error)}") from None
     return found
+
+
+def _keys(profile: Profile) -> dict[str, list[str]]:
+    bucket, pages = profile.storage.bucket, client(profile, "s3").get_paginator("list_objects_v2")
+    try:
+        return {
+            topic: [
+                item["Key"]
+                for page in pages.paginate(Bucket=bucket, Prefix=f"topics/{topic}/")
+                for item in page.get("Contents", [])
+            ]
+            for topic in profile.topics
+        }
+    except (BotoCoreError, ClientError) as error:
+        raise NotReady(f"s3://{bucket}: {brief(error)}") from None
 
 
 def _count_lines(body: bytes, key: str, total: ObjectCount) -> None:
@@ -224,6 +255,8 @@ def stream_rows(profile: Profile) -> dict[str, int]:
 
 
 def _table(profile: Profile, name: str) -> DeltaTable | None:
+    if profile.stack is None:  # it lies in Databricks' own storage
+        return None
     try:
         return DeltaTable(str(warehouse(profile) / f"{profile.uid}_{name}"))
     except (TableNotFoundError, OSError):
@@ -231,7 +264,14 @@ def _table(profile: Profile, name: str) -> DeltaTable | None:
 
 
 def wait_until_landed(profile: Profile, timeout: float, say: Callable[[str], None]) -> None:
-    """Wait until the sink has committed all that the topics hold now; PinflowError after `timeout` seconds."""
+    """Wait until the sink has committed all that the topics hold now; PinflowError after `timeout` seconds.
+
+    A sink that does not run here is not waited for: MSK's brokers are reached from inside their VPC only, and MSK
+    Connect names its consumer groups as it likes.
+    """
+    if profile.stack is None:
+        say(f"taking what is in s3://{profile.storage.bucket} now; make doctor says how old the newest object is")
+        return
     began = said = time.monotonic()
     wanted = {topic: records for topic, (records, _) in topic_offsets(profile).items() if topic in profile.topics}
     while True:

@@ -169,6 +169,10 @@ def _fix(profile: Profile, route: _Route, status: int, said: str) -> str:
             f"the stage's name is wrong, or {route.resource} has no {route.method}, or the API was not redeployed "
             f"after a change. {_DEPLOY}"
         )
+    if status == 403 and '"Forbidden"' in said:  # API Gateway's own word for a key
+        if profile.api.api_key is None:
+            return "the API wants an API key: set api.api_key to ${ENV_VAR} and export the key there"
+        return "api.api_key is no key of a usage plan that this stage belongs to"
     if status in (401, 403):
         if profile.api.authorization == "iam":
             return (

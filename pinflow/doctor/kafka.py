@@ -77,6 +77,8 @@ def role(profile: Profile) -> list[Finding]:
 
 def connector(profile: Profile) -> list[Finding]:
     """The sink's state: of Connect's REST API, or of MSK Connect where nothing runs on this machine."""
+    if profile.connect.msk:
+        return [_of_msk_connect(profile)]
     name = profile.connect.connector
     url = f"{profile.connect.url}/connectors/{name}/status"
     try:
@@ -116,7 +118,9 @@ def _of_msk_connect(profile: Profile) -> Finding:
     states = [one["connectorState"] for one in found if one["connectorName"] == name]
     if not states:
         return failed(
-            tried, "no such connector", "MSK's console: Connectors, Create; the name goes to connect.connector"
+            tried,
+            "no such connector",
+            "make deploy makes it (connect.msk); or MSK's console, its name to connect.connector",
         )
     if states[0] != "RUNNING":
         fix = (

@@ -31,6 +31,12 @@ def arguments(tool: str, given: list[str]) -> list[str]:
     name = os.environ.get("PROFILE", "local")
     profile = profiles.load(name)
     servers = profile.kafka.bootstrap_servers
+    if profile.kafka.security == "iam" and not any(argument.startswith("--command-c") for argument in given):
+        raise PinflowError(
+            f"Kafka at {servers} lets clients in by IAM (profile {name})",
+            "add --command-config client.properties (make client-config) with aws-msk-iam-auth's jar in CLASSPATH; "
+            "or work on the EC2 client",
+        )
     if not any(_answers(server) for server in servers.split(",")):
         raise PinflowError(
             f"Kafka does not answer at {servers} (profile {name})",

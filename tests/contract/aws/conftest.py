@@ -23,6 +23,7 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 from pinflow import environment, packages
+from pinflow.aws import client
 from pinflow.aws.stack import Stack
 from pinflow.profile import ROOT, Profile, load
 from tests.contract.aws.tls import Authority, Forwarder
@@ -49,7 +50,8 @@ def far_end(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
     port, home = free_port(), tmp_path_factory.mktemp("far-end")
     settings = environment.read("localstack") | {
         "SERVICES": "s3,kinesis,apigateway,sts,iam,cloudformation,logs",
-        "PERSISTENCE": "0",
+        # An API's role belongs to its account, and LocalStack reads the account from the keys of the role.
+        "PARITY_AWS_ACCESS_KEY_ID": "1",
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
         "DNS_ADDRESS": "0",
         "OVERRIDE_IN_DOCKER": "0",
@@ -126,8 +128,23 @@ def deployed(far_end: str, as_person: pytest.MonkeyPatch, tmp_path: Path, backen
     )  # fmt: skip
     stack = Stack(profile)
     if not stack.resources():
-        stack.up(lambda changes: True, lambda text: None)
+        outputs = stack.up(lambda changes: True, lambda text: None)
+        assert outputs
+        _give_back_credentials(profile, outputs["KinesisRoleArn"])
     return profile
+
+
+def _give_back_credentials(profile: Profile, role: str) -> None:
+    """LocalStack's import of OpenAPI drops the role of an integration, and then calls as another account."""
+    gateway = client(profile, "apigateway")
+    change: Any = {"op": "replace", "path": "/credentials", "value": role}
+    for item in gateway.get_resources(restApiId="pinflow", embed=["methods"])["items"]:
+        for verb, method in item.get("resourceMethods", {}).items():
+            if method["methodIntegration"]["type"] == "AWS":
+                gateway.update_integration(
+                    restApiId="pinflow", resourceId=item["id"], httpMethod=verb, patchOperations=[change]
+                )
+    gateway.create_deployment(restApiId="pinflow", stageName="dev")
 
 
 @pytest.fixture(scope="session")

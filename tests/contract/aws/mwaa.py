@@ -1,4 +1,4 @@
-"""MWAA as boto3 sees it: the project's own door to Airflow's REST API, with the few calls behind it that a deploy makes."""
+"""MWAA as boto3 sees it: our own door to Airflow's REST API, with the few calls behind it that a deploy makes."""
 
 from __future__ import annotations
 

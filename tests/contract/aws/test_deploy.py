@@ -19,8 +19,8 @@ from pinflow.deploy import PARTS, connector, dags
 from pinflow.deploy.difference import Difference, as_text
 from pinflow.errors import PinflowError
 from pinflow.profile import Profile
-from tests.contract.aws.mwaa import Airflow
 from tests.contract.aws.conftest import REGION, UID, write_profile
+from tests.contract.aws.mwaa import Airflow
 from tests.contract.doctor.conftest import Stubs
 from tests.contract.localstack.conftest import Backend, Seen
 from tests.contract.workspace.conftest import TOKEN, Service
@@ -146,7 +146,9 @@ def test_the_installed_airflow_reads_the_dags_and_shows_what_it_cannot_import(
         pytest.skip("the profile's Airflow is not installed")
     assert dags.check_imports(profile) == [f"{UID}_dag", f"{UID}_small"]
     (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "old.py").write_text("from airflow.operators.dummy_operator import DummyOperator\n")
+    (tmp_path / "dags" / "old.py").write_text(
+        "from airflow import DAG\nfrom airflow.operators.dummy_operator import DummyOperator\n"
+    )
     with pytest.raises(PinflowError, match=r"old\.py: (.|\n)*EmptyOperator for DummyOperator") as caught:
         dags.check_imports(profile, tmp_path / "dags")
     assert "nothing was deployed" in caught.value.fix

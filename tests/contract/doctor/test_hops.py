@@ -141,7 +141,7 @@ def test_a_connectors_state(make: Make, far_end: FarEnd, status: int, body: Any,
     assert fix in finding.fix
 
 
-@pytest.mark.parametrize(("state", "fix"), [("RUNNING", ""), ("FAILED", "CloudWatch"), (None, "Create")])
+@pytest.mark.parametrize(("state", "fix"), [("RUNNING", ""), ("FAILED", "CloudWatch"), (None, "make deploy")])
 def test_msk_connect_is_asked_where_connect_has_no_rest_api(
     make: Make, stubs: Stubs, state: str | None, fix: str
 ) -> None:
