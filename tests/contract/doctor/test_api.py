@@ -48,6 +48,8 @@ def test_a_healthy_stage_is_well_and_nothing_was_written(make: Make, healthy: Fa
         ("GET", "/topics", 504, {"message": "Endpoint request timed out"}, "port 8082 open"),
         ("GET", "/topics", 500, {"error_code": 50003, "message": "no broker"}, "does not reach MSK"),
         ("GET", "/topics", 403, {"message": "Forbidden"}, "api.api_key"),
+        ("GET", "/topics", 401, {"message": "Unauthorized"}, "or a signature (api.authorization: iam)"),
+        ("GET", "/topics", 409, {"message": "what is this"}, "compare /{proxy+} with localstack/template.yaml"),
         ("GET", f"/streams/streaming-{UID}-pin", 400, NOT_FOUND, f"create the stream streaming-{UID}-pin"),
         ("GET", "/streams", 500, {"message": "Internal server error"}, "does not trust apigateway.amazonaws.com"),
         ("GET", "/streams", 400, {"__type": "AccessDeniedException"}, "execution role may not"),
@@ -97,6 +99,15 @@ def test_a_route_that_hangs_does_not_hide_the_others(
     assert "port 8082" in finding.fix
 
 
+def test_a_key_that_the_stage_does_not_know_is_named(
+    make: Make, healthy: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PINFLOW_TEST_API_KEY", "k" * 20)
+    healthy.answer("GET", f"{STAGE}/topics", 403, {"message": "Forbidden"})
+    (finding,) = bad(api.routes(make(api__api_key="${PINFLOW_TEST_API_KEY}")))
+    assert "no key of a usage plan" in finding.fix
+
+
 def test_with_iam_a_403_is_about_rights(make: Make, healthy: FarEnd) -> None:
     healthy.answer("GET", f"{STAGE}/topics", 403, {"message": "User is not authorized"})
     (finding,) = bad(api.routes(make(api__authorization="iam")))
@@ -142,3 +153,15 @@ def test_a_resource_that_is_wrong_is_named_with_its_fix(
 def test_without_the_right_to_look_nothing_is_claimed(make: Make, stubs: Stubs) -> None:
     stubs.of("apigateway").add_client_error("get_resources", "AccessDeniedException")
     assert [finding.state for finding in api.resources(make())] == ["unknown"]
+
+
+def test_an_api_is_found_by_its_address_on_aws(make: Make, stubs: Stubs) -> None:
+    describe(stubs, "")
+    findings = api.resources(make(api__invoke_url="https://x1y2.execute-api.eu-west-1.amazonaws.com/prod"))
+    assert {finding.tried for finding in findings} == {"resources of the API x1y2, stage prod"}
+    assert bad(findings) == []
+
+
+def test_an_address_that_is_not_of_api_gateway_is_said(make: Make) -> None:
+    (finding,) = api.resources(make(api__invoke_url="https://api.example.org/dev"))
+    assert (finding.state, finding.found[:30]) == ("unknown", "not an address of API Gateway,")

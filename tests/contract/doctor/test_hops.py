@@ -9,7 +9,7 @@ from typing import Any
 
 import pymysql
 import pytest
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from sqlalchemy.exc import OperationalError
 
 from pinflow.airflow import AirflowError
@@ -123,6 +123,21 @@ def test_a_role_that_cannot_be_read(make: Make, stubs: Stubs, code: str, state: 
     assert [finding.state for finding in kafka.role(make(kafka__role_arn=ROLE))] == [state]
 
 
+def test_a_role_is_not_judged_where_nobody_answers(make: Make, stubs: Stubs) -> None:
+    def away(RoleName: str) -> None:
+        raise EndpointConnectionError(endpoint_url="https://iam.amazonaws.com")
+
+    stubs.client(make(), "iam").get_role = away
+    assert [finding.state for finding in kafka.role(make(kafka__role_arn=ROLE))] == ["unknown"]
+
+
+def test_a_worker_of_this_machine_that_is_away_is_started_here() -> None:
+    profile = load("local")
+    away = profile.connect.model_copy(update={"url": "http://127.0.0.1:9"})
+    (finding,) = kafka.connector(profile.model_copy(update={"connect": away}))
+    assert "make up starts it, make logs S=connect" in finding.fix
+
+
 @pytest.mark.parametrize(
     ("status", "body", "found", "fix"),
     [
@@ -152,6 +167,13 @@ def test_msk_connect_is_asked_where_connect_has_no_rest_api(
     assert fix in finding.fix
 
 
+def test_msk_connect_is_asked_at_once_where_the_profile_names_it(make: Make, stubs: Stubs) -> None:
+    msk = {"plugin": "p", "worker_configuration": None, "role_arn": ROLE, "subnets": "s", "security_groups": "g"}
+    stubs.of("kafkaconnect").add_client_error("list_connectors", "ForbiddenException")
+    (finding,) = kafka.connector(make(connect__msk=msk))
+    assert (finding.state, finding.fix) == ("unknown", "kafkaconnect:ListConnectors would show it")
+
+
 # --- AWS --------------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +187,12 @@ def test_expired_credentials_are_named(make: Make, stubs: Stubs) -> None:
     stubs.of("sts").add_client_error("get_caller_identity", "ExpiredToken")
     (finding,) = aws.identity(make())
     assert "aws sso login" in finding.fix
+
+
+def test_a_profile_of_aws_own_that_is_not_there_is_named(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    (finding,) = aws.identity(make(aws__access_key_id=None, aws__secret_access_key=None))
+    assert (finding.state, "nobody" in finding.found, "keys from nowhere" in finding.tried) == ("failed", True, True)
 
 
 def test_no_credentials_at_all_are_named(make: Make, stubs: Stubs) -> None:
@@ -240,6 +268,22 @@ def test_a_wrong_token_a_missing_cluster_and_missing_notebooks_are_named(make: M
     _, cluster, notebooks = databricks.workspace(make())
     assert (cluster.state, "ClusterId" in cluster.fix) == ("failed", True)
     assert (notebooks.state, notebooks.fix) == ("unknown", "make batch puts them there")
+
+
+@pytest.mark.parametrize(
+    ("state", "expected", "words"),
+    [("TERMINATED", "ok", "a run starts it"), ("ERROR", "failed", "ERROR"), ("UNKNOWN", "failed", "UNKNOWN")],
+)
+def test_a_clusters_state_and_notebooks_that_may_not_be_read(
+    make: Make, far_end: FarEnd, state: str, expected: str, words: str
+) -> None:
+    far_end.answer("GET", "/.well-known/databricks-config", 200, {})
+    far_end.answer("GET", "/api/2.0/preview/scim/v2/Me", 200, {"userName": "me@example.org"})
+    far_end.answer("GET", "/api/2.1/clusters/get", 200, {"state": state})
+    far_end.answer("GET", "/api/2.0/workspace/get-status", 403, {"error_code": "PERMISSION_DENIED", "message": "no"})
+    _, cluster, notebooks = databricks.workspace(make())
+    assert (cluster.state, words in cluster.found) == (expected, True)
+    assert (notebooks.state, "may not read that folder" in notebooks.fix) == ("failed", True)
 
 
 def test_a_workspace_that_is_not_there_is_named_within_seconds(make: Make) -> None:
