@@ -26,8 +26,6 @@ _POLL = 1.0
 _LONGEST = 1800.0  # seconds; the whole stack takes about two minutes
 _NEVER_MADE = ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED")
 _UNCHANGED = ("didn't contain changes", "No updates are to be performed")
-# Decided once, when the stack is made: what was not the stack's own must not become so, nor the other way round.
-_DECIDED_ONCE = (*cloudformation.CREATE, "CreateLogsRole")
 
 
 @dataclass(frozen=True)
@@ -144,11 +142,17 @@ class Stack:
             raise PinflowError(f"stack {self.name} is {status}: it was never made", "make aws-up begins it anew")
         new = status in (None, "REVIEW_IN_PROGRESS")
         parameters = self._parameters()
+        # Decided when the stack is made: what was not its own must not become so, nor the other way round.
         decided = cloudformation.given(
             cloudformation.existing(self._client, parameters) | {"CreateLogsRole": self._logs_role_is_new()}
         )
         if not new:
-            decided = [{"ParameterKey": key, "UsePreviousValue": True} for key in _DECIDED_ONCE]
+            # A parameter that is newer than the stack has no previous value.
+            there = {one["ParameterKey"] for one in (self._described() or {}).get("Parameters", [])}
+            decided = [
+                {"ParameterKey": one["ParameterKey"], "UsePreviousValue": True} if one["ParameterKey"] in there else one
+                for one in decided
+            ]
         name = f"pinflow-{time.time_ns()}"
         self._cloudformation.create_change_set(
             StackName=self.name,
@@ -244,13 +248,18 @@ class Stack:
         return events[: ids.index(began)] if began in ids else events
 
     def _status(self, stack: str = "") -> str | None:
+        found = self._described(stack)
+        return str(found["StackStatus"]) if found else None
+
+    def _described(self, stack: str = "") -> dict[str, Any] | None:
+        """The stack as AWS describes it; None where it is not there, or no longer."""
         try:
             (found,) = self._cloudformation.describe_stacks(StackName=stack or self.name)["Stacks"]
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
-        return None if found["StackStatus"] == "DELETE_COMPLETE" else str(found["StackStatus"])
+        return None if found["StackStatus"] == "DELETE_COMPLETE" else dict(found)
 
     def _delete_stream(self, stream: str, say: Say) -> None:
         kinesis = self._client("kinesis")

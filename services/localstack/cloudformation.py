@@ -55,7 +55,6 @@ def deploy(clients: Clients, template: Path, parameters: dict[str, str]) -> dict
 
 
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-CREATE = ("CreateBucket", "CreateDagBucket", "CreateStreams")
 
 
 def outputs(cloudformation: Any, name: str) -> dict[str, str]:

@@ -193,6 +193,7 @@ def test_a_resource_that_could_not_be_made_is_named_with_its_reason(stubs: Stubs
     for _ in range(6):
         stubs.of("kinesis").add_client_error("describe_stream_summary", "ResourceNotFoundException")
     stubs.of("apigateway").add_response("get_account", {"cloudwatchRoleArn": "arn:aws:iam::1:role/x"})
+    status(stubs, "CREATE_COMPLETE")  # with which parameters?
     cloudformation.add_response("create_change_set", {"Id": "arn:aws:cloudformation:x", "StackId": STACK_ID})
     change = {"Action": "Modify", "LogicalResourceId": "Api", "ResourceType": "AWS::ApiGateway::RestApi"}
     cloudformation.add_response("describe_change_set", {"Status": "CREATE_IN_PROGRESS"})
@@ -227,6 +228,7 @@ def test_a_template_without_changes_is_an_empty_plan(stubs: Stubs, other: Profil
     for _ in range(3):
         stubs.of("kinesis").add_client_error("describe_stream_summary", "ResourceNotFoundException")
     stubs.of("apigateway").add_response("get_account", {})
+    status(stubs, "UPDATE_COMPLETE")
     cloudformation.add_response("create_change_set", {"Id": "arn:aws:cloudformation:x", "StackId": STACK_ID})
     reason = "The submitted information didn't contain changes. Submit different information to create a change set."
     cloudformation.add_response("describe_change_set", {"Status": "FAILED", "StatusReason": reason})
