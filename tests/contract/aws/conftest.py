@@ -83,6 +83,7 @@ def far_end(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
 @pytest.fixture
 def as_person(monkeypatch: pytest.MonkeyPatch, authority: Authority, tmp_path: Path) -> pytest.MonkeyPatch:
     """A person's environment: credentials where boto3 looks, the far end's authority trusted, nothing else."""
+    monkeypatch.setattr("pinflow.aws.stack._POLL", 0.1)  # seconds; AWS takes longer than LocalStack
     for name in [n for n in os.environ if n.startswith(("AWS_", "PINFLOW_", "DATABRICKS_"))]:
         monkeypatch.delenv(name)
     for name in [n for n in os.environ if n.lower().endswith("_proxy")]:
