@@ -20,7 +20,7 @@ from emulator.source import Source
 from emulator.spill import Spill
 from emulator.totals import Summary, Totals
 from pinflow.errors import PinflowError
-from pinflow.profile import ROOT, Profile
+from pinflow.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _sender(route: Route, totals: Totals, spill: Spill, say: Callable[[str], Non
 
 
 def _spill_directory(profile: Profile) -> Path:
-    return profile.home / "spill" if profile.stack else ROOT / ".pinflow" / "spill"
+    return profile.home / "spill" if profile.stack else Path("spill").resolve()
 
 
 @contextlib.contextmanager
