@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.config import Config
 from databricks.sdk.errors import NotFound
@@ -70,6 +71,9 @@ class Workspace:
         if self._client is None:
             databricks = self.profile.databricks
             token = databricks.token.get_secret_value()
+            if self.profile.stack is None:
+                # Databricks' client would try for a minute; here nobody restarts a workspace that does not answer.
+                requests.get(f"{databricks.host}/.well-known/databricks-config", timeout=(5, 15))
             # By itself it would try for five minutes to reach a workspace that is not there.
             config = Config(host=databricks.host, token=token, auth_type="pat", retry_timeout_seconds=30)
             self._client = WorkspaceClient(config=config)

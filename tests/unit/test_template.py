@@ -128,6 +128,8 @@ def test_the_stage_is_throttled_and_logs_no_body() -> None:
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings)
     format_ = stage["AccessLogSetting"]["If"][1]["Format"]
     assert set(json.loads(format_)) == {"time", "id", "ip", "method", "path", "status", "ms", "error"}
+    assert RESOURCES["LogsAccount"]["DependsOn"] == "Api"
+    assert "LogsAccount" in str(stage["Description"])  # made before
     assert RESOURCES["AccessLogGroup"]["Properties"]["RetentionInDays"] == 30
     assert not re.search("body|apiKey|querystring|Authorization", format_)
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,15 @@ def test_status_needs_no_stack_and_names_what_cannot_be_seen(
 def test_what_only_makes_sense_here_says_so(deployed: Profile, command: str) -> None:
     result = CliRunner().invoke(cli, ["--profile", str(deployed.path), command])
     assert "nothing runs here" in str(result.exception)
+
+
+def test_a_workspace_that_is_not_there_is_said_within_seconds(posting: Profile) -> None:
+    text = posting.path.read_text().replace("https://dbc-xxxxxxxx-xxxx.cloud.databricks.com", "http://127.0.0.1:9")
+    posting.path.write_text(text)
+    began = time.monotonic()
+    result = CliRunner().invoke(cli, ["--profile", str(posting.path), "stream"])
+    assert "http://127.0.0.1:9: Connection refused" in str(result.exception)
+    assert time.monotonic() - began < 10
 
 
 ANSWERS: dict[str, Any] = {"rows": {"pin": 3}, "answers": {"q1": {"columns": ["country"], "rows": [["Albania"]]}}}
