@@ -113,13 +113,18 @@ def test_killed_between_its_two_tables_the_quarantine_is_written_too(
 
 def test_what_an_earlier_run_has_in_hand_does_not_get_in(spark: SparkSession, run: Run) -> None:
     run("pin", record("pin", index=90))
-    sleep = F.udf(lambda ind: (time.sleep(10), ind)[1], "int")
+
+    @F.udf("int")
+    def late_one(ind: int) -> int:
+        time.sleep(10)
+        return ind
+
     late = spark.range(1).select(
         *(F.lit(None).alias(c) for c in spark.table(f"`{UID}_pin_table`").columns if c != "ind")
     )
     append = stream._Append(UID, "pin", "")._append
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(append, late.withColumn("ind", sleep(F.lit(91))), f"`{UID}_pin_table`")
+        writing = pool.submit(append, late.withColumn("ind", late_one(F.lit(91))), f"`{UID}_pin_table`")
         time.sleep(3)
         run("pin", record("pin", index=92))
         with pytest.raises(Exception, match="DELTA_METADATA_CHANGED"):
