@@ -111,22 +111,28 @@ def test_killed_between_its_two_tables_the_quarantine_is_written_too(
     assert len(rows(spark, "stream_quarantine", "raw = 'half way'")) == 1
 
 
-def test_what_an_earlier_run_has_in_hand_does_not_get_in(spark: SparkSession, run: Run) -> None:
+def test_what_an_earlier_run_has_in_hand_does_not_get_in(spark: SparkSession, run: Run, tmp_path: Path) -> None:
     run("pin", record("pin", index=90))
+    began, go_on, table = tmp_path / "began", tmp_path / "go on", f"`{UID}_pin_table`"
 
-    @F.udf("int")
-    def late_one(ind: int) -> int:
-        time.sleep(10)
+    def wait_for(file: Path) -> None:
+        deadline = time.monotonic() + 120
+        while not file.exists():
+            assert time.monotonic() < deadline, f"no {file}"
+            time.sleep(0.1)
+
+    def in_the_middle(ind: int) -> int:
+        began.touch()
+        wait_for(go_on)
         return ind
 
-    late = spark.range(1).select(
-        *(F.lit(None).alias(c) for c in spark.table(f"`{UID}_pin_table`").columns if c != "ind")
-    )
-    append = stream._Append(UID, "pin", "")._append
+    others = (F.lit(None).alias(name) for name in spark.table(table).columns if name != "ind")
+    late = spark.range(1).select(F.udf(in_the_middle, "int")(F.lit(91)).alias("ind"), *others)
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(append, late.withColumn("ind", late_one(F.lit(91))), f"`{UID}_pin_table`")
-        time.sleep(3)
+        writing = pool.submit(stream._Append(UID, "pin", "")._append, late, table)
+        wait_for(began)
         run("pin", record("pin", index=92))
+        go_on.touch()
         with pytest.raises(Exception, match="DELTA_METADATA_CHANGED"):
             writing.result()
     assert sorted(row["ind"] for row in rows(spark, "pin_table", "ind between 90 and 99")) == [90, 92]
