@@ -21,7 +21,7 @@ from pinflow.aws.commands import aws_down, aws_plan, aws_up
 from pinflow.confirmation import confirmed
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile, load
-from pinflow.stack.native import NativeStack
+from pinflow.stack import runtime
 
 if TYPE_CHECKING:
     from pinflow.batch import Result
@@ -49,8 +49,7 @@ def cli(context: click.Context, profile_name: str) -> None:
 def up(profile: Profile) -> None:
     """Start every service and wait until all can be used."""
     began = time.monotonic()
-    say(f"starting without Docker, state in {_short(profile.home)}")
-    NativeStack(profile).up(say)
+    runtime.up(profile, say)
     say(f"everything is ready after {time.monotonic() - began:.1f} s")
 
 
@@ -58,7 +57,7 @@ def up(profile: Profile) -> None:
 @click.pass_obj
 def down(profile: Profile) -> None:
     """Stop every service; data stays."""
-    NativeStack(profile).down(say)
+    runtime.current(profile).down(say)
 
 
 @cli.command()
@@ -68,7 +67,7 @@ def reset(profile: Profile, yes: bool) -> None:
     """Stop every service and delete all data of this stack."""
     if not yes and sys.stdin.isatty():
         click.confirm(f"delete all data in {_short(profile.home)}?", abort=True)
-    NativeStack(profile).reset(say)
+    runtime.current(profile).reset(say)
 
 
 @cli.command()
@@ -80,7 +79,7 @@ def status(profile: Profile) -> None:
         report.counts(counts.count(profile))
         show_streams(profile)
         return
-    health = NativeStack(profile).health()
+    health = runtime.current(profile).health()
     report.services(health)
     if any(one.state == "ready" for one in health):
         report.counts(counts.count(profile))
@@ -97,15 +96,11 @@ def status(profile: Profile) -> None:
 @click.pass_obj
 def logs(profile: Profile, service: str | None, follow: bool, lines: int) -> None:
     """The last log lines of one service, or of all."""
-    stack = NativeStack(profile)
+    stack = runtime.current(profile)
     known = [s.name for s in stack.services]
     if service is not None and service not in known:
         raise PinflowError(f"logs: no service {service}", f"services are {', '.join(known)}")
-    files = [stack.supervision.log(name) for name in ([service] if service else known)]
-    present = [str(file) for file in files if file.exists()]
-    if not present:
-        raise PinflowError(f"logs: nothing in {_short(stack.supervision.logs)}", "make up")
-    subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), *present], check=False)
+    stack.logs([service] if service else known, lines, follow)
 
 
 @cli.command()
@@ -236,7 +231,7 @@ def demo(profile: Profile, posts: int) -> None:
     from pinflow import stream as streams
 
     began = time.monotonic()
-    NativeStack(profile).up(say)
+    runtime.up(profile, say)
     say("\nthe streams, from Kinesis into tables")
     streams.start(profile, say)
     say(f"\nsending {posts} posts from MySQL through API Gateway, into Kafka and into Kinesis")

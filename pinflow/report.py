@@ -17,7 +17,7 @@ from rich.text import Text
 
 from pinflow.counts import Counts
 from pinflow.profile import Profile
-from pinflow.stack.native import Health
+from pinflow.stack.health import Health
 
 if TYPE_CHECKING:
     from pinflow.aws.stack import Change

@@ -12,8 +12,8 @@ import sys
 
 import psutil
 
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile, load
+from pinflow.errors import PinflowError, ProfileError
+from pinflow.profile import ROOT, Profile, load
 from pinflow.stack.service import Service
 
 
@@ -21,6 +21,26 @@ def service(name: str) -> Service:
     """The definition of services/<name>/native.py."""
     definition: Service = importlib.import_module(f"services.{name}.native").SERVICE
     return definition
+
+
+def services(profile: Profile) -> list[Service]:
+    """The services that the profile names; raises ProfileError for one without a folder or without its needs."""
+    profile.home  # noqa: B018 - raises where nothing runs on this machine
+    names = profile.stack.services if profile.stack else []
+    known = sorted(p.parent.name for p in (ROOT / "services").glob("*/native.py"))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ProfileError(
+            f"{profile.path}: stack.services: no service {', '.join(unknown)}", f"known are {', '.join(known)}"
+        )
+    found = [service(name) for name in names]
+    for one in found:
+        missing = [need for need in one.needs if need not in names]
+        if missing:
+            raise ProfileError(
+                f"{profile.path}: stack.services: {one.name} needs {', '.join(missing)}", "add it to the list"
+            )
+    return found
 
 
 def become(name: str, profile: Profile) -> None:

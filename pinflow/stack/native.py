@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
-from collections.abc import Callable
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import psutil
 
-from pinflow.errors import NotReady, PinflowError, ProfileError
+from pinflow.errors import NotReady, PinflowError
 from pinflow.profile import ROOT, Profile
-from pinflow.stack import preflight
-from pinflow.stack.launch import service as definition
+from pinflow.stack import launch, preflight
+from pinflow.stack.health import Health
 from pinflow.stack.service import Service
+from pinflow.stack.start import Say, Start
 from pinflow.stack.supervision import Process, Supervision
-
-Say = Callable[[str], None]
-
-_PROBE_EVERY = 0.2
-_REPEAT_WAITING_LINE_AFTER = 10.0
-
-
-@dataclass(frozen=True)
-class Health:
-    """One line of `make status`: what a service is, whether it can be used, and what it costs.
-
-    state is what was seen just now: ready, starting, stopped, failed; detail says why it is not ready, or what else a
-    person must know.
-    memory is the proportional set size of the process and its children, in bytes; seconds since its start.
-    """
-
-    name: str
-    title: str
-    stand_in: bool
-    state: str
-    detail: str
-    pid: int
-    memory: int
-    seconds: float
 
 
 class NativeStack:
@@ -48,7 +22,7 @@ class NativeStack:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.services = _definitions(profile)
+        self.services = launch.services(profile)
         self.supervision = Supervision(profile, [s.name for s in self.services])
 
     def up(self, say: Say) -> None:
@@ -59,7 +33,7 @@ class NativeStack:
         """
         self._preflight()
         self.supervision.start()
-        _Start(self, say).run()
+        Start(self, say).run()
 
     def down(self, say: Say) -> None:
         """Stop every process of the stack, consumers before what they consume from; data stays."""
@@ -87,13 +61,52 @@ class NativeStack:
         with ThreadPoolExecutor() as pool:
             return list(pool.map(lambda s: self._health(s, processes), self.services))
 
+    def logs(self, names: list[str], lines: int, follow: bool) -> None:
+        """Print the last lines of these services' logs, and go on as lines come in; raises PinflowError."""
+        present = [str(self.supervision.log(name)) for name in names if self.supervision.log(name).exists()]
+        if not present:
+            raise PinflowError(f"logs: nothing in {self.supervision.logs}", "make up")
+        subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), *present], check=False)
+
+    def running(self, name: str) -> bool:
+        """Whether the service's process is there."""
+        process = self.supervision.processes().get(name)
+        return process is not None and process.state == "RUNNING"
+
+    def launch(self, service: Service) -> None:
+        """Start the service's process without waiting for it."""
+        service.prepare(self.profile)
+        self.supervision.launch(service.name)
+
+    def probe(self, service: Service) -> None:
+        """Raise NotReady unless the service can be used, and is this stack's own."""
+        service.probe(self.profile)
+        service.owned(self.profile)
+
+    def initialise(self, service: Service, say: Say) -> None:
+        """What a service needs right after it is ready."""
+        service.initialise(self.profile, say)
+
+    def given_up(self, name: str) -> str:
+        """Why the service is not going to be ready; nothing while it may."""
+        return "it ends right after its start" if self.supervision.processes()[name].state == "FATAL" else ""
+
+    def last_lines(self, name: str) -> str:
+        """The end of a service's log."""
+        return self.supervision.last_lines(name)
+
+    def log(self, name: str) -> str:
+        """Where the whole log is, for a person."""
+        log = self.supervision.log(name)
+        return str(log.relative_to(ROOT) if log.is_relative_to(ROOT) else log)
+
     def _health(self, service: Service, processes: dict[str, Process]) -> Health:
         process = processes.get(service.name)
         state, detail, pid, seconds = "stopped", "", 0, 0.0
         if process is not None and process.state in ("RUNNING", "STARTING"):
             pid, seconds = process.pid, process.seconds
             try:
-                service.probe(self.profile)
+                self.probe(service)
                 state, detail = "ready", service.remark(self.profile)
             except NotReady as reason:
                 state, detail = "starting" if seconds < service.timeout else "failed", reason.what
@@ -121,100 +134,6 @@ class NativeStack:
             levels.append(level)
             left = {name: s for name, s in left.items() if name not in level}
         return levels
-
-
-class _Start:
-    """One `up`: a thread a service, each waiting for the services that it needs."""
-
-    def __init__(self, stack: NativeStack, say: Say) -> None:
-        self.stack = stack
-        self.say = say
-        self.ready = {s.name: threading.Event() for s in stack.services}
-        self.failed = threading.Event()
-        self.errors: list[PinflowError] = []
-
-    def run(self) -> None:
-        threads = [threading.Thread(target=self._bring_up, args=(s,), daemon=True) for s in self.stack.services]
-        for thread in threads:
-            thread.start()
-        # Joined with a timeout so that Ctrl-C is heard.
-        while any(thread.is_alive() for thread in threads):
-            for thread in threads:
-                thread.join(0.1)
-        if self.errors:
-            raise self.errors[0]
-
-    def _bring_up(self, service: Service) -> None:
-        profile, supervision = self.stack.profile, self.stack.supervision
-        try:
-            for need in service.needs:
-                while not self.ready[need].wait(0.1):
-                    if self.failed.is_set():
-                        return
-            began = time.monotonic()
-            process = supervision.processes().get(service.name)
-            already = process is not None and process.state == "RUNNING"
-            if not already:
-                service.prepare(profile)
-                supervision.launch(service.name)
-            self._wait(service, began)
-            service.initialise(profile, lambda text: self.say(f"{service.name:<12} {text}"))
-            took = f"{'was running; ' if already else ''}ready after {time.monotonic() - began:.1f} s"
-            self.say(f"{service.name:<12} {took}  ({service.title})")
-            self.ready[service.name].set()
-        except PinflowError as error:
-            self._fail(error)
-        except Exception as error:
-            self._fail(PinflowError(f"{service.name}: {type(error).__name__}: {error}", self._see(service)))
-
-    def _wait(self, service: Service, began: float) -> None:
-        said, said_at = "", 0.0
-        while not self.failed.is_set():
-            try:
-                service.probe(self.stack.profile)
-                return
-            except NotReady as reason:
-                waiting = reason.what
-            waited = time.monotonic() - began
-            state = self.stack.supervision.processes()[service.name].state
-            if waited > service.timeout or state == "FATAL":
-                why = "it ends right after its start" if state == "FATAL" else f"not ready after {waited:.0f} s"
-                lines = self.stack.supervision.last_lines(service.name)
-                raise PinflowError(
-                    f"{service.name}: {why}: {waiting}\n  last lines of its log:\n{lines}", self._see(service)
-                )
-            if waited > 1 and (waiting != said or waited - said_at > _REPEAT_WAITING_LINE_AFTER):
-                self.say(f"{service.name:<12} waiting, {waited:.0f} s: {waiting}")
-                said, said_at = waiting, waited
-            time.sleep(_PROBE_EVERY)
-
-    def _see(self, service: Service) -> str:
-        log = self.stack.supervision.log(service.name)
-        return f"the whole log: {log.relative_to(ROOT) if log.is_relative_to(ROOT) else log}; then `make up` again"
-
-    def _fail(self, error: PinflowError) -> None:
-        self.errors.append(error)
-        self.failed.set()
-
-
-def _definitions(profile: Profile) -> list[Service]:
-    """The services that the profile names; raises ProfileError for one without a folder or without its needs."""
-    profile.home  # noqa: B018 - raises where nothing runs on this machine
-    names = profile.stack.services if profile.stack else []
-    known = sorted(p.parent.name for p in (ROOT / "services").glob("*/native.py"))
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ProfileError(
-            f"{profile.path}: stack.services: no service {', '.join(unknown)}", f"known are {', '.join(known)}"
-        )
-    services = [definition(name) for name in names]
-    for service in services:
-        missing = [need for need in service.needs if need not in names]
-        if missing:
-            raise ProfileError(
-                f"{profile.path}: stack.services: {service.name} needs {', '.join(missing)}", "add it to the list"
-            )
-    return services
 
 
 def _memory(pid: int) -> int:

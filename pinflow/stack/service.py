@@ -26,16 +26,19 @@ class Command:
 
 @dataclass(frozen=True)
 class Service:
-    """One service of services/<name>, as it runs without Docker.
+    """One service of services/<name>: how it runs without Docker, and how one sees, either way, that it can be used.
 
     name       its folder, and its name in `make status`
     title      what it is, for people ("Apache Kafka 4.3.1"); a stand-in says so here
     ports      the TCP ports on 127.0.0.1 that the profile gives it
     command    what to execute (called in the service's own process, right before exec)
-    probe      returns when the service can be used, raises NotReady with the last thing seen; a few seconds at most
+    probe      returns when the service can be used, raises NotReady with the last thing seen; a few seconds at most;
+               through its ports, so that it serves a container as well
+    owned      raises NotReady unless it is the process started here that answers
     prepare    work before the first start (a data directory, a formatted log); must be harmless when repeated
     initialise work right after it is ready (seed rows); repeated at every `up`, so harmless when repeated;
                it gets a function that tells the person what is going on
+    initialise_in_compose  the same where Compose runs it and has done a part of the work itself; None: `initialise`
     remark     what a person must know of a service although it can be used; "" for nothing
     needs      services that must be ready before this one starts
     timeout    seconds from start to ready, after which `up` fails with the service's last log lines
@@ -48,6 +51,8 @@ class Service:
     probe: Callable[[Profile], None]
     prepare: Callable[[Profile], None] = lambda profile: None
     initialise: Callable[[Profile, Callable[[str], None]], None] = lambda profile, say: None
+    initialise_in_compose: Callable[[Profile, Callable[[str], None]], None] | None = None
+    owned: Callable[[Profile], None] = lambda profile: None
     remark: Callable[[Profile], str] = lambda profile: ""
     needs: tuple[str, ...] = ()
     timeout: float = 60

@@ -184,6 +184,8 @@ SERVICE = Service(
     probe=probe,
     prepare=prepare,
     initialise=initialise,
+    # What is installed is the image's affair.
+    initialise_in_compose=lambda profile, say: None,
     remark=remark,
     timeout=180,
 )

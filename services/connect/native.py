@@ -47,6 +47,11 @@ def probe(profile: Profile) -> None:
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:
     """Put the connector of s3-sink.json, wait until its tasks run, and until what S3 lost is under way again."""
     say(connector.put(profile))
+    initialise_in_compose(profile, say)
+
+
+def initialise_in_compose(profile: Profile, say: Callable[[str], None]) -> None:
+    """The same once the connector was put: there by watch.py, with the addresses of the containers."""
     connector.wait_running(profile)
     wait_until_refilled(profile, 30, say)
 
@@ -58,6 +63,7 @@ SERVICE = Service(
     command=command,
     probe=probe,
     initialise=initialise,
+    initialise_in_compose=initialise_in_compose,
     needs=("kafka", "localstack"),
     timeout=60,
     stand_in=True,

@@ -22,7 +22,7 @@ from pinflow.stack.service import Command, Service
 # The serial collector and the first compiler alone: ready in 3 s and a third of the memory of the defaults.
 JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true"]
 
-_FOLDER = ROOT / "services" / "kafka"
+FOLDER = ROOT / "services" / "kafka"
 _HEAP = ["-Xms64m", "-Xmx256m", "-XX:+ExitOnOutOfMemoryError"]
 
 # A broker that is not there yet is what probe() is for; the client library would print a warning for each attempt.
@@ -95,7 +95,7 @@ def prepare(profile: Profile) -> None:
 def command(profile: Profile) -> Command:
     """The broker's own main class on the rendered server.properties."""
     prepare(profile)
-    logs = f"-Dlog4j2.configurationFile={_FOLDER / 'log4j2.yaml'}"
+    logs = f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.yaml'}"
     properties = str(_home(profile) / "config" / "server.properties")
     return Command([*java("kafka.Kafka", *JVM, *_HEAP, logs), properties], directory=_home(profile))
 

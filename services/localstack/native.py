@@ -110,5 +110,7 @@ SERVICE = Service(
     probe=_probe,
     prepare=_prepare,
     initialise=_initialise,
+    # Its ready hook has deployed the template, with the addresses of the containers.
+    initialise_in_compose=lambda profile, say: None,
     timeout=90,
 )

@@ -37,14 +37,24 @@ def command(profile: Profile) -> Command:
             "--bind-address=127.0.0.1",
             f"--port={_port(profile)}",
             "--socket=",
-            f"--init-file=/dev/fd/{_pipe(_accounts(profile))}",
+            f"--init-file=/dev/fd/{inherited(_accounts(profile))}",
         ]
     )
 
 
 def probe(profile: Profile) -> None:
-    """Ask the server for its data directory, as the application's user; raises NotReady."""
-    where = f"MySQL on 127.0.0.1:{_port(profile)}"
+    """Ask the server something as the application's user; raises NotReady."""
+    _data_directory(profile)
+
+
+def owned(profile: Profile) -> None:
+    """Raise NotReady unless the server that answers keeps its data where this stack does."""
+    found, data = _data_directory(profile), _data(profile, find())
+    if Path(found).resolve() != data.resolve():
+        raise NotReady(f"{_where(profile)}: another MySQL server answers, with its data in {found}", _fix(profile))
+
+
+def _data_directory(profile: Profile) -> str:
     try:
         with connect(profile, timeout=3) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT @@datadir")
@@ -52,10 +62,12 @@ def probe(profile: Profile) -> None:
     except pymysql.Error as error:
         code = error.args[0] if error.args else None
         fix = "" if code in (CR.CR_CONN_HOST_ERROR, CR.CR_SERVER_LOST) else _fix(profile)
-        raise NotReady(f"{where}: {error.args[-1] if error.args else error}", fix) from None
-    data = _data(profile, find())
-    if not row or Path(row[0]).resolve() != data.resolve():
-        raise NotReady(f"{where}: another MySQL server answers, with its data in {row and row[0]}", _fix(profile))
+        raise NotReady(f"{_where(profile)}: {error.args[-1] if error.args else error}", fix) from None
+    return str(row[0]) if row else ""
+
+
+def _where(profile: Profile) -> str:
+    return f"MySQL on 127.0.0.1:{_port(profile)}"
 
 
 def _fix(profile: Profile) -> str:
@@ -81,13 +93,17 @@ def _data(profile: Profile, server: Server) -> Path:
 
 
 def _accounts(profile: Profile) -> str:
-    """SQL of one statement a line, as an init file must be."""
     url = profile.database.engine_url
     password = str(url.password or "")
     if not password.isascii():
         # PyMySQL sends Latin-1, other clients UTF-8: the hash would fit one of them only.
         raise ProfileError(f"{profile.path}: database.password: expected ASCII characters only")
-    user, database = f"{_text(url.username or '')}@'%'", f"`{(url.database or '').replace('`', '``')}`"
+    return accounts(url.database or "", url.username or "", password)
+
+
+def accounts(database: str, user: str, password: str) -> str:
+    """SQL that makes the database and its user: one statement a line, as an init file must be."""
+    user, database = f"{_text(user)}@'%'", f"`{database.replace('`', '``')}`"
     return (
         f"CREATE DATABASE IF NOT EXISTS {database};\n"
         f"CREATE USER IF NOT EXISTS {user};\n"
@@ -101,7 +117,7 @@ def _text(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _pipe(content: str) -> int:
+def inherited(content: str) -> int:
     """A file descriptor, kept across exec, that gives the content and then ends."""
     reader, writer = os.pipe()
     os.write(writer, content.encode())
@@ -116,6 +132,7 @@ SERVICE = Service(
     ports=lambda profile: [_port(profile)],
     command=command,
     probe=probe,
+    owned=owned,
     prepare=prepare,
     initialise=lambda profile, say: load(profile, say),
 )

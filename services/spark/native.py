@@ -17,6 +17,8 @@ from pinflow.stack.service import Command, Service
 STALE = 60.0
 """Seconds after which a heartbeat counts as lost. It comes every 2 s; on a busy machine much may come between."""
 
+_STARTING = "Spark is starting: it has not yet done its warm-up"
+
 
 def address(profile: Profile) -> tuple[str, int]:
     """Host and port of the Spark Connect server; raises ProfileError if the profile names one elsewhere."""
@@ -68,13 +70,7 @@ def command(profile: Profile) -> Command:
 
 def probe(profile: Profile) -> None:
     """Ready when the cluster, after its warm-up, has renewed its heartbeat and its port takes connections."""
-    heartbeat = home(profile) / "ready"
-    try:
-        seen = json.loads(heartbeat.read_text(encoding="utf-8"))
-        os.kill(seen["pid"], 0)
-    except (FileNotFoundError, ProcessLookupError):
-        raise NotReady("Spark is starting: it has not yet done its warm-up") from None
-    age = time.time() - seen["time"]
+    age = time.time() - _heartbeat(profile)["time"]
     if age > STALE:
         raise NotReady(f"Spark has not answered itself for {age:.0f} s")
     host, port = address(profile)
@@ -84,11 +80,29 @@ def probe(profile: Profile) -> None:
         raise NotReady(f"Spark Connect on {host}:{port}: {error}") from None
 
 
+def owned(profile: Profile) -> None:
+    """Raise NotReady where the process that wrote the heartbeat is gone."""
+    try:
+        os.kill(int(_heartbeat(profile)["pid"]), 0)
+    except ProcessLookupError:
+        raise NotReady(_STARTING) from None
+
+
+def _heartbeat(profile: Profile) -> dict[str, float]:
+    """Process id, and seconds since 1970."""
+    try:
+        beat: dict[str, float] = json.loads((home(profile) / "ready").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotReady(_STARTING) from None
+    return beat
+
+
 SERVICE = Service(
     name="spark",
     title="Apache Spark 4.2.0 with Delta 4.4.0 (the Databricks cluster)",
     ports=lambda profile: [address(profile)[1], address(profile)[1] + 1],
     command=command,
     probe=probe,
+    owned=owned,
     timeout=240,
 )

@@ -50,8 +50,8 @@ def environment() -> dict[str, str]:
     """What docker-compose.packages.yml asks for: where this machine's Python is, and that Compose takes that file."""
     return {
         "COMPOSE_FILE": ":".join(COMPOSE_FILES),
-        "PINFLOW_PYTHON_HOME": _outside_usr(Path(sys.base_prefix).resolve()),
-        "PINFLOW_JAVA_HOME": _outside_usr(java_home()),
+        "PINFLOW_PYTHON_HOME": _outside_usr(Path(sys.base_prefix).resolve(), "/usr/lib"),
+        "PINFLOW_JAVA_HOME": _outside_usr(java_home(), "/usr/share"),
     }
 
 
@@ -60,9 +60,9 @@ def java_home() -> Path:
     return packages.java().resolve().parent.parent
 
 
-def _outside_usr(directory: Path) -> str:
+def _outside_usr(directory: Path, else_: str) -> str:
     # /usr is mounted as a whole; a part of it once more is harmless, and the compose file needs no second form.
-    return "/usr/lib" if directory.is_relative_to("/usr") else str(directory)
+    return else_ if directory.is_relative_to("/usr") else str(directory)
 
 
 def archive() -> bytes:

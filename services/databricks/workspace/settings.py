@@ -87,5 +87,5 @@ def from_arguments(arguments: Sequence[str], environment: MutableMapping[str, st
         **values,
         token=SecretStr(environment.pop(TOKEN)),
         control_token=SecretStr(environment.pop(CONTROL_TOKEN)),
-        secrets=_scopes.validate_json(environment.pop(SECRETS, "{}")),
+        secrets=_scopes.validate_json(environment.pop(SECRETS, "") or "{}"),
     )

@@ -1,0 +1,279 @@
+"""The stack in containers: docker-compose.yml with the profile's values, and the same questions to each service.
+
+What the compose file leaves open is filled from the profile through environment variables, so that any instance works
+and no secret stands in an argument. COMPOSE_FILE, Docker's own variable, may add an override.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pinflow.errors import NotReady, PinflowError, PreflightError
+from pinflow.profile import ROOT, Profile
+from pinflow.stack import launch, preflight
+from pinflow.stack.compose_variables import variables
+from pinflow.stack.health import Health
+from pinflow.stack.service import Service
+from pinflow.stack.start import Say, Start
+
+# The stack's memory limits stay below this together with what Docker itself takes; bench/README.md has the figures.
+MEMORY_NEEDED = 6 * 10**9
+# Containers on a busy machine are slower than processes: a health check, then the next service.
+PATIENCE = 3.0
+_SECOND_UNITS = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+
+
+class NoImages(PinflowError):
+    """An engine answers, but an image is neither there nor to be pulled or built."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What Docker says of a service's container: created, running, restarting, exited, …; its check's state."""
+
+    identity: str
+    state: str
+    health: str
+    pid: int
+    exit_code: int
+    seconds: float
+
+
+class ComposeStack:
+    """All services of a profile's stack, as containers of one Compose project."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.services = launch.services(profile)
+        # Two stacks on one engine are two projects, with volumes of their own.
+        self.project = "pinflow" if profile.path.stem == "local" else f"pinflow-{profile.path.stem.lower()}"
+        self._creation: subprocess.Popen[str] | None = None
+
+    def up(self, say: Say) -> None:
+        """Start what is not running and wait until everything can be used.
+
+        Raises NoImages or PreflightError before anything is started, PinflowError with the last log lines of a service
+        that did not become ready. What did start goes on running, to be looked at.
+        """
+        self._preflight()
+        self.get_images(say)
+        self._make_home()
+        up = ["up", "--detach", "--no-build", "--pull", "never", *self._names()]
+        self._creation = self._start(*up)
+        try:
+            Start(self, say, PATIENCE).run()
+        except PinflowError:
+            self._creation.kill()
+            raise
+        finally:
+            self._creation.communicate()
+
+    def down(self, say: Say) -> None:
+        """Stop and remove every container; data stays in the volumes."""
+        was = self.containers()
+        self._compose("down", "--remove-orphans", timeout=180)
+        say(f"stopped {', '.join(sorted(was))}" if was else "nothing was running")
+
+    def reset(self, say: Say) -> None:
+        """Stop everything and delete all volumes and state of this stack; images stay."""
+        self.down(say)
+        self._compose("down", "--volumes", timeout=180)
+        if self.profile.home.exists():
+            shutil.rmtree(self.profile.home)
+        say(f"deleted the volumes of {self.project} and {self.profile.home}")
+
+    def health(self) -> list[Health]:
+        """The state of every service, each asked at this moment."""
+        containers = self.containers()
+        memory = self._memory(containers)
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(lambda s: self._health(s, containers.get(s.name), memory), self.services))
+
+    def logs(self, names: list[str], lines: int, follow: bool) -> None:
+        """Print the last lines of these services' logs, and go on as lines come in."""
+        command = ["docker", "compose", "logs", "--tail", str(lines), *(["--follow"] if follow else []), *names]
+        subprocess.run(command, cwd=ROOT, env=self.environment(), check=False)
+
+    def containers(self) -> dict[str, Container]:
+        """Every container of the project, by its service."""
+        found = self._compose("ps", "--all", "--quiet").split()
+        inspected = json.loads(_docker("inspect", *found)) if found else []
+        return {one["Config"]["Labels"]["com.docker.compose.service"]: _container(one) for one in inspected}
+
+    def get_images(self, say: Say) -> None:
+        """Have every image: build those that have a Dockerfile here, pull the others; raises NoImages."""
+        document = json.loads(self._compose("config", "--format", "json"))
+        for name in self._names():
+            definition = document["services"][name]
+            image = definition["image"]
+            if _ran("image", "inspect", image):
+                continue
+            way = "build" if "build" in definition else "pull"
+            say(f"{name:<12} {way}s {image}; minutes, the first time")
+            done = self._run(way, "--quiet", name, timeout=1800)
+            if done.returncode:
+                last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+                raise NoImages(
+                    f"{name}: no image {image} here, and `docker compose {way} {name}` failed: {''.join(last)}",
+                    "can Docker reach its registry (proxy: Docker's own settings)? `make up RUNTIME=native` needs none",
+                )
+
+    def running(self, name: str) -> bool:
+        """Whether its container runs; what `up` itself has just created counts as new."""
+        return self._creation is None and name in self.containers()
+
+    def launch(self, service: Service) -> None:
+        """Nothing: `docker compose up` starts all of them, in the order of the compose file."""
+
+    def probe(self, service: Service) -> None:
+        """Raise NotReady unless the service can be used from this machine."""
+        service.probe(self.profile)
+
+    def initialise(self, service: Service, say: Say) -> None:
+        """What a service needs right after it is ready, as far as Compose has not done it."""
+        (service.initialise_in_compose or service.initialise)(self.profile, say)
+
+    def given_up(self, name: str) -> str:
+        """Why the service is not going to be ready; nothing while it may."""
+        if self._creation is None or self._creation.poll() in (None, 0):
+            return ""
+        said = (self._creation.stderr.read() if self._creation.stderr else "").strip().splitlines()
+        return f"`docker compose up` ended: {said[-1] if said else 'no output'}"
+
+    def last_lines(self, name: str) -> str:
+        """The end of a service's log."""
+        done = self._run("logs", "--no-log-prefix", "--no-color", "--tail", "15", name)
+        return "\n".join(f"    {line}" for line in done.stdout.splitlines()) or "    (no output)"
+
+    def log(self, name: str) -> str:
+        """Where the whole log is, for a person."""
+        return f"make logs S={name}"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of `docker compose`: the profile's values, and the project's name."""
+        return {**os.environ, **variables(self.profile), "COMPOSE_PROJECT_NAME": self.project, "COMPOSE_PROFILES": "*"}
+
+    def _names(self) -> list[str]:
+        """The compose file's services: those of the profile, and the step that puts the connector."""
+        names = [service.name for service in self.services]
+        return [*names, "connector"] if "connect" in names else names
+
+    def _preflight(self) -> None:
+        running = self.containers()
+        if not running:
+            total = int(_docker("info", "--format", "{{.MemTotal}}"))
+            if total < MEMORY_NEEDED:
+                raise PreflightError(
+                    f"memory: Docker has {total / 10**9:.1f} GB, the stack needs {MEMORY_NEEDED / 10**9:.0f} GB",
+                    "give Docker more (Docker Desktop: Settings, Resources), or take services out of stack.services",
+                )
+        for service in self.services:
+            if service.name not in running:
+                for port in service.ports(self.profile)[: _PUBLISHED.get(service.name)]:
+                    preflight.check_port(service.name, port)
+
+    def _make_home(self) -> None:
+        """The directory that Spark's container writes to, as its user: made by Docker it would be root's."""
+        spark = self.profile.home / "spark"
+        spark.mkdir(parents=True, exist_ok=True)
+        if os.getuid() == 0:
+            os.chown(spark, *map(int, variables(self.profile)["PINFLOW_USER"].split(":")))
+
+    def _health(self, service: Service, container: Container | None, memory: dict[str, int]) -> Health:
+        state, detail, pid, seconds, used = "stopped", "", 0, 0.0, 0
+        if container is not None and container.state == "running":
+            pid, seconds, used = container.pid, container.seconds, memory.get(container.identity, 0)
+            try:
+                self.probe(service)
+                state, detail = "ready", service.remark(self.profile)
+            except NotReady as reason:
+                state, detail = "starting" if seconds < service.timeout else "failed", reason.what
+        elif container is not None and container.state not in ("created", "removing"):
+            last = self.last_lines(service.name).strip().splitlines()[-1]
+            state = "failed"
+            detail = f"its container is {container.state}, exit status {container.exit_code}; its last words: {last}"
+        return Health(service.name, service.title, service.stand_in, state, detail, pid, used, seconds)
+
+    def _memory(self, containers: dict[str, Container]) -> dict[str, int]:
+        """Bytes in use, by container, as its memory limit counts them without the page cache."""
+        running = [one.identity for one in containers.values() if one.state == "running"]
+        if not running:
+            return {}
+        lines = _docker(
+            "stats", "--no-stream", "--no-trunc", "--format", "{{.ID}} {{.MemUsage}}", *running
+        ).splitlines()
+        return {line.split()[0]: _bytes(line.split()[1]) for line in lines}
+
+    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["docker", "compose", "--progress", "quiet", *arguments],
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return _run(["docker", "compose", *arguments], timeout, self.environment())
+
+    def _compose(self, *arguments: str, timeout: float = 60) -> str:
+        done = self._run(*arguments, timeout=timeout)
+        if done.returncode:
+            raise PinflowError(
+                f"`docker compose {arguments[0]}` failed: {done.stderr.strip() or done.stdout.strip()}",
+                "does `docker info` answer?",
+            )
+        return done.stdout
+
+
+# Spark's second port is for the workspace only, Kafka's second is its controller's: both stay inside the network.
+_PUBLISHED = {"spark": 1, "kafka": 1}
+
+
+def _container(inspected: dict[str, Any]) -> Container:
+    state = inspected["State"]
+    seconds = 0.0
+    if state["Running"]:
+        began = datetime.fromisoformat(state["StartedAt"][:19]).replace(tzinfo=UTC)
+        seconds = max(0.0, time.time() - began.timestamp())
+    health = state.get("Health", {}).get("Status", "")
+    return Container(inspected["Id"], state["Status"], health, state["Pid"], state["ExitCode"], seconds)
+
+
+def _bytes(text: str) -> int:
+    number = text.rstrip("kKMGiB")
+    return int(float(number) * _SECOND_UNITS[text[len(number) :]])
+
+
+def _docker(*arguments: str) -> str:
+    done = _run(["docker", *arguments], 60, dict(os.environ))
+    if done.returncode:
+        raise PinflowError(f"`docker {arguments[0]}` failed: {done.stderr.strip()}", "does `docker info` answer?")
+    return done.stdout
+
+
+def _ran(*arguments: str) -> bool:
+    return _run(["docker", *arguments], 60, dict(os.environ)).returncode == 0
+
+
+def _run(command: list[str], timeout: float, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except FileNotFoundError:
+        raise PinflowError("Docker: no `docker` on PATH", "install Docker, or leave RUNTIME empty") from None
+    except subprocess.TimeoutExpired:
+        raise PinflowError(
+            f"`{' '.join(command[:3])}` did not end within {timeout:.0f} s", "does `docker info` answer?"
+        ) from None

@@ -1,0 +1,65 @@
+"""The variables of docker-compose.yml, from the profile: ports, names, versions, passwords."""
+
+from __future__ import annotations
+
+import json
+import os
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from pinflow.profile import Profile
+
+# The first user of most machines, and the one that the images make; root's containers do not run as root either.
+_FIRST_USER = 1000
+
+
+def variables(profile: Profile) -> dict[str, str]:
+    """Every variable that docker-compose.yml reads; its defaults there are those of profiles/local.yaml."""
+    airflow, databricks, database = profile.airflow, profile.databricks, profile.database.engine_url
+    old = airflow.version.startswith("2")
+    scopes = {
+        scope: {key: value.get_secret_value() for key, value in secrets.items()}
+        for scope, secrets in databricks.secrets.items()
+    }
+    user, group = (os.getuid(), os.getgid()) if os.getuid() else (_FIRST_USER, _FIRST_USER)
+    return {
+        "PINFLOW_HOME": str(profile.home),
+        "PINFLOW_USER": f"{user}:{group}",
+        "PINFLOW_USER_ID": str(user),
+        "PINFLOW_UID": profile.uid,
+        "PINFLOW_REGION": profile.aws.region,
+        "PINFLOW_AWS_ACCESS_KEY_ID": _plain(profile.aws.access_key_id, "test"),
+        "PINFLOW_AWS_SECRET_ACCESS_KEY": _plain(profile.aws.secret_access_key, "test"),
+        "PINFLOW_BUCKET": profile.storage.bucket,
+        "PINFLOW_DAG_BUCKET": profile.storage.dag_bucket,
+        "PINFLOW_CONNECTOR": profile.connect.connector,
+        "PINFLOW_DATABASE": database.database or "",
+        "PINFLOW_DATABASE_USER": database.username or "",
+        "PINFLOW_DATABASE_PASSWORD": _plain(profile.database.password, ""),
+        "PINFLOW_CLUSTER_ID": databricks.cluster_id,
+        "PINFLOW_DATABRICKS_TOKEN": databricks.token.get_secret_value(),
+        "PINFLOW_DATABRICKS_SECRETS": json.dumps(scopes),
+        "PINFLOW_AIRFLOW_ENVIRONMENT": airflow.environment,
+        "PINFLOW_AIRFLOW_EXECUTOR": "SequentialExecutor" if old else "LocalExecutor",
+        "PINFLOW_AIRFLOW_API": "v1" if old else "v2",
+        "AIRFLOW_VERSION": airflow.version,
+        "PINFLOW_MYSQL_PORT": str(database.port or 3306),
+        "PINFLOW_KAFKA_PORT": profile.kafka.bootstrap_servers.rpartition(":")[2],
+        "PINFLOW_REST_PROXY_PORT": _port(profile.rest_proxy.url),
+        "PINFLOW_CONNECT_PORT": _port(profile.connect.url),
+        "PINFLOW_LOCALSTACK_PORT": _port(profile.aws.endpoint_url),
+        "PINFLOW_SPARK_PORT": _port(profile.spark.remote),
+        "PINFLOW_DATABRICKS_PORT": _port(databricks.host),
+        "PINFLOW_AIRFLOW_PORT": _port(airflow.url),
+        "PINFLOW_MWAA_PORT": _port(airflow.endpoint_url),
+    }
+
+
+def _port(url: str | None) -> str:
+    """Of a service that is not on this machine none is needed: it is not in stack.services."""
+    return str(urlsplit(url or "").port or 1)
+
+
+def _plain(secret: SecretStr | None, otherwise: str) -> str:
+    return secret.get_secret_value() if secret else otherwise

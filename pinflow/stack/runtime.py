@@ -1,0 +1,88 @@
+"""Containers or processes: RUNTIME says which, else an engine that answers decides.
+
+What runs already is looked at and stopped the way that it was started.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from pinflow.errors import PinflowError
+from pinflow.profile import Profile
+from pinflow.stack.compose import ComposeStack, NoImages
+from pinflow.stack.native import NativeStack
+
+Stack = NativeStack | ComposeStack
+
+_CHOICES = ("compose", "native", "")
+
+
+def up(profile: Profile, say: Callable[[str], None]) -> Stack:
+    """Start the stack one way or the other, say which and why, and return it.
+
+    Where nobody has chosen, an engine without images is no reason to fail: it starts natively then, and says so.
+    """
+    chosen, stack, why = _choose(profile)
+    if isinstance(stack, NativeStack):
+        say(f"starting without Docker ({why}), state in {profile.home}")
+        stack.up(say)
+        return stack
+    say(f"starting in containers ({why}), project {stack.project}")
+    try:
+        stack.up(say)
+        return stack
+    except NoImages as reason:
+        if chosen:
+            raise
+        say(f"starting without Docker after all: {reason.what}")
+        native = NativeStack(profile)
+        native.up(say)
+        return native
+
+
+def current(profile: Profile) -> Stack:
+    """The stack that runs, else the one that `up` would start."""
+    return _choose(profile)[1]
+
+
+def _choose(profile: Profile) -> tuple[str, Stack, str]:
+    """What was asked for, the stack, and why it is that one; raises PinflowError where both would run."""
+    chosen = os.environ.get("RUNTIME", "")
+    if chosen not in _CHOICES:
+        raise PinflowError(f"RUNTIME={chosen}", "write RUNTIME=compose or RUNTIME=native, or leave it out")
+    native = NativeStack(profile)
+    alive = native.supervision.alive()
+    if alive and chosen == "compose":
+        raise PinflowError(f"{profile.path.stem} runs without Docker already", "make down RUNTIME=native, then again")
+    if alive or chosen == "native":
+        return chosen, native, "it runs so" if alive else "RUNTIME=native"
+    missing = _no_engine()
+    if missing:
+        if chosen:
+            raise PinflowError(f"RUNTIME=compose: {missing}", "start Docker, or leave RUNTIME out")
+        return chosen, native, missing
+    return (
+        chosen,
+        ComposeStack(profile),
+        "RUNTIME=compose" if chosen else "an engine answers; RUNTIME=native does without",
+    )
+
+
+def _no_engine() -> str:
+    """Why Compose cannot be used; nothing where it can."""
+    if shutil.which("docker") is None:
+        return "no `docker` on PATH"
+    for command, what in (
+        (["docker", "info", "--format", "{{.ServerVersion}}"], "no Docker engine answers"),
+        (["docker", "compose", "version", "--short"], "`docker compose` is not installed"),
+    ):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        except subprocess.TimeoutExpired:
+            return what
+        if done.returncode or not done.stdout.strip():
+            return what
+    return ""
