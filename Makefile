@@ -1,9 +1,11 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-faults test-spark lock clean
+.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-faults test-compose test-spark lock clean
 
 export PROFILE ?= local
+# compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
+export RUNTIME ?=
 # Python 3.11 or 3.12, whichever is there: python3 itself may be newer or older.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && { command -v $$p; exit; }; done; echo python3)
@@ -19,10 +21,13 @@ install: ## everything that `make up` needs, into .pinflow (the first time: minu
 install-tool:
 	@$(PYTHON) pinflow/install.py tool
 
-demo: install ## start everything, send 500 posts, print the answers
+# In containers nothing but the tool is needed, unless they run this machine's own packages.
+PACKAGES := $(if $(filter compose,$(RUNTIME)),$(if $(findstring packages,$(COMPOSE_FILE)),install,install-tool),install)
+
+demo: $(PACKAGES) ## start everything, send 500 posts, print the answers
 	@$(PINFLOW) demo $(ARGS)
 
-up: install ## start every service and wait until all can be used
+up: $(PACKAGES) ## start every service and wait until all can be used
 	@$(PINFLOW) up
 
 down: install-tool ## stop every service; data stays
@@ -111,12 +116,15 @@ test: install ## what CI runs: unit, contract and a short end-to-end test
 test-spark: install ## the tests that run in the Spark environment: the package, the notebook process
 	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook $(ARGS)
 
-test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow
+test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
 	@$(PYTHON) pinflow/install.py airflow-3.2.1 airflow-2.11.2
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
-test-faults: install ## kill everything in mid-flow, again and again
+test-faults: install ## kill everything in mid-flow, again and again; RUNTIME=compose: containers, networks, volumes
 	@$(TOOL)/python -m pytest tests/faults $(ARGS)
+
+test-compose: install ## the stack in containers, in short; brings up a Docker engine of its own where none runs
+	@$(TOOL)/python -m pytest tests/compose $(ARGS)
 
 lock: ## lock requirements/*.in anew, with hashes and without index lines
 	@cd requirements && for e in bootstrap tool spark; do \

@@ -1,6 +1,6 @@
 """Install what the pipeline needs into .pinflow: one venv per lock file, jars by checksum. Standard library only.
 
-`python3 pinflow/install.py [ENVIRONMENT …]` runs on a bare Python, before any environment exists; without
+`python3 pinflow/install.py [ENVIRONMENT | jars/LIST …]` runs on a bare Python, before any environment exists; without
 arguments it installs everything that `make up` needs. What is there already is not touched.
 """
 
@@ -38,20 +38,24 @@ class InstallError(Exception):
 
 
 def main(wanted: list[str]) -> None:
-    """Install the named environments, or everything with its jars; raises InstallError."""
+    """Install the named environments and lists of jars, or everything; raises InstallError."""
     check_python()
     if not wanted:
         # Before minutes are spent on the rest.
         java()
         jar_lists()
+    asked = [airflow() if name == "airflow" else name for name in wanted if not name.startswith("jars/")]
+    names = asked if wanted else [*ENVIRONMENTS, *chosen()]
+    lists = [name.removeprefix("jars/") for name in wanted if name.startswith("jars/")] if wanted else jar_lists()
+    if lists and "spark" not in names:
+        names.append("spark")  # Ivy comes with pyspark
     with lock():
         install_bootstrap()
         with ThreadPoolExecutor() as pool:
-            names = [airflow() if name == "airflow" else name for name in wanted] or [*ENVIRONMENTS, *chosen()]
             environments = {name: pool.submit(install_environment, name) for name in names}
             jobs = list(environments.values())
+            jobs += [pool.submit(install_jars, name, environments["spark"]) for name in lists]
             if not wanted:
-                jobs += [pool.submit(install_jars, name, environments["spark"]) for name in jar_lists()]
                 jobs.append(pool.submit(install_kinesis, environments["localstack"]))
             for job in jobs:
                 job.result()

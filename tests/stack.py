@@ -21,6 +21,7 @@ from deltalake import DeltaTable
 from pinflow import instance
 from pinflow.profile import ROOT, Profile, load
 from services.spark.native import warehouse
+from tests import containers
 
 Row = tuple[Any, ...]
 
@@ -57,7 +58,9 @@ class TestStack:
         return summary
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PROFILE": str(self.profile.path)}
+        # Natively unless a test is told otherwise, also where a Docker engine answers.
+        runtime = os.environ.get("RUNTIME") or "native"
+        environment = {**os.environ, "PROFILE": str(self.profile.path), "RUNTIME": runtime}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -115,13 +118,24 @@ class TestStack:
         wait_for(f"{count} rows in {name}", lambda: len(self.table(name)) >= count, timeout)
         return self.table(name)
 
+    def services(self) -> list[str]:
+        """The names of the services that it runs."""
+        return list(self.profile.stack.services) if self.profile.stack else []
+
     def pid(self, service: str) -> int:
-        """The service's process, as it wrote it down when it started."""
+        """The service's process: in its container, or as it wrote it down when it started."""
+        if in_containers():
+            return containers.process(self.profile, service).pid
         return int((self.profile.home / "run" / f"{service}.pid").read_text().split()[0])
 
     def kill(self, service: str) -> None:
         """SIGKILL to the service's own process."""
         os.kill(self.pid(service), signal.SIGKILL)
+
+
+def in_containers() -> bool:
+    """Whether the stack under test runs in containers."""
+    return os.environ.get("RUNTIME") == "compose"
 
 
 def wait_for(what: str, seen: Callable[[], Any], timeout: float = 60, every: float = 0.5) -> Any:
@@ -148,7 +162,12 @@ def running(name: str) -> Iterator[TestStack]:
         logs = stack.profile.home / "logs"
         kept = Path(ROOT / ".pinflow" / "tests" / f"{name}-logs")
         subprocess.run(["rm", "-rf", str(kept)], check=False)
-        if logs.exists():
+        if in_containers():
+            kept.mkdir(parents=True)
+            for service in stack.services():
+                text = containers.docker("logs", containers.identity(stack.profile, service), check=False)
+                (kept / f"{service}.log").write_text(text)
+        elif logs.exists():
             subprocess.run(["cp", "-r", str(logs), str(kept)], check=False)
         stack.pinflow("reset", "--yes")
 

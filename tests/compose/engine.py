@@ -83,7 +83,7 @@ class Engine:
         self._refuse_a_second()
         self.run_directory.mkdir(mode=0o711, exist_ok=True)
         places = [place for place in PLACES if Path(place).exists()]
-        before = Started(0, 0.0, FORWARDING.read_text().strip(), _links(), self._tables(), places)
+        before = Started(0, 0.0, FORWARDING.read_text().strip(), _links(), self.rules(), places)
         command = [self.programs / "dockerd", "--data-root", self.home / "data"]
         command += ["--exec-root", self.run_directory / "exec", "-p", self.run_directory / "dockerd.pid"]
         command += ["-H", f"unix://{self.socket}", "--bridge", "none", "--default-address-pool", ADDRESSES]
@@ -192,7 +192,8 @@ class Engine:
                 process.kill()
         psutil.wait_procs(list(family), timeout=10)
 
-    def _tables(self) -> str:
+    def rules(self) -> str:
+        """The firewall's tables that Docker writes to, as `iptables-save` prints them."""
         saved = [self._iptables("iptables-save", "-t", table) for table in ("filter", "nat")]
         return "".join(saved)
 

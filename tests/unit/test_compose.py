@@ -5,16 +5,94 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pinflow import environment
 from pinflow.instance import LOCAL_PORT
-from pinflow.profile import ROOT
+from pinflow.profile import ROOT, Profile, load
+from pinflow.stack import launch
+from pinflow.stack.compose_variables import variables
+from services.kafka import native as kafka
 
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+OVERRIDE = (ROOT / "docker-compose.packages.yml").read_text(encoding="utf-8")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+# The step that puts the connector has no folder and no settings of its own.
+OF_THE_PIPELINE = [name for name in SERVICES if name != "connector"]
+VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+CONFLUENT = {"rest_proxy": "KAFKA_REST_", "connect": "CONNECT_"}
+# What natively is another: addresses, paths and what belongs to them, as services/<name>/native.py sets it.
+ADDRESSES_AND_PATHS = {
+    "kafka": {"KAFKA_LISTENERS", "KAFKA_ADVERTISED_LISTENERS", "KAFKA_CONTROLLER_QUORUM_VOTERS", "KAFKA_LOG_DIRS"},
+    "rest_proxy": {"KAFKA_REST_LISTENERS", "KAFKA_REST_BOOTSTRAP_SERVERS"},
+    "connect": {"CONNECT_LISTENERS", "CONNECT_BOOTSTRAP_SERVERS", "CONNECT_REST_ADVERTISED_HOST_NAME"},
+    "localstack": {"PINFLOW_DIRECTORY", "PINFLOW_ENDPOINT_URL", "PINFLOW_REST_PROXY_URL", "PINFLOW_CONNECT_URL"},
+    "spark": {
+        "CLUSTER_HOME",
+        "CLUSTER_ADDRESS",
+        "SPARK_CONF_DIR",
+        "SPARK_DIST_CLASSPATH",
+        "PYSPARK_PYTHON",
+        "PYTHONPATH",
+        "AWS_ENDPOINT_URL",
+    },
+    "airflow": {
+        "AIRFLOW_HOME",
+        "PYTHONPATH",
+        "AIRFLOW__API__HOST",
+        "AIRFLOW__CORE__DAGS_FOLDER",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH",
+        "AIRFLOW__WEBSERVER__CONFIG_FILE",
+        "AIRFLOW_CONN_AWS_DEFAULT",
+        "AIRFLOW_CONN_DATABRICKS_DEFAULT",
+        "MWAA_LISTEN",
+        "MWAA_S3_ENDPOINT_URL",
+    },
+}
+# Set on one side only: the JVM's size, a second region variable, and what a container has no need of.
+ONE_SIDED = {
+    "kafka": {"KAFKA_HEAP_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS"},
+    "rest_proxy": {"KAFKAREST_HEAP_OPTS"},
+    "connect": {"KAFKA_HEAP_OPTS", "AWS_REGION", "AWS_DEFAULT_REGION"},
+    "localstack": {
+        "AWS_REGION",
+        "GATEWAY_LISTEN",
+        "DNS_ADDRESS",
+        "OVERRIDE_IN_DOCKER",
+        "FILESYSTEM_ROOT",
+        "CONFIG_DIR",
+        "HOME",
+        "XDG_CACHE_HOME",
+    },
+    "spark": {"AWS_DEFAULT_REGION"},
+    "airflow": {
+        "AWS_REGION",
+        "PATH",
+        "AIRFLOW__WEBSERVER__WEB_SERVER_HOST",
+        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def local() -> Profile:
+    return load("local")
+
+
+def in_compose(service: str) -> dict[str, str]:
+    """The environment of a service's container, with the defaults of docker-compose.yml."""
+    given = {k: VARIABLE.sub(r"\2", str(v)) for k, v in SERVICES[service].get("environment", {}).items()}
+    return environment.read(service) | given
+
+
+def natively(service: str, profile: Profile) -> dict[str, str]:
+    if service == "kafka":
+        return kafka.variables(profile)
+    return dict(launch.service(service).command(profile).environment)
 
 
 def has_compose() -> bool:
@@ -28,6 +106,27 @@ def test_docker_compose_accepts_it() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("service", ADDRESSES_AND_PATHS)
+def test_containers_have_the_settings_that_the_native_services_have(service: str, local: Profile) -> None:
+    apart = ADDRESSES_AND_PATHS[service] | ONE_SIDED[service]
+    containers, processes = in_compose(service), natively(service, local)
+    assert {k: v for k, v in containers.items() if k not in apart} == {
+        k: v for k, v in processes.items() if k not in apart
+    }
+    assert ADDRESSES_AND_PATHS[service] <= containers.keys() & processes.keys()
+
+
+@pytest.mark.parametrize(("service", "prefix"), CONFLUENT.items())
+def test_the_confluent_images_render_what_the_stand_ins_read(service: str, prefix: str) -> None:
+    for name in environment.read(service):
+        if name.startswith(prefix):
+            words = name.removeprefix(prefix).split("_")
+            assert all(len(word) != 1 for word in words), f"{name}: the image breaks words of one letter"
+    rendered = environment.properties(in_compose(service), prefix)
+    assert all(re.fullmatch(r"[a-z0-9.-]+", name) for name in rendered)
+    assert "port" not in rendered  # the image refuses it
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_port_is_published_on_loopback_only(service: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[service].get("ports", []))
@@ -35,23 +134,81 @@ def test_every_port_is_published_on_loopback_only(service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_image_is_pinned(service: str) -> None:
-    version = SERVICES[service]["image"].rpartition(":")[2].rstrip("}").rpartition("-")[2]
-    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    image = VARIABLE.sub(r"\2", SERVICES[service]["image"])
+    assert re.fullmatch(r"[a-z/-]+:\d+\.\d+\.\d+(-slim-bookworm)?", image)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_service_has_its_folder_its_settings_and_a_health_check(service: str) -> None:
+def test_nothing_is_the_latest() -> None:
+    dockerfiles = [file.read_text(encoding="utf-8") for file in (ROOT / "services").glob("*/Dockerfile")]
+    for text in (TEXT, OVERRIDE, *dockerfiles):
+        assert "latest" not in text
+        assert "# syntax=" not in text  # would be fetched from a registry
+        assert "start_interval" not in text  # unknown to engines before 25
+
+
+@pytest.mark.parametrize("service", OF_THE_PIPELINE)
+def test_every_service_has_its_folder_and_its_settings(service: str) -> None:
     definition = SERVICES[service]
     assert definition["env_file"] == f"services/{service}/{service}.env"
     assert (ROOT / definition["env_file"]).is_file()
     assert (ROOT / "services" / service / "native.py").is_file()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_is_watched_limited_and_started_again(service: str) -> None:
+    definition = SERVICES[service]
     assert definition["healthcheck"]["test"]
+    assert definition["mem_limit"]
+    assert definition["logging"]["options"]["max-size"]
+    # A service that ends by itself would fail `up --wait`, unless something waits for its success: here none does.
+    assert definition["restart"] == "unless-stopped"
+    assert all(c == {"condition": "service_healthy"} for c in definition.get("depends_on", {}).values())
+
+
+@pytest.mark.parametrize("group", ["ingestion", "batch", "stream", "everything"])
+def test_each_group_of_services_holds_what_its_services_wait_for(group: str) -> None:
+    chosen = {name for name, definition in SERVICES.items() if group in definition["profiles"]}
+    assert {"mysql", "localstack"} <= chosen
+    for name in chosen:
+        assert SERVICES[name].get("depends_on", {}).keys() <= chosen
+
+
+def test_everything_is_every_service_of_the_profile_and_the_step_for_the_connector(local: Profile) -> None:
+    assert {name for name, d in SERVICES.items() if "everything" in d["profiles"]} == set(SERVICES)
+    assert set(OF_THE_PIPELINE) == set(local.stack.services if local.stack else [])
 
 
 def test_the_ports_are_those_of_the_local_profile() -> None:
     profile = (ROOT / "profiles" / "local.yaml").read_text(encoding="utf-8")
-    published = {port.split(":")[1] for definition in SERVICES.values() for port in definition.get("ports", [])}
-    assert published == {port for _, port in LOCAL_PORT.findall(profile)}
+    ports = [VARIABLE.sub(r"\2", port) for definition in SERVICES.values() for port in definition.get("ports", [])]
+    assert {port.split(":")[1] for port in ports} == {port for _, port in LOCAL_PORT.findall(profile)}
+
+
+def test_every_variable_comes_from_the_profile_and_has_its_local_value_as_default(local: Profile) -> None:
+    given, defaults = variables(local), dict(VARIABLE.findall(TEXT))
+    defaults["PINFLOW_HOME"] = str((ROOT / defaults["PINFLOW_HOME"]).resolve())
+    versions = {name for name in defaults if name.endswith("_VERSION")}
+    assert defaults.keys() - versions <= given.keys()
+    # Of this machine's user, and secret scopes, which a default cannot hold.
+    apart = {"PINFLOW_USER", "PINFLOW_USER_ID", "PINFLOW_DATABRICKS_SECRETS"} | (versions - {"AIRFLOW_VERSION"})
+    assert {k: v for k, v in defaults.items() if k not in apart} == {k: given[k] for k in defaults.keys() - apart}
+
+
+def test_an_instance_has_ports_and_a_home_of_its_own(tmp_path: Path) -> None:
+    from pinflow import instance
+
+    moved = variables(load(str(instance.write("local", tmp_path / "p.yaml", tmp_path / "state", 1000))))
+    assert (moved["PINFLOW_KAFKA_PORT"], moved["PINFLOW_MWAA_PORT"]) == ("10092", "9081")
+    assert moved["PINFLOW_HOME"] == str(tmp_path / "state")
+
+
+def test_the_override_changes_image_user_command_and_mounts_only() -> None:
+    document = yaml.safe_load(OVERRIDE)
+    assert document["services"].keys() == SERVICES.keys()
+    for name, changed in document["services"].items():
+        assert changed.keys() <= {"image", "user", "command", "entrypoint", "volumes"}, name
+        # Nothing of this machine can be written to.
+        assert all(volume.endswith(":ro") for volume in changed["volumes"]), name
 
 
 def test_no_secret_stands_in_a_settings_file() -> None:

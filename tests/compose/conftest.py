@@ -1,0 +1,57 @@
+"""An engine for the tests: the machine's own where one answers, else one of Debian's packages, wholly gone afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.compose.engine import Engine
+from tests.compose.errors import NoEngine
+from tests.stack import TestStack, running
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[None]:
+    """Docker's own variables say where it is while this lives. Skips, with the reason, where no engine can be had."""
+    if subprocess.run("docker info", shell=True, capture_output=True, check=False).returncode == 0:
+        yield
+        return
+    own = Engine()
+    try:
+        own.up()
+    except NoEngine as reason:
+        pytest.skip(f"not run in containers: {reason}")
+    before = _traces(own)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in own.environment().items():
+            patch.setenv(name, value)
+        try:
+            yield
+        finally:
+            own.down()
+    assert not _traces(own) & before, "the engine left something behind"
+
+
+@pytest.fixture(scope="module")
+def stack(engine: None) -> Iterator[TestStack]:
+    """The whole stack in containers, on ports of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNTIME", "compose")
+        yield from running("compose")
+
+
+def _traces(engine: Engine) -> set[str]:
+    """What an engine of ours shows of itself on the machine: processes, bridges, rules, mounts, directories."""
+    found = {f"process {p.pid} {p.info['name']}" for p in psutil.process_iter(["name"]) if p.info["name"] in _ENGINE}
+    found |= {path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith(("br-", "veth", "docker"))}
+    found |= {line for line in engine.rules().splitlines() if "DOCKER" in line or "FORWARD DROP" in line}
+    places = (str(engine.home / "data"), str(engine.run_directory))
+    found |= {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] in places}
+    return found | {place for place in places if Path(place).exists()}
+
+
+_ENGINE = ("dockerd", "containerd", "containerd-shim", "docker-proxy")
