@@ -1,4 +1,4 @@
-"""An engine for the tests: the machine's own where one answers, else one of Debian's packages, wholly gone afterwards."""
+"""An engine for the tests: the machine's own, else one out of Debian's packages, which leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.compose import debian
 from tests.compose.engine import Engine
 from tests.compose.errors import NoEngine
 from tests.stack import TestStack, running
@@ -22,10 +23,11 @@ def engine() -> Iterator[None]:
         return
     own = Engine()
     try:
+        debian.unpacked(own.home)
+        before = _traces(own)
         own.up()
     except NoEngine as reason:
         pytest.skip(f"not run in containers: {reason}")
-    before = _traces(own)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in own.environment().items():
             patch.setenv(name, value)
@@ -33,7 +35,7 @@ def engine() -> Iterator[None]:
             yield
         finally:
             own.down()
-    assert not _traces(own) & before, "the engine left something behind"
+    assert not _traces(own) - before, "the engine left something behind"
 
 
 @pytest.fixture(scope="module")

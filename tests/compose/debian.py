@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.compose.errors import NoEngine
@@ -39,6 +40,15 @@ def unpacked(home: Path) -> Path:
         _download(partial)
         partial.rename(whole)
     return _programs(whole, home / "bin")
+
+
+def unpack_with_dependencies(packages: Sequence[str], target: Path) -> None:
+    """Unpack packages of the machine's release and all that they need; raises NoEngine."""
+    apt = _Apt(target.with_name(f"{target.name}.apt"))
+    apt.add_sources(codename(), codename(), keyring=None)
+    apt.update()
+    apt.unpack_all(packages, target)
+    shutil.rmtree(apt.home)
 
 
 def check_machine() -> None:
@@ -79,7 +89,7 @@ class _Apt:
     """apt-get with a state of its own: it neither sees nor changes what is installed here."""
 
     def __init__(self, home: Path) -> None:
-        self.sources, self.downloads = home / "sources", home / "downloads"
+        self.home, self.sources, self.downloads = home, home / "sources", home / "downloads"
         for directory in ("state/lists/partial", "cache/archives/partial", "sources", "downloads"):
             (home / directory).mkdir(parents=True, exist_ok=True)
         (home / "state" / "status").touch()
@@ -122,7 +132,16 @@ class _Apt:
 
     def unpack(self, packages: list[str], target: Path) -> None:
         self._run(["download", *packages], "the packages could not be fetched")
-        for package in sorted(self.downloads.glob("*.deb")):
+        self._extract(self.downloads, target)
+
+    def unpack_all(self, packages: Sequence[str], target: Path) -> None:
+        # apt believes that nothing is installed, so it fetches every dependency; it installs none.
+        options = ["-y", "--download-only", "--no-install-recommends", "-o", "Debug::NoLocking=1"]
+        self._run(["install", *options, *packages], "the packages could not be fetched")
+        self._extract(self.home / "cache" / "archives", target)
+
+    def _extract(self, downloads: Path, target: Path) -> None:
+        for package in sorted(downloads.glob("*.deb")):
             subprocess.run(["dpkg", "-x", str(package), str(target)], check=True)
             package.unlink()
 
