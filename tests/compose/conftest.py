@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +10,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.compose import debian
+from tests.compose import debian, userland
 from tests.compose.engine import Engine
 from tests.compose.errors import NoEngine
 from tests.stack import TestStack, running
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[None]:
-    """Docker's own variables say where it is while this lives. Skips, with the reason, where no engine can be had."""
+def engine() -> Iterator[Engine | None]:
+    """Docker's own variables say where it is while this lives; None: it is the machine's own.
+
+    Skips, with the reason, where no engine can be had.
+    """
     if subprocess.run("docker info", shell=True, capture_output=True, check=False).returncode == 0:
-        yield
+        yield None
         return
     own = Engine()
     try:
@@ -32,17 +36,28 @@ def engine() -> Iterator[None]:
         for name, value in own.environment().items():
             patch.setenv(name, value)
         try:
-            yield
+            yield own
         finally:
             own.down()
     assert not _traces(own) - before, "the engine left something behind"
 
 
+@pytest.fixture(scope="session")
+def images(engine: Engine | None) -> dict[str, str]:
+    """The images of our own, really built; on the machine's own engine `make up` builds them."""
+    if engine is None:
+        return {}
+    userland.make(engine.docker, engine.home)
+    return {service: userland.build(engine.docker, service) for service in ("spark", "databricks")}
+
+
 @pytest.fixture(scope="module")
-def stack(engine: None) -> Iterator[TestStack]:
+def stack(images: dict[str, str]) -> Iterator[TestStack]:
     """The whole stack in containers, on ports of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNTIME", "compose")
+        if images:
+            patch.setenv("COMPOSE_FILE", f"{os.environ['COMPOSE_FILE']}:tests/compose/own-images.yml")
         yield from running("compose")
 
 

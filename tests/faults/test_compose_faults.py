@@ -1,6 +1,6 @@
 """What only containers can suffer: removed, cut off from the network, out of space. Nothing is lost, status is honest.
 
-`python -m tests.compose.engine run -- make test-faults RUNTIME=compose`; the kills of the other files run there as well.
+`python -m tests.compose.engine run -- make test-faults RUNTIME=compose`; the other files' kills run there as well.
 """
 
 from __future__ import annotations
