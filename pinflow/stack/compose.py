@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -28,7 +29,10 @@ from pinflow.stack.start import Say, Start
 MEMORY_NEEDED = 6 * 10**9
 # Containers on a busy machine are slower than processes: a health check, then the next service.
 PATIENCE = 3.0
-_SECOND_UNITS = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+_NOBODY_LISTENS = re.compile(r"Connection reset by peer|Remote end closed connection without response")
+# Images with what runs natively as well; any other is the official one, and no stand-in.
+_AS_NATIVELY = ("pinflow/packages:", "pinflow/spark:", "pinflow/databricks:")
+_UNITS = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
 class NoImages(PinflowError):
@@ -40,6 +44,7 @@ class Container:
     """What Docker says of a service's container: created, running, restarting, exited, …; its check's state."""
 
     identity: str
+    image: str
     state: str
     health: str
     pid: int
@@ -135,7 +140,12 @@ class ComposeStack:
 
     def probe(self, service: Service) -> None:
         """Raise NotReady unless the service can be used from this machine."""
-        service.probe(self.profile)
+        try:
+            service.probe(self.profile)
+        except NotReady as reason:
+            # Docker takes connections for a published port before anybody listens behind it.
+            words = _NOBODY_LISTENS.sub("Connection refused", reason.what)
+            raise NotReady(words, reason.fix) from None
 
     def initialise(self, service: Service, say: Say) -> None:
         """What a service needs right after it is ready, as far as Compose has not done it."""
@@ -200,7 +210,9 @@ class ComposeStack:
             last = self.last_lines(service.name).strip().splitlines()[-1]
             state = "failed"
             detail = f"its container is {container.state}, exit status {container.exit_code}; its last words: {last}"
-        return Health(service.name, service.title, service.stand_in, state, detail, pid, used, seconds)
+        official = container is not None and not container.image.startswith(_AS_NATIVELY)
+        title = container.image if container is not None and official else service.title
+        return Health(service.name, title, service.stand_in and not official, state, detail, pid, used, seconds)
 
     def _memory(self, containers: dict[str, Container]) -> dict[str, int]:
         """Bytes in use, by container, as its memory limit counts them without the page cache."""
@@ -247,12 +259,13 @@ def _container(inspected: dict[str, Any]) -> Container:
         began = datetime.fromisoformat(state["StartedAt"][:19]).replace(tzinfo=UTC)
         seconds = max(0.0, time.time() - began.timestamp())
     health = state.get("Health", {}).get("Status", "")
-    return Container(inspected["Id"], state["Status"], health, state["Pid"], state["ExitCode"], seconds)
+    image = inspected["Config"]["Image"]
+    return Container(inspected["Id"], image, state["Status"], health, state["Pid"], state["ExitCode"], seconds)
 
 
 def _bytes(text: str) -> int:
     number = text.rstrip("kKMGiB")
-    return int(float(number) * _SECOND_UNITS[text[len(number) :]])
+    return int(float(number) * _UNITS[text[len(number) :]])
 
 
 def _docker(*arguments: str) -> str:

@@ -227,6 +227,8 @@ def _unmount_below(directory: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    # So that the engine goes when its time is over, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     engine = Engine()
     match arguments:
         case ["up"]:

@@ -19,7 +19,7 @@ NO_ENGINE = "info) echo 'Cannot connect to the Docker daemon' >&2; exit 1;;"
 ENGINE = "info) echo 26000000000;;"
 CONTAINER = {
     "Id": "c0ffee",
-    "Config": {"Labels": {"com.docker.compose.service": "kafka"}},
+    "Config": {"Image": "apache/kafka:4.1.0", "Labels": {"com.docker.compose.service": "kafka"}},
     "State": {"Status": "exited", "Running": False, "Pid": 0, "ExitCode": 137, "StartedAt": "2026-01-01T00:00:00Z"},
 }
 
@@ -134,6 +134,7 @@ def test_status_tells_of_a_container_that_ended(docker: Docker, profile: Profile
     )
     health = {one.name: one for one in ComposeStack(profile).health()}
     assert (health["mysql"].state, health["kafka"].state) == ("stopped", "failed")
+    assert health["kafka"].title == "apache/kafka:4.1.0"
     assert "exited, exit status 137; its last words: no space left on device" in health["kafka"].detail
 
 

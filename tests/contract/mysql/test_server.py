@@ -150,7 +150,7 @@ def test_a_server_of_somebody_else_on_the_port_is_not_ours(mysql: Instance, tmp_
     shutil.copy(mysql.file, other := tmp_path / "other.yaml")
     other.write_text(other.read_text().replace(str(mysql.home / "state"), str(tmp_path / "elsewhere")))
     with pytest.raises(NotReady, match="another MySQL server answers"):
-        SERVICE.probe(load(str(other)))
+        SERVICE.owned(load(str(other)))
 
 
 def test_no_server_yet_is_said_as_such(tmp_path: Path) -> None:
