@@ -111,12 +111,18 @@ def _resource(path: str, found: Mapping[str, Any], deployed: Mapping[str, Any], 
     return ok(tried, f"{path} is there")
 
 
+# What LocalStack's container was told: PINFLOW_REST_PROXY_URL in docker-compose.yml.
+_IN_COMPOSE = ("rest_proxy", 8082)
+
+
 def _integration(profile: Profile, resource: Mapping[str, Any]) -> list[Finding]:
     """Where `/{proxy+}` forwards to, beside rest_proxy.url: EC2's public DNS changes with each stop and start."""
     uri = str(resource.get("resourceMethods", {}).get("ANY", {}).get("methodIntegration", {}).get("uri", ""))
     if not uri:
         return []
     tried, wanted, actual = f"/{{proxy+}} forwards to {uri}", urlsplit(profile.rest_proxy.url), urlsplit(uri)
+    if profile.stack and (actual.hostname, actual.port) == _IN_COMPOSE:
+        return [ok(tried, "its name and port among the containers of docker-compose.yml")]
     if actual.hostname != wanted.hostname:
         fix = f"EC2's public DNS changed? Set the integration's URL to {profile.rest_proxy.url}/{{proxy}}, then deploy"
         return [failed(tried, f"another host than rest_proxy.url, {wanted.hostname}", fix)]

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ class ComposeStack:
         self.services = launch.services(profile)
         # Two stacks on one engine are two projects, with volumes of their own.
         self.project = "pinflow" if profile.path.stem == "local" else f"pinflow-{profile.path.stem.lower()}"
-        self._creation: subprocess.Popen[str] | None = None
+        self._creation: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - what `docker compose up` says, until this is gone
+        self._before: set[str] = set()
 
     def up(self, say: Say) -> None:
         """Start what is not running and wait until everything can be used.
@@ -75,11 +78,11 @@ class ComposeStack:
         self._creation = self._start(*up)
         try:
             Start(self, say, PATIENCE).run()
-        except PinflowError:
-            self._creation.kill()
+        except BaseException:
+            self._creation.terminate()
             raise
         finally:
-            self._creation.communicate()
+            self._creation.wait()
 
     def down(self, say: Say) -> None:
         """Stop and remove every container; data stays in the volumes."""
@@ -132,8 +135,8 @@ class ComposeStack:
                 )
 
     def running(self, name: str) -> bool:
-        """Whether its container runs; what `up` itself has just created counts as new."""
-        return self._creation is None and name in self.containers()
+        """Whether its container ran before this `up`."""
+        return name in self._before
 
     def launch(self, service: Service) -> None:
         """Nothing: `docker compose up` starts all of them, in the order of the compose file."""
@@ -155,7 +158,8 @@ class ComposeStack:
         """Why the service is not going to be ready; nothing while it may."""
         if self._creation is None or self._creation.poll() in (None, 0):
             return ""
-        said = (self._creation.stderr.read() if self._creation.stderr else "").strip().splitlines()
+        self._said.seek(0)
+        said = self._said.read().strip().splitlines()
         return f"`docker compose up` ended: {said[-1] if said else 'no output'}"
 
     def last_lines(self, name: str) -> str:
@@ -177,7 +181,8 @@ class ComposeStack:
         return [*names, "connector"] if "connect" in names else names
 
     def _preflight(self) -> None:
-        running = self.containers()
+        running = {name for name, one in self.containers().items() if one.state == "running"}
+        self._before = running
         if not running:
             total = int(_docker("info", "--format", "{{.MemTotal}}"))
             if total < MEMORY_NEEDED:
@@ -224,15 +229,14 @@ class ComposeStack:
         ).splitlines()
         return {line.split()[0]: _bytes(line.split()[1]) for line in lines}
 
-    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             ["docker", "compose", "--progress", "quiet", *arguments],
             cwd=ROOT,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self._said,
         )
 
     def _run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:

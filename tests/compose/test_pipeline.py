@@ -65,6 +65,11 @@ def test_both_layers_agree_and_status_is_content(posted: TestStack) -> None:
     assert "all hops agree" in posted.pinflow("status").stdout
 
 
+def test_the_doctor_finds_nothing_missing(posted: TestStack) -> None:
+    done = posted.pinflow("doctor", check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_logs_are_those_of_the_service(stack: TestStack) -> None:
     assert "KafkaRaftServer" in stack.pinflow("logs", "kafka", "-n", "500").stdout
 
