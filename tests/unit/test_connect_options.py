@@ -9,7 +9,7 @@ import pytest
 
 from pinflow import environment
 from pinflow.profile import load
-from services.connect import connector
+from services.connect import connector, watch
 from services.connect.config import SinkConfig, next_rotation, parse
 from services.connect.errors import ConfigError, TaskError
 from services.connect.options import OPTIONS, Support, names
@@ -142,3 +142,11 @@ def test_on_aws_itself_there_is_no_store_url() -> None:
     on_aws = profile.model_copy(update={"aws": profile.aws.model_copy(update={"endpoint_url": None})})
     assert "store.url" not in connector.render(on_aws)
     assert connector.render(profile, "http://localstack:4566")["store.url"] == "http://localstack:4566"
+
+
+def test_what_compose_puts_is_the_same_json_with_the_address_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = load("local")
+    values = {"uid": local.uid, "bucket": local.storage.bucket, "region": local.aws.region}
+    for name, value in (values | {"store_url": "http://localstack:4566"}).items():
+        monkeypatch.setenv(name, value)
+    assert watch.configuration() == connector.render(local, "http://localstack:4566")
