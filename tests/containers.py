@@ -20,7 +20,7 @@ def docker(*arguments: str, check: bool = True) -> str:
 
 def project(profile: Profile) -> str:
     """The Compose project of a test's profile."""
-    return f"pinflow-{profile.path.stem.lower()}"
+    return f"pinflow-{profile.home.name.lower()}"
 
 
 def identity(profile: Profile, service: str) -> str:

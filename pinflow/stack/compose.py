@@ -59,8 +59,8 @@ class ComposeStack:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.services = launch.services(profile)
-        # Two stacks on one engine are two projects, with volumes of their own.
-        self.project = "pinflow" if profile.path.stem == "local" else f"pinflow-{profile.path.stem.lower()}"
+        # Two stacks on one engine are two projects, with volumes of their own, as they have directories of their own.
+        self.project = "pinflow-" + re.sub(r"[^a-z0-9_-]", "-", profile.home.name.lower())
         self._creation: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - what `docker compose up` says, until this is gone
         self._before: set[str] = set()
