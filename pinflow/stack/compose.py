@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,7 +72,10 @@ class ComposeStack:
         that did not become ready. What did start goes on running, to be looked at.
         """
         self._preflight()
-        self.get_images(say)
+        definitions = json.loads(self._compose("config", "--format", "json"))["services"]
+        self.get_images(definitions, say)
+        # Containers start in the compose file's order: the time that a service may take counts from then.
+        self.services = [replace(s, needs=self._awaited(definitions[s.name])) for s in self.services]
         self._make_home()
         up = ["up", "--detach", "--no-build", "--pull", "never", *self._names()]
         self._creation = self._start(*up)
@@ -116,11 +119,10 @@ class ComposeStack:
         inspected = json.loads(_docker("inspect", *found)) if found else []
         return {one["Config"]["Labels"]["com.docker.compose.service"]: _container(one) for one in inspected}
 
-    def get_images(self, say: Say) -> None:
+    def get_images(self, definitions: dict[str, Any], say: Say) -> None:
         """Have every image: build those that have a Dockerfile here, pull the others; raises NoImages."""
-        document = json.loads(self._compose("config", "--format", "json"))
         for name in self._names():
-            definition = document["services"][name]
+            definition = definitions[name]
             image = definition["image"]
             if _ran("image", "inspect", image):
                 continue
@@ -179,6 +181,10 @@ class ComposeStack:
         """The compose file's services: those of the profile, and the step that puts the connector."""
         names = [service.name for service in self.services]
         return [*names, "connector"] if "connect" in names else names
+
+    def _awaited(self, definition: dict[str, Any]) -> tuple[str, ...]:
+        names = {service.name for service in self.services}
+        return tuple(name for name in definition.get("depends_on", ()) if name in names)
 
     def _preflight(self) -> None:
         running = {name for name, one in self.containers().items() if one.state == "running"}
