@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable
 
 from pinflow.errors import PinflowError
-from pinflow.profile import Profile
+from pinflow.profile import ROOT, Profile
 from pinflow.stack.compose import ComposeStack, NoImages
 from pinflow.stack.native import NativeStack
 
@@ -27,7 +27,8 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
     """
     chosen, stack, why = _choose(profile)
     if isinstance(stack, NativeStack):
-        say(f"starting without Docker ({why}), state in {profile.home}")
+        home = profile.home.relative_to(ROOT) if profile.home.is_relative_to(ROOT) else profile.home
+        say(f"starting without Docker ({why}), state in {home}")
         stack.up(say)
         return stack
     say(f"starting in containers ({why}), project {stack.project}")
