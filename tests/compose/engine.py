@@ -128,6 +128,8 @@ class Engine:
             shutil.rmtree(directory, ignore_errors=True)
         for place in PLACES:
             if place not in started.places:
+                for socket in [path for path in Path(place).glob("*") if path.is_socket()]:
+                    socket.unlink()  # of a shim that was killed
                 with contextlib.suppress(OSError):  # not empty: somebody else's
                     Path(place).rmdir()
         self.note.unlink()
