@@ -89,14 +89,11 @@ class ComposeStack:
 
     def down(self, say: Say) -> None:
         """Stop and remove every container; data stays in the volumes."""
-        was = self.containers()
-        self._compose("down", "--remove-orphans", timeout=180)
-        say(f"stopped {', '.join(sorted(was))}" if was else "nothing was running")
+        self._down(say)
 
     def reset(self, say: Say) -> None:
         """Stop everything and delete all volumes and state of this stack; images stay."""
-        self.down(say)
-        self._compose("down", "--volumes", timeout=180)
+        self._down(say, "--volumes")
         if self.profile.home.exists():
             shutil.rmtree(self.profile.home)
         say(f"deleted the volumes of {self.project} and {self.profile.home}")
@@ -181,6 +178,11 @@ class ComposeStack:
         """The compose file's services: those of the profile, and the step that puts the connector."""
         names = [service.name for service in self.services]
         return [*names, "connector"] if "connect" in names else names
+
+    def _down(self, say: Say, *options: str) -> None:
+        was = self.containers()
+        self._compose("down", "--remove-orphans", *options, timeout=180)
+        say(f"stopped {', '.join(sorted(was))}" if was else "nothing was running")
 
     def _awaited(self, definition: dict[str, Any]) -> tuple[str, ...]:
         names = {service.name for service in self.services}
