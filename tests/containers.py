@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from typing import Any
@@ -43,8 +44,13 @@ def process(profile: Profile, service: str) -> psutil.Process:
 
 
 def family(profile: Profile, service: str) -> list[psutil.Process]:
-    """Every process in the service's container."""
-    return psutil.Process(inspect(profile, service)["State"]["Pid"]).children(recursive=True)
+    """Every process in the service's container that has not ended yet."""
+    found = []
+    for process in psutil.Process(inspect(profile, service)["State"]["Pid"]).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def published(profile: Profile, service: str) -> list[tuple[str, str]]:
