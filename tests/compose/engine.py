@@ -244,6 +244,7 @@ def main(arguments: list[str]) -> int:
                 engine.up()
                 return subprocess.run(command, env={**os.environ, **engine.environment()}, check=False).returncode
             finally:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # being told twice must not leave half of it
                 engine.down()
         case _:
             print(__doc__, file=sys.stderr)
