@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import ipaddress
-import socket
 import ssl
 import threading
 from dataclasses import dataclass
@@ -45,42 +45,40 @@ class Authority:
 
 
 class Forwarder:
-    """Listens at an address with TLS and hands each connection's bytes on to a plain port of 127.0.0.1."""
+    """Listens at an address with TLS and hands each connection's bytes on to a plain port of 127.0.0.1.
+
+    One thread for all of them: a TLS connection that two threads use at once takes the whole process down.
+    """
 
     def __init__(self, authority: Authority, address: str, target: int) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(authority.server)
-        self._context, self._target = context, target
-        self._listener = socket.create_server((address, 0))
-        self.url = f"https://{address}:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._target, self._loop = target, asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        serving = asyncio.start_server(self._serve, address, 0, ssl=context)
+        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(10)
+        self.url = f"https://{address}:{self._server.sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
-        self._listener.close()
+        self._loop.call_soon_threadsafe(self._server.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # closed
-            while True:
-                plain, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
-
-    def _serve(self, plain: socket.socket) -> None:
-        with (
-            contextlib.suppress(OSError),
-            self._context.wrap_socket(plain, server_side=True) as outside,
-            socket.create_connection(("127.0.0.1", self._target)) as inside,
-        ):
-            back = threading.Thread(target=_copy, args=(inside, outside), daemon=True)
-            back.start()
-            _copy(outside, inside)
-            back.join()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            inside, outside = await asyncio.open_connection("127.0.0.1", self._target)
+            await asyncio.gather(_copy(reader, outside), _copy(inside, writer))
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    """Until either end is closed; then both are."""
+    try:
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    finally:
+        target.close()
 
 
 def _name(text: str) -> x509.Name:
