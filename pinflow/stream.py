@@ -55,10 +55,10 @@ class StreamStatus:
 def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
     """Keep the three queries running, from now on and after every failure; harmless when they do.
 
-    Raises PinflowError if they do not run after ``timeout`` seconds: by default 120, or 900 on Databricks, where a
+    Raises PinflowError if they do not run after ``timeout`` seconds: by default 300, or 900 on Databricks, where a
     cluster that is terminated is started first.
     """
-    timeout = timeout or (120 if profile.stack else 900)
+    timeout = timeout or (300 if profile.stack else 900)
     workspace = Workspace(profile)
     parameters = {"uid": profile.uid, "bucket": profile.storage.bucket, "region": profile.aws.region}
     before = _progress(workspace)
