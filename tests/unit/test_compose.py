@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -78,8 +79,11 @@ ONE_SIDED = {
 }
 
 
-@pytest.fixture(scope="module")
-def local() -> Profile:
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> Profile:
+    """The profile with its own defaults, whatever the environment of the tests says."""
+    for name in [name for name in os.environ if name.startswith("PINFLOW_")]:
+        monkeypatch.delenv(name)
     return load("local")
 
 

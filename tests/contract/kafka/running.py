@@ -61,6 +61,7 @@ class Running:
         self.launch()
         while True:
             try:
+                self._service.owned(self.profile)
                 self._service.probe(self.profile)
                 break
             except NotReady as error:
