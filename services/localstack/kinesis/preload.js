@@ -13,8 +13,7 @@ net.Server.prototype.listen = function (port, host, ...rest) {
 
 // For every record put it hashes all records of the shard, since shards are keys of a map: slower with every record that
 // is stored. These values never change, so each remembers its hash.
-const compile = Module.prototype._compile;
-Module.prototype._compile = function (source, ...rest) {
+const remembersItsHash = (source) => {
   const immutable = /\br\((\w+),"(?:kinesis\.mock\.models\.KinesisRecord|scala\.collection\.immutable\.Vector\d)",/g;
   const classes = [...source.matchAll(immutable)].map((match) => match[1]);
   const remember = (type) => {
@@ -23,7 +22,36 @@ Module.prototype._compile = function (source, ...rest) {
       return (this[hashed] ??= hash.call(this));
     };
   };
-  return compile.call(this, classes.length ? `${source}\n[${classes}].forEach(${remember})` : source, ...rest);
+  return classes.length ? `${source}\n[${classes}].forEach(${remember})` : source;
+};
+
+// At every interval it writes all that it holds, also when nothing is new: with 130,000 records 11 s of CPU of each 15.
+// So: only what is not on disk yet, and, but for the end, in a tenth of the time at most. What it holds is an immutable
+// value; the first match is where it is got, and the unit that is the answer where there is nothing to do.
+const disk = { written: null, writing: null, began: 0, next: 0, ending: false };
+globalThis.hasNoNeedToPersist = (held) => {
+  const now = Date.now();
+  if (held === disk.written || (now < disk.next && !disk.ending)) return true;
+  Object.assign(disk, { writing: held, began: now });
+  return false;
+};
+const hasPersisted = () => {
+  const now = Date.now();
+  Object.assign(disk, { written: disk.writing, next: now + 9 * (now - disk.began) });
+};
+process.on('SIGTERM', () => {
+  disk.ending = true;
+  if (process.listenerCount('SIGTERM') === 1) process.exit(); // its own listener, which writes, is not there yet
+});
+const persistsWhatIsNew = (source) =>
+  source.replace(
+    /(\.i\(\),new \w+\((\w+)=>\{)((?:(?!=>\{).){0,400}?"fileName".{0,400}?new \w+\(\(\)=>(\w+\(\)\.\w+)\))/s,
+    (_, get, held, rest, unit) => `${get}if(hasNoNeedToPersist(${held}))return ${unit};${rest}`,
+  );
+
+const compile = Module.prototype._compile;
+Module.prototype._compile = function (source, ...rest) {
+  return compile.call(this, persistsWhatIsNew(remembersItsHash(source)), ...rest);
 };
 
 // After a kill of LocalStack the one before may still be writing its data: wait for it, ten seconds at most.
@@ -55,7 +83,10 @@ fs.open = function (path, flags, ...rest) {
 };
 const close = fs.close;
 fs.close = function (fd, ...rest) {
-  if (writing.delete(fd)) fs.renameSync(`${data}.new`, data);
+  if (writing.delete(fd)) {
+    fs.renameSync(`${data}.new`, data);
+    hasPersisted();
+  }
   return close.call(fs, fd, ...rest);
 };
 

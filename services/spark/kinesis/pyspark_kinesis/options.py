@@ -2,9 +2,9 @@
 
 https://docs.databricks.com/aws/en/connect/streaming/kinesis (configuration) and .../read_kinesis
 
-Two defaults are others. maxRecordsPerFetch is 2,000, not 10,000: kinesis-local takes ever more CPU for each record of
-larger answers. fetchBufferSize is 32mb, not 20gb: it bounds a micro-batch, and the
-memory of a machine that is no cluster.
+Two defaults are others. maxRecordsPerFetch is 1,000, not 10,000: kinesis-local takes ever more CPU for each record of
+larger answers. fetchBufferSize is 32mb, not 20gb: it bounds a micro-batch, and the memory of a machine that is no
+cluster.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Options:
     role_external_id: str | None = field(default=None, repr=False)
     role_session_name: str = "pyspark_kinesis"
     sts_endpoint: str | None = None
-    max_records_per_fetch: int = 2_000
+    max_records_per_fetch: int = 1_000
     max_fetch_rate: float = 1e6
     min_fetch_period: float = 0.4
     max_fetch_duration: float = 10.0

