@@ -1,4 +1,4 @@
-"""kinesis-local with our preload.js: when it writes its data, and what is in them."""
+"""kinesis-local with our preload.js: when it writes its data, what is in them, and how much it can hold."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
         "PERSIST_FILE_NAME": "data.json",
         "PERSIST_INTERVAL": f"{round(INTERVAL * 1000)}ms",
         "LOG_LEVEL": "ERROR",
+        # Half of what the last test needs where texts are kept as trees of their characters.
+        "NODE_OPTIONS": "--max-old-space-size=300",
     }
     process = subprocess.Popen(
         [node, "--require", PRELOAD, package / "main.js"],
@@ -128,3 +130,18 @@ def test_however_it_is_ended_all_is_written(kinesis: Kinesis) -> None:
     wait_for("the last on disk", lambda: "the last" in kinesis.on_disk())
     kinesis.process.wait(60)
     assert kinesis.on_disk() == sorted([*rows, "the last"])
+
+
+def test_a_record_takes_a_few_times_its_size(kinesis: Kinesis) -> None:
+    for _ in range(20):
+        kinesis.put(*["x" * 2000] * 500)
+    wait_for("them on disk", lambda: len(kinesis.on_disk()) == 10_000)
+
+
+def test_texts_beyond_ascii_stay_what_they_are(kinesis: Kinesis) -> None:
+    kinesis.client.put_record(StreamName="s", Data="größer 😀".encode(), PartitionKey="ключ 😀")
+    [shard] = kinesis.client.list_shards(StreamName="s")["Shards"]
+    where = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    iterator = kinesis.client.get_shard_iterator(StreamName="s", **where)["ShardIterator"]
+    [record] = kinesis.client.get_records(ShardIterator=iterator)["Records"]
+    assert (record["Data"].decode(), record["PartitionKey"]) == ("größer 😀", "ключ 😀")
