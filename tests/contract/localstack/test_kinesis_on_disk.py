@@ -23,6 +23,7 @@ from tests.contract.localstack.conftest import free_port
 from tests.stack import wait_for
 
 PRELOAD = ROOT / "services" / "localstack" / "kinesis" / "preload.js"
+KEYS = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
 INTERVAL = 0.3
 """Seconds."""
 
@@ -83,9 +84,7 @@ def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    client = boto3.client(
-        "kinesis", "us-east-1", endpoint_url=f"http://127.0.0.1:{port}", aws_access_key_id="a", aws_secret_access_key="b"
-    )
+    client = boto3.client("kinesis", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", **KEYS)
     try:
         wait_for("an answer", lambda: answers(client))
         client.create_stream(StreamName="s", ShardCount=1)
