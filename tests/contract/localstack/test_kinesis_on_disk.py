@@ -23,7 +23,6 @@ from tests.contract.localstack.conftest import free_port
 from tests.stack import wait_for
 
 PRELOAD = ROOT / "services" / "localstack" / "kinesis" / "preload.js"
-KEYS = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
 INTERVAL = 0.3
 """Seconds."""
 
@@ -84,7 +83,8 @@ def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    client = boto3.client("kinesis", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", **KEYS)
+    where, keys = f"http://127.0.0.1:{port}", ("a", "b")
+    client = boto3.Session(*keys, region_name="us-east-1").client("kinesis", endpoint_url=where)
     try:
         wait_for("an answer", lambda: answers(client))
         client.create_stream(StreamName="s", ShardCount=1)
