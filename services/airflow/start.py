@@ -106,15 +106,13 @@ def airflow_programs() -> list[Program]:
 
 def airflow(*arguments: str) -> None:
     """Become `airflow …`: in this very process where Airflow is imported already."""
-    beside = Path(sys.executable).with_name("airflow")
-    command = str(beside) if beside.exists() else "airflow"  # the image has it elsewhere on its PATH
     if not FORKS:
-        os.execvp(command, [command, *arguments])
+        os.execv(sys.executable, [sys.executable, "-m", "airflow", *arguments])
     from airflow.__main__ import main as airflow_main
     from setproctitle import setproctitle
 
     setproctitle(f"airflow {arguments[0]}")
-    sys.argv = [command, *arguments]
+    sys.argv = ["airflow", *arguments]
     airflow_main()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pinflow import packages
+from pinflow.profile import ROOT
 
 NAME = "pinflow/packages:0.1.0"
 ROOTFS = Path(__file__).resolve().parent / "rootfs"
@@ -47,11 +48,12 @@ def make(docker: Docker) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What docker-compose.packages.yml asks for: where this machine's Python is, and that Compose takes that file."""
+    """What docker-compose.packages.yml asks for: where Python, Java and our environments are; and that it is taken."""
     return {
         "COMPOSE_FILE": ":".join(COMPOSE_FILES),
         "PINFLOW_PYTHON_HOME": _outside_usr(Path(sys.base_prefix).resolve(), "/usr/lib"),
         "PINFLOW_JAVA_HOME": _outside_usr(java_home(), "/usr/share"),
+        "PINFLOW_ENVIRONMENTS": str(ROOT / ".pinflow" / "envs"),
     }
 
 
