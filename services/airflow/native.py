@@ -139,8 +139,6 @@ def _addresses(profile: Profile) -> dict[str, str]:
     return addresses | {
         # 2.11 refuses to run tasks side by side on SQLite.
         "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor",
-        # Not in airflow.env: Airflow 3 warns of it at every start of a process.
-        "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "3",
     }
 
 
