@@ -11,7 +11,7 @@ import yaml
 
 from pinflow import doctor
 from pinflow.profile import load
-from tests.stack import TestStack
+from tests.stack import TestStack, in_containers
 
 # What is changed in the profile, so that it no longer fits the stack, and the hops that must say so.
 BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
@@ -38,6 +38,9 @@ def test_the_doctor_finds_the_stack_well(stack: TestStack) -> None:
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_hop_that_is_broken_is_named_with_its_fix(stack: TestStack, tmp_path: Path, name: str) -> None:
     changes, hops = BROKEN[name]
+    if in_containers():
+        # There the API reaches the REST proxy by its container's name, whatever address this machine has for it.
+        hops = hops - {"API's resources"}
     document = yaml.safe_load(stack.profile.path.read_text(encoding="utf-8"))
     for dotted, value in changes.items():
         section, _, key = dotted.rpartition(".")
