@@ -21,17 +21,22 @@ from services.connect.worker import Worker
 
 log = logging.getLogger("services.connect")
 
+RETRY_SECONDS = 1.0
+
 
 def start_worker(settings: dict[str, str]) -> Worker:
     """The started worker; waits for Kafka as long as it takes, for the supervisor starts everything at once."""
     while True:
+        worker = None
         try:
             worker = Worker(settings)
             worker.start()
             return worker
         except KafkaError as error:
             log.warning("waiting for Kafka at %s: %s", settings["bootstrap.servers"], error)
-            time.sleep(1)
+        if worker is not None:
+            worker.stop()
+        time.sleep(RETRY_SECONDS)
 
 
 def main() -> None:

@@ -100,7 +100,7 @@ def parse(config: Mapping[str, str | None], worker: Mapping[str, str]) -> SinkCo
 
     rotate = int(v["rotate.schedule.interval.ms"])
     return SinkConfig(
-        name=v["name"],
+        name=str(config["name"]),  # with its blanks, if it has any: so it is stored, and so the REST API calls it
         tasks_max=int(v["tasks.max"]),
         topics=frozenset(topic.strip() for topic in v["topics"].split(",") if topic.strip()),
         topics_regex=re.compile(v["topics.regex"]) if v["topics.regex"] else None,
@@ -133,11 +133,12 @@ def parse(config: Mapping[str, str | None], worker: Mapping[str, str]) -> SinkCo
     )
 
 
-def next_rotation(now: datetime.datetime, interval: float) -> datetime.datetime:
+def next_rotation(now: datetime.datetime, interval: float) -> float:
     """When files are rotated next: the least multiple of ``interval`` seconds since the zone's midnight after ``now``.
 
     Rotations lie on the wall clock (midnight, plus 2 s, plus 4 s, …), not on the task's start, as in the real sink.
+    In seconds since the epoch, always after ``now``: a time of the wall clock would be ambiguous when clocks go back.
     """
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    passed = (now - midnight).total_seconds() // interval
-    return midnight + datetime.timedelta(seconds=(passed + 1) * interval)
+    passed = (now - midnight).total_seconds()  # on the wall clock: datetimes of one zone are subtracted as they read
+    return now.timestamp() + interval - passed % interval

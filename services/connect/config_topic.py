@@ -13,6 +13,8 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import TopicAlreadyExistsError
 
+from services.connect.clients import connect
+
 log = logging.getLogger(__name__)
 
 _CONNECTOR = "connector-"
@@ -26,12 +28,12 @@ class ConfigTopic:
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
         self._create(replication_factor)
-        self._producer = KafkaProducer(
-            bootstrap_servers=bootstrap_servers, acks="all", delivery_timeout_ms=20000, request_timeout_ms=10000
+        self._producer = connect(
+            KafkaProducer, bootstrap_servers, acks="all", delivery_timeout_ms=20000, request_timeout_ms=10000
         )
 
     def _create(self, replication_factor: int) -> None:
-        admin = KafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
+        admin = connect(KafkaAdminClient, self._bootstrap_servers)
         settings = {
             "num_partitions": 1,
             "replication_factor": replication_factor,
@@ -67,7 +69,7 @@ class ConfigTopic:
 
     def _records(self) -> list[tuple[str, Any]]:
         partition = TopicPartition(self._topic, 0)
-        consumer = KafkaConsumer(bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False)
+        consumer = connect(KafkaConsumer, self._bootstrap_servers, enable_auto_commit=False)
         try:
             consumer.assign([partition])
             consumer.seek_to_beginning(partition)

@@ -9,6 +9,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from services.connect.clients import connect
 from services.connect.config import SinkConfig
 from services.connect.errors import TaskError
 
@@ -27,7 +28,7 @@ def create_topic(config: SinkConfig, bootstrap_servers: str) -> None:
         "replication_factor": config.dead_letter_replication,
         "configs": {"max.message.bytes": str(MAX_MESSAGE_BYTES)},
     }
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = connect(KafkaAdminClient, bootstrap_servers)
     try:
         if config.dead_letter_topic not in admin.list_topics():
             admin.create_topics({config.dead_letter_topic: settings}, wait_for_metadata=True)
@@ -95,8 +96,8 @@ class DeadLetters:
         if topic is None:
             return
         if self._producer is None:
-            self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap_servers, acks="all", max_request_size=MAX_MESSAGE_BYTES
+            self._producer = connect(
+                KafkaProducer, self._bootstrap_servers, acks="all", max_request_size=MAX_MESSAGE_BYTES
             )
         headers = list(record.headers)
         if self._config.dead_letter_headers:
@@ -109,9 +110,9 @@ class DeadLetters:
             self.flush()
 
     def flush(self) -> None:
-        """Wait until all dead letters are in Kafka: only then the offsets behind them may be committed.
+        """Wait until all dead letters are in Kafka: only then offsets behind them may be committed or held by objects.
 
-        Raises KafkaError if one could not be delivered; it is found again when the partition is read anew.
+        Raises KafkaError if one could not be delivered; it is found again when the partitions are read anew.
         """
         if not self._sent or self._producer is None:
             return

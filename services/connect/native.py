@@ -24,6 +24,7 @@ def port(profile: Profile) -> int:
 def command(profile: Profile) -> Command:
     """The worker with the settings of connect.env; only addresses differ, credentials come from the profile."""
     environment = read("connect") | {
+        "AWS_ENDPOINT_URL": profile.aws.endpoint_url or "",
         "CONNECT_BOOTSTRAP_SERVERS": profile.kafka.bootstrap_servers,
         "CONNECT_LISTENERS": f"http://127.0.0.1:{port(profile)}",
         "CONNECT_REST_ADVERTISED_HOST_NAME": "127.0.0.1",

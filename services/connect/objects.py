@@ -212,14 +212,18 @@ class PartitionObjects:
         """
         return f"{self._prefix}{start:0{self._width}d}.json"
 
-    def load(self, position: int | None) -> None:
-        """Learn which objects exist: those that begin at ``position`` or later, or all of them if it is None.
+    def load(self, position: int, end: int | None) -> None:
+        """Learn which objects exist: all, or those from ``position`` to ``end``, the partition's, if that is given.
 
         If the position is the end of an object that this sink wrote, objects behind it are only those whose offset
         was not committed any more before a kill: mostly none, so one LIST is the whole price of a restart.
         """
-        after = self.key(position - 1) if position else ""
-        self._starts = self._bucket.starts(self._prefix, ".json", after)
+        after = ""
+        # S3 compares keys as texts: they sort as their offsets do only where all have as many digits.
+        if end is not None and position > 0 and len(self.key(position - 1)) == len(self.key(end)):
+            after = self.key(position - 1)
+        starts = self._bucket.starts(self._prefix, ".json", after)
+        self._starts = starts if end is None else [start for start in starts if start >= position]
 
     def free_from(self, offset: int) -> int:
         """The first offset from ``offset`` on that is in no object."""

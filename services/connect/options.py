@@ -11,6 +11,7 @@ list is refused too: the real worker would take it silently, and a typing error 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -227,7 +228,7 @@ def errors(config: Mapping[str, str | None], worker: Mapping[str, str]) -> dict[
             if option.required:
                 message = f'Missing required configuration "{option.name}" which has no default value.'
                 found.setdefault(option.name, []).append(message)
-        elif option.support is not Support.REFUSED and (problem := _problem(option, value.strip())):
+        elif option.support is not Support.REFUSED and (problem := _problem(option, value)):
             found.setdefault(option.name, []).append(
                 f"Invalid value {value} for configuration {option.name}: {problem}"
             )
@@ -256,7 +257,10 @@ def names(support: Support) -> list[str]:
     return [o.name for o in OPTIONS.values() if o.support is support]
 
 
-def _problem(option: Option, value: str) -> str | None:
+def _problem(option: Option, raw: str) -> str | None:
+    if option.name == "name":
+        return _name_problem(raw)
+    value = raw.strip()
     if option.kind in _NUMBERS:
         if not re.fullmatch(r"[+-]?\d+", value) or abs(int(value)) > _NUMBERS[option.kind]:
             return f"Not a number of type {option.kind}"
@@ -269,6 +273,18 @@ def _problem(option: Option, value: str) -> str | None:
     if option.allowed and value.lower() not in (a.lower() for a in option.allowed):
         taken = ", ".join(repr(a) for a in option.allowed)
         return f"this stand-in takes only {taken}" + (f" ({option.why})" if option.why else "")
+    return None
+
+
+def _name_problem(name: str) -> str | None:
+    """Kafka's own rule (ConfigDef.NonEmptyStringWithoutControlChars), and what clients drop from every path."""
+    if not name:
+        return "String may not be empty"
+    control = [str(ord(character)) for character in name if unicodedata.category(character) == "Cc"]
+    if control:
+        return f"String may not contain control sequences but had the following ASCII chars: {', '.join(control)}"
+    if name in (".", ".."):
+        return "No URL can name it, for clients drop it from every path"
     return None
 
 

@@ -97,7 +97,8 @@ class Uploads:
 class Partition:
     """The state of one partition: what was read, what waits in the buffer, what is being written.
 
-    ``position`` is the next offset to read; ``keep`` turns a record into a line, or into None if it is skipped.
+    ``position`` is the next offset to read; ``keep`` turns a record into a line, or into None if it is skipped;
+    ``settle`` returns when the dead letters of what was skipped so far are in Kafka, or raises KafkaError.
     """
 
     def __init__(
@@ -106,12 +107,15 @@ class Partition:
         objects: PartitionObjects,
         pool: ThreadPoolExecutor,
         keep: Callable[[ConsumerRecord], bytes | None],
+        settle: Callable[[], None],
         position: int,
     ) -> None:
         self._flush_size = config.flush_size
         self._objects = objects
         self._keep = keep
+        self._settle = settle
         self._lines: list[bytes] = []
+        self._skipped = False  # whether a record was skipped since the buffer's first line
         self._bytes = 0
         self._start = position
         self._bound: int | None = None
@@ -134,6 +138,7 @@ class Partition:
             line = self._keep(record)
             self.position = record.offset + 1
             if line is None:
+                self._skipped = bool(self._lines)
                 continue
             if not self._lines:
                 self._start = record.offset
@@ -144,8 +149,12 @@ class Partition:
         return True
 
     def flush(self) -> None:
-        """Cut the buffer: what is in it becomes one object."""
+        """Cut the buffer: what is in it becomes one object. If that raises, the partition must be opened anew."""
         if self._lines:
+            if self._skipped:
+                # Once the object is there its offsets are never read again, committed or not: letters go first.
+                self._settle()
+                self._skipped = False
             self._lines.append(b"")
             body = b"\n".join(self._lines)
             self.uploads.submit(Batch(self._start, self.position, len(self._lines) - 1, body))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, unquote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.connect import options
 from services.connect.worker import RestError, Worker
@@ -37,8 +40,21 @@ def application(worker: Worker) -> Starlette:
 
     return Starlette(
         routes=[route(*line) for line in _ROUTES],
+        middleware=[Middleware(_PathAsSent)],
         exception_handlers={RestError: _rest_error, HTTPException: _http_error, Exception: _unexpected},
     )
+
+
+class _PathAsSent:
+    """Routes are found by the path as it was sent: decoded, the slash in a connector's name would part it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "path": scope["raw_path"].decode("ascii")}
+        await self._app(scope, receive, send)
 
 
 def _error(status: int, message: str) -> JSONResponse:
@@ -84,8 +100,13 @@ def _properties(value: Any) -> dict[str, str | None]:
     return texts
 
 
+def _path(request: Request) -> dict[str, Any]:
+    """The parts of the path that name something, decoded."""
+    return {part: unquote(value) if isinstance(value, str) else value for part, value in request.path_params.items()}
+
+
 def _name(request: Request) -> str:
-    return str(request.path_params["name"])
+    return str(_path(request)["name"])
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -93,7 +114,7 @@ def _flag(request: Request, name: str) -> bool:
 
 
 def _created(worker: Worker, name: str, request: Request) -> Response:
-    location = {"location": f"http://{worker.id}/connectors/{name}"}
+    location = {"location": f"http://{worker.id}/connectors/{quote(name, safe='')}"}
     return JSONResponse({**worker.info(name), "tasks": []}, 201, headers=location)
 
 
@@ -119,7 +140,7 @@ def _create(worker: Worker, request: Request, body: Any) -> Response:
     if not isinstance(body, dict) or not isinstance(body.get("config"), dict):
         raise RestError(500, 'A connector is {"name": …, "config": {…}}')
     properties = _properties(body["config"])
-    name = str(body.get("name") or properties.get("name") or "")
+    name = str(body.get("name") or "").strip() or properties.get("name") or ""
     state = {"RUNNING": "STARTED", "PAUSED": "PAUSED", "STOPPED": "STOPPED", None: None}
     initial = body.get("initial_state")
     if initial is not None and str(initial).upper() not in state:
@@ -227,7 +248,7 @@ def _validate(worker: Worker, request: Request, body: Any) -> Response:
 
 def _reader(method: str) -> Handler:
     def handler(worker: Worker, request: Request, body: Any) -> Response:
-        return JSONResponse(getattr(worker, method)(**request.path_params))
+        return JSONResponse(getattr(worker, method)(**_path(request)))
 
     return handler
 

@@ -8,10 +8,13 @@ import threading
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
 
+from services.connect.clients import connect
 from services.connect.config import SinkConfig
 from services.connect.task import Task
 
 log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
 
 
 def deal(found: dict[TopicPartition, str], held: list[dict[TopicPartition, str]]) -> list[dict[TopicPartition, str]]:
@@ -66,22 +69,17 @@ class Sink:
         return {topic for task in self.tasks for topic in task.topics}
 
     def _find_topics(self) -> None:
-        admin: KafkaAdminClient | None = None
         while not self._stopping.is_set():
             try:
-                admin = admin or KafkaAdminClient(
-                    bootstrap_servers=self._bootstrap_servers, reconnect_backoff_max_ms=1000
-                )
-                self._dealt = deal(self._partitions(admin), self._dealt)
-                for task, partitions in zip(self.tasks, self._dealt, strict=True):
-                    task.assign(partitions)
-                self._stopping.wait(self._config.metadata_seconds)
+                with connect(KafkaAdminClient, self._bootstrap_servers, reconnect_backoff_max_ms=1000) as admin:
+                    while not self._stopping.is_set():
+                        self._dealt = deal(self._partitions(admin), self._dealt)
+                        for task, partitions in zip(self.tasks, self._dealt, strict=True):
+                            task.assign(partitions)
+                        self._stopping.wait(self._config.metadata_seconds)
             except (KafkaError, OSError) as error:
                 log.warning("%s: cannot list topics, trying again: %s", self._config.name, error)
-                admin = None
-                self._stopping.wait(1)
-        if admin is not None:
-            admin.close()
+                self._stopping.wait(RETRY_SECONDS)
 
     def _partitions(self, admin: KafkaAdminClient) -> dict[TopicPartition, str]:
         """The partitions of the topics that the connector takes, each with the topic's id."""

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from kafka import KafkaConsumer, TopicPartition
@@ -29,6 +29,7 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata
 
+from services.connect.clients import connect
 from services.connect.config import SinkConfig, next_rotation
 from services.connect.dead_letters import DeadLetters, create_topic
 from services.connect.errors import TaskError
@@ -125,8 +126,9 @@ class Task(threading.Thread):
         while not self._stopping.is_set():
             try:
                 create_topic(self._config, self._bootstrap_servers)
-                return KafkaConsumer(
-                    bootstrap_servers=self._bootstrap_servers,
+                return connect(
+                    KafkaConsumer,
+                    self._bootstrap_servers,
                     client_id=f"connector-consumer-{self.name}",
                     group_id=self._config.group,
                     enable_auto_commit=False,
@@ -146,8 +148,7 @@ class Task(threading.Thread):
             self._follow_assignment()
             self._read(rotation)
             if rotation is not None and time.time() >= rotation:
-                for _, partition in self._open.values():
-                    partition.flush()
+                self._cut(self._open)
                 rotation = self._next_rotation()
             self._check_uploads()
             if time.monotonic() >= commit_at:
@@ -158,18 +159,19 @@ class Task(threading.Thread):
         """When buffers are cut next by rotate.schedule.interval.ms, in seconds since the epoch."""
         if self._zone is None or self._config.rotate_seconds is None:
             return None
-        return next_rotation(datetime.datetime.now(self._zone), self._config.rotate_seconds).timestamp()
+        return next_rotation(datetime.datetime.now(self._zone), self._config.rotate_seconds)
 
     def _follow_assignment(self) -> None:
         """Open partitions that came, close those that went or whose topic was created anew."""
         wanted = self._wanted
         gone = [tp for tp, (topic_id, _) in self._open.items() if wanted.get(tp) != topic_id]
+        self._cut(gone)
         for tp in gone:
             log.info("%s: %s-%s is gone", self.name, *tp)
-            partition = self._open.pop(tp)[1]
-            partition.flush()
-            partition.uploads.wait(STOP_SECONDS)
-            partition.uploads.close()
+            if tp in self._open:
+                partition = self._open.pop(tp)[1]
+                partition.uploads.wait(STOP_SECONDS)
+                partition.uploads.close()
         if gone:
             self._consumer.assign(list(self._open))
         for tp, topic_id in wanted.items():
@@ -179,11 +181,11 @@ class Task(threading.Thread):
     def _start(self, tp: TopicPartition, topic_id: str) -> None:
         """Begin to read a partition behind the last record that is in S3."""
         try:
-            position, at_boundary = self._position(tp, topic_id)
+            position, end = self._position(tp, topic_id)
             objects = PartitionObjects(self._bucket, self._config, tp.topic, tp.partition, topic_id)
-            objects.load(position if at_boundary else None)
-            partition = Partition(self._config, objects, self._pool, self._keep, position)
-            if not at_boundary:
+            objects.load(position, end)
+            partition = Partition(self._config, objects, self._pool, self._keep, self._dead_letters.flush, position)
+            if end is None:
                 partition.committed = -1
             self._open[tp] = topic_id, partition
             self._consumer.assign(list(self._open))
@@ -192,27 +194,27 @@ class Task(threading.Thread):
         except KafkaError as error:
             self._tolerate(error, f"cannot start reading {tp.topic}-{tp.partition}")
 
-    def _position(self, tp: TopicPartition, topic_id: str) -> tuple[int, bool]:
-        """Where to look first, and whether this sink itself committed that offset, that is, an object ends there.
+    def _position(self, tp: TopicPartition, topic_id: str) -> tuple[int, int | None]:
+        """Where to look first, and the partition's end if this sink itself committed that offset; None if not.
 
-        The commit's metadata is the topic's id: it tells our own commits from those of people and tools, which may
-        lie within an object, and the offsets of a deleted topic from those of its successor.
+        The commit's metadata is the topic's id: it tells our own commits, at which an object ends, from those of
+        people and tools, which may lie within an object, and the offsets of a deleted topic from its successor's.
         """
         committed = self._consumer.committed(tp, metadata=True, timeout_ms=KAFKA_PATIENCE)
         earliest: int = self._consumer.beginning_offsets([tp], timeout_ms=KAFKA_PATIENCE)[tp]
         if committed is None or committed.offset < 0:
-            return earliest, False
+            return earliest, None
         if committed.metadata and committed.metadata != topic_id:
             log.warning("%s: %s-%s was created anew: reading it from the start", self.name, *tp)
-            return earliest, False
+            return earliest, None
         end: int = self._consumer.end_offsets([tp], timeout_ms=KAFKA_PATIENCE)[tp]
         if not earliest <= committed.offset <= end:
             log.warning(
                 "%s: the committed offset %d of %s-%s is out of range (%d to %d, retention?): resuming at the earliest",
                 *(self.name, committed.offset, *tp, earliest, end),
             )
-            return earliest, False
-        return committed.offset, committed.metadata == topic_id
+            return earliest, None
+        return committed.offset, end if committed.metadata == topic_id else None
 
     def _read(self, rotation: float | None) -> None:
         if not self._open:
@@ -244,9 +246,8 @@ class Task(threading.Thread):
         try:
             if not partition.add(records):
                 self._consumer.seek(tp, partition.position)
-        except KafkaError as error:  # a dead letter was not taken
-            self._tolerate(error, "cannot write to the dead-letter topic")
-            self._reopen([tp])
+        except KafkaError as error:
+            self._read_anew(error)
 
     def _keep(self, record: ConsumerRecord) -> bytes | None:
         """The record's line, None if it is skipped; a skipped record is a dead letter or an ignored null."""
@@ -258,6 +259,19 @@ class Task(threading.Thread):
         if text is None:
             self._dead_letters.null_value(record)
         return text
+
+    def _cut(self, partitions: Iterable[TopicPartition]) -> None:
+        """Cut what these partitions have buffered into objects; if dead letters are not taken, nothing stays open."""
+        try:
+            for tp in partitions:
+                self._open[tp][1].flush()
+        except KafkaError as error:
+            self._read_anew(error)
+
+    def _read_anew(self, error: KafkaError) -> None:
+        """After dead letters that Kafka did not take: read all partitions anew, for they can be of any of them."""
+        self._tolerate(error, "cannot write to the dead-letter topic")
+        self._reopen(list(self._open))
 
     def _check_uploads(self) -> None:
         self._reopen([tp for tp, (_, partition) in self._open.items() if not partition.check()])
@@ -277,8 +291,7 @@ class Task(threading.Thread):
         try:
             self._dead_letters.flush()
         except KafkaError as error:
-            self._tolerate(error, "cannot write to the dead-letter topic")
-            self._reopen(list(self._open))
+            self._read_anew(error)
             return
         try:
             offsets = {tp: OffsetAndMetadata(offset, topic_id, -1) for tp, (topic_id, offset) in safe.items()}
@@ -292,8 +305,7 @@ class Task(threading.Thread):
     def _finish(self) -> None:
         """Write and commit what is buffered, within STOP_SECONDS."""
         until = time.monotonic() + STOP_SECONDS
-        for _, partition in self._open.values():
-            partition.flush()
+        self._cut(self._open)
         for _, partition in self._open.values():
             partition.uploads.wait(max(until - time.monotonic(), 0))
         self._commit()

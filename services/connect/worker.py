@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from services.connect import options
+from services.connect.clients import connect
 from services.connect.config import SinkConfig, parse
 from services.connect.config_topic import ConfigTopic
 from services.connect.errors import ConfigError
@@ -319,11 +320,8 @@ class Worker:
         until = time.monotonic() + ADMIN_SECONDS
         while True:
             try:
-                admin = KafkaAdminClient(bootstrap_servers=self._bootstrap_servers, bootstrap_timeout_ms=5000)
-                try:
+                with connect(KafkaAdminClient, self._bootstrap_servers, bootstrap_timeout_ms=5000) as admin:
                     return question(admin)
-                finally:
-                    admin.close()
             except KafkaError as error:
                 if not error.retriable or time.monotonic() > until:
                     reason = f"{type(error).__name__}: {error}"

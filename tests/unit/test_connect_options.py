@@ -128,13 +128,53 @@ def test_the_secret_key_is_not_shown() -> None:
     ],
 )
 def test_rotation_lies_on_the_wall_clock_since_midnight(now: str, interval: float, expected: str) -> None:
-    assert next_rotation(datetime.datetime.fromisoformat(now), interval).isoformat() == expected
+    utc = datetime.UTC
+    rotation = next_rotation(datetime.datetime.fromisoformat(now).replace(tzinfo=utc), interval)
+    assert rotation == datetime.datetime.fromisoformat(expected).replace(tzinfo=utc).timestamp()
 
 
 def test_midnight_is_that_of_the_timezone() -> None:
     zone = zoneinfo.ZoneInfo("Asia/Kolkata")  # half an hour off: hourly rotations differ from those of UTC
     now = datetime.datetime(2026, 11, 21, 10, 10, tzinfo=datetime.UTC).astimezone(zone)
-    assert next_rotation(now, 3600).astimezone(datetime.UTC).isoformat() == "2026-11-21T10:30:00+00:00"
+    assert next_rotation(now, 3600) == datetime.datetime(2026, 11, 21, 10, 30, tzinfo=datetime.UTC).timestamp()
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+@pytest.mark.parametrize("minute", [0, 30])
+def test_rotation_lies_ahead_also_in_the_hour_that_comes_twice(minute: int, fold: int) -> None:
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    now = datetime.datetime(2026, 10, 25, 2, minute, tzinfo=zone, fold=fold)
+    assert next_rotation(now, 2) - now.timestamp() == 2
+
+
+def test_rotation_over_the_hour_that_is_left_out() -> None:
+    now = datetime.datetime(2026, 3, 29, 1, 59, 59, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))
+    assert next_rotation(now, 2) - now.timestamp() == 1
+
+
+def test_the_longest_interval_that_is_taken_means_never() -> None:
+    interval = parsed(rotate__schedule__interval__ms=str(2**63 - 1)).rotate_seconds
+    assert interval is not None
+    now = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
+    assert next_rotation(now, interval) - now.timestamp() > 1e15
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "String may not be empty"),
+        ("a\n\x9fb\x00", "String may not contain control sequences but had the following ASCII chars: 10, 159, 0"),
+        ("\t", "String may not contain control sequences but had the following ASCII chars: 9"),
+        ("..", "No URL can name it"),
+    ],
+)
+def test_a_name_that_no_rest_call_could_name_is_refused(name: str, problem: str) -> None:
+    assert f"Invalid value {name} for configuration name: {problem}" in refusal(name=name)
+
+
+@pytest.mark.parametrize("name", ["a/b", "süß 日本", " a", "...", "100%"])
+def test_other_names_stay_as_they_are(name: str) -> None:
+    assert parsed(name=name).group == f"connect-{name}"
 
 
 def test_on_aws_itself_there_is_no_store_url() -> None:

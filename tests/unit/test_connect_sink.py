@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from services.connect.config import parse
 from services.connect.objects import Batch, PartitionObjects, Written
-from services.connect.partition import Uploads
+from services.connect.partition import Partition, Uploads
 from services.connect.sink import deal
+from services.connect.task import Task
 from services.connect.values import BadValue, line
 from tests.unit.test_connect_options import CONFIG, WORKER
 
@@ -61,21 +64,23 @@ def test_what_is_not_one_json_document_is_bad(value: bytes) -> None:
 class InMemory:
     """The answers of a bucket about a partition's objects: start → what is in it."""
 
-    def __init__(self, held: dict[int, Written]) -> None:
+    def __init__(self, held: dict[int, Written], width: int) -> None:
         self.held = held
+        self.width = width
 
     def starts(self, prefix: str, suffix: str, after: str) -> list[int]:
-        first = int(after.removeprefix(prefix).removesuffix(suffix)) + 1 if after else 0
-        return sorted(start for start in self.held if start >= first)
+        keys = {f"{prefix}{start:0{self.width}d}{suffix}": start for start in self.held}
+        return sorted(start for key, start in keys.items() if key > after)  # S3 compares texts, not numbers
 
     def head(self, key: str, start: int) -> Written | None:
         return self.held.get(start)
 
 
-def objects(**held: tuple[int, str | None]) -> PartitionObjects:
+def objects(width: int = 10, **held: tuple[int, str | None]) -> PartitionObjects:
     """Objects `at_0=(3, "id")`: from offset 0 to below 3, of the topic with that id."""
-    bucket: Any = InMemory({int(name[3:]): Written(*what) for name, what in held.items()})
-    return PartitionObjects(bucket, parse(CONFIG, WORKER), "t", 1, "id")
+    bucket: Any = InMemory({int(name[3:]): Written(*what) for name, what in held.items()}, width)
+    config = parse({**CONFIG, "filename.offset.zero.pad.width": str(width)}, WORKER)
+    return PartitionObjects(bucket, config, "t", 1, "id")
 
 
 def test_the_key_names_topic_partition_and_start_offset() -> None:
@@ -84,20 +89,27 @@ def test_the_key_names_topic_partition_and_start_offset() -> None:
 
 def test_an_offset_inside_objects_goes_on_behind_them() -> None:
     chain = objects(at_0=(3, "id"), at_3=(5, None), at_7=(9, "id"))
-    chain.load(None)
+    chain.load(0, None)
     assert [chain.free_from(offset) for offset in (0, 4, 5, 6, 8, 9)] == [5, 5, 5, 6, 9, 9]
     assert [chain.bound(offset) for offset in (5, 6, 9)] == [7, 7, None]
 
 
 def test_only_objects_behind_a_committed_boundary_are_asked_for() -> None:
     chain = objects(at_0=(3, "id"), at_3=(5, "id"))
-    chain.load(3)
+    chain.load(3, end=5)
     assert (chain.bound(0), chain.free_from(3)) == (3, 5)
+
+
+@pytest.mark.parametrize("width", [0, 1, 2, 3])
+def test_objects_are_found_where_their_offsets_have_more_digits_than_the_key(width: int) -> None:
+    chain = objects(width, at_8=(95, "id"), at_95=(105, "id"), at_105=(115, "id"))
+    chain.load(95, end=120)
+    assert (chain.free_from(95), chain.bound(0)) == (115, 95)
 
 
 def test_an_object_of_a_former_topic_holds_nothing() -> None:
     chain = objects(at_0=(3, "former"))
-    chain.load(None)
+    chain.load(0, None)
     assert (chain.free_from(1), chain.bound(0)) == (1, None)
 
 
@@ -140,6 +152,77 @@ def test_after_a_failed_upload_nothing_behind_it_is_written() -> None:
     assert written == [0]
     assert uploads.first_unwritten() == 1
     assert isinstance(uploads.error, OSError)
+
+
+class Around:
+    """A partition's surroundings: what was written to S3 and settled in the dead-letter topic, in order."""
+
+    def __init__(self, flush_size: int = 10, letters_fail: bool = False) -> None:
+        self.done: list[object] = []
+        self._letters_fail = letters_fail
+        bucket: Any = self
+        config = parse({**CONFIG, "flush.size": str(flush_size)}, WORKER)
+        self._pool = ThreadPoolExecutor(1)
+        self.partition = Partition(
+            config, PartitionObjects(bucket, config, "t", 0, "id"), self._pool, self._keep, self._settle, 0
+        )
+
+    def read(self, *values: bytes) -> None:
+        """Read these values, the first one at offset 0; `bad` is a dead letter."""
+        records: list[Any] = [SimpleNamespace(offset=offset, value=value) for offset, value in enumerate(values)]
+        self.partition.add(records)
+
+    def flush(self) -> None:
+        """Cut the buffer and wait until the objects are written."""
+        self.partition.flush()
+        self.partition.uploads.wait(5)
+
+    def put(self, key: str, batch: Batch, topic_id: str) -> bool:
+        self.done.append((batch.start, batch.next_offset))
+        return True
+
+    def _keep(self, record: Any) -> bytes | None:
+        return None if record.value == b"bad" else bytes(record.value)
+
+    def _settle(self) -> None:
+        if self._letters_fail:
+            raise KafkaTimeoutError
+        self.done.append("letters")
+
+
+def test_dead_letters_are_settled_before_the_object_whose_range_holds_them() -> None:
+    around = Around()
+    around.read(b"0", b"bad", b"2", b"bad")
+    around.flush()
+    assert around.done == ["letters", (0, 4)]
+
+
+def test_while_dead_letters_are_not_taken_their_object_is_not_written() -> None:
+    around = Around(letters_fail=True)
+    around.read(b"0", b"bad")
+    with pytest.raises(KafkaTimeoutError):
+        around.flush()
+    assert around.done == []
+    assert around.partition.safe() == 0
+
+
+def test_letters_outside_the_range_of_an_object_do_not_hold_it_up() -> None:
+    around = Around(flush_size=2)
+    around.read(b"bad", b"1", b"2", b"bad", b"4", b"5")
+    around.flush()
+    assert around.done == [(1, 3), (4, 6)]
+
+
+def test_letters_that_fail_while_one_partition_is_read_let_all_be_read_anew() -> None:
+    """A failed flush tells of letters that other partitions' records have become, too."""
+    task: Any = Task(parse(CONFIG, WORKER), 0, "nowhere:9092", 1)
+    task.ask_to_stop()  # so that it does not wait a second
+    task._consumer = SimpleNamespace(assign=lambda partitions: None)
+    one, other = Around(flush_size=2, letters_fail=True), Around()
+    task._open = {TopicPartition("t", number): ("id", each.partition) for number, each in enumerate((one, other))}
+    records = [SimpleNamespace(offset=offset, value=value) for offset, value in enumerate((b"0", b"bad", b"2"))]
+    task._add(TopicPartition("t", 0), records)
+    assert task._open == {}
 
 
 def test_partitions_are_dealt_evenly_and_never_move() -> None:

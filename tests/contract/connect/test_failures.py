@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.contract.connect.world import Pipe, World, numbered, wait_for
 
@@ -60,6 +61,24 @@ def test_a_bad_record_as_large_as_kafka_takes_fits_the_dead_letter_topic(pipe: P
     pipe.send([value])
     (letter,) = pipe.dead_letters(1)
     assert letter.value == value
+
+
+def test_no_object_covers_dead_letters_that_are_not_taken(pipe: Pipe) -> None:
+    """What an object covers is never read again, so they would be lost."""
+    admin = pipe.world.admin()
+    topic = {"num_partitions": 1, "replication_factor": 1, "configs": {"max.message.bytes": "1"}}
+    admin.create_topics({pipe.dead: topic}, wait_for_metadata=True)
+    pipe.put(flush__size="2")
+    pipe.send([b'{"n":0}', b"{bad 1", b'{"n":2}', b"{bad 3"])
+    assert "cannot write to the dead-letter topic: MessageSizeTooLargeError" in pipe.failure()
+    assert pipe.objects() == {}
+
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, pipe.dead, {"max.message.bytes": "1000000"})])
+    admin.close()
+    assert pipe.world.call("POST", f"{pipe.path}/tasks/0/restart").status_code == 204
+    pipe.wait_committed(4)
+    assert [letter.value for letter in pipe.dead_letters(2)] == [b"{bad 1", b"{bad 3"]
+    assert pipe.objects() == {pipe.key(0): b'{"n":0}\n{"n":2}\n'}
 
 
 def test_a_bad_record_fails_the_task_where_errors_are_not_tolerated(pipe: Pipe) -> None:

@@ -16,6 +16,13 @@ def test_an_object_holds_flush_size_records_one_a_line(pipe: Pipe) -> None:
     assert pipe.objects() == {pipe.key(0): b'{"n":0}\n{"n":1}\n', pipe.key(2): b'{"n":2}\n{"n":3}\n'}
 
 
+def test_a_connector_as_on_aws_without_a_store_url_writes_to_the_local_s3(pipe: Pipe) -> None:
+    pipe.put(flush__size="2", store__url=None)
+    pipe.send(numbered(0, 2))
+    pipe.wait_committed(2)
+    assert list(pipe.objects()) == [pipe.key(0)]
+
+
 def test_without_rotation_the_tail_stays_unwritten(pipe: Pipe) -> None:
     pipe.put(flush__size="2")
     pipe.send(numbered(0, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -187,6 +188,36 @@ def test_a_refused_update_changes_nothing(pipe: Pipe) -> None:
     pipe.put(flush__size="3")
     assert pipe.put(flush__size="0").status_code == 400
     assert pipe.world.call("GET", f"{pipe.path}/config").json()["flush.size"] == "3"
+
+
+@pytest.mark.parametrize("name", ["a/b", "süß 日本", "100%2F"])
+def test_a_connector_can_be_called_by_whatever_name_is_taken(pipe: Pipe, name: str) -> None:
+    name = f"{name}-{pipe.uid}"
+    path = f"/connectors/{quote(name, safe='')}"
+    created = pipe.world.call("POST", "/connectors", {"name": name, "config": pipe.config(name=name)})
+    assert (created.status_code, created.json()["name"]) == (201, name)
+    assert created.headers["location"].endswith(path)
+    wait_for("the task", lambda: pipe.world.call("GET", f"{path}/tasks/0/status").json()["state"] == "RUNNING")
+    assert pipe.world.call("PUT", f"{path}/config", pipe.config(name=name, flush__size="7")).status_code == 200
+    assert pipe.world.call("DELETE", path).status_code == 204
+    assert name not in pipe.world.call("GET", "/connectors").json()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "String may not be empty"),
+        (" ", "String may not be empty"),
+        ("a\nb", "String may not contain control sequences but had the following ASCII chars: 10"),
+        ("..", "No URL can name it"),
+    ],
+)
+def test_a_name_by_which_no_connector_can_be_called_is_refused(pipe: Pipe, name: str, problem: str) -> None:
+    before = pipe.world.call("GET", "/connectors").json()
+    answer = pipe.world.call("POST", "/connectors", {"name": name, "config": pipe.config(name=None)})
+    assert answer.status_code == 400
+    assert f"Invalid value {name.strip()} for configuration name: {problem}" in error(answer)
+    assert pipe.world.call("GET", "/connectors").json() == before
 
 
 def test_broken_requests(world: World) -> None:
