@@ -1,6 +1,7 @@
 """The cluster's control endpoint: what only the driver can do, over HTTP, for notebooks and the workspace.
 
 POST <call> with a JSON object gives JSON; `/fs/upload?path=…&overwrite=true` takes a file's bytes as its body.
+It answers to no host name that a web site could have (`_cannot_be_a_sites`), and only with the token.
 An error is `{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "java.io.FileNotFoundException: …"}`.
 """
 
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -156,7 +158,7 @@ class Control:
 
 def serve(control: Control, host: str, port: int, token: str) -> None:
     """Answer requests that carry the token, in threads of their own; returns at once. Raises OSError (port in use)."""
-    server = _Server((host, port), _handler(control, token.encode()))
+    server = _Server((host, port), _handler(control, host, token.encode()))
     threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
 
 
@@ -181,7 +183,7 @@ class _Server(HTTPServer):
             self.shutdown_request(request)
 
 
-def _handler(control: Control, token: bytes) -> type[BaseHTTPRequestHandler]:
+def _handler(control: Control, host: str, token: bytes) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 60
 
@@ -206,6 +208,10 @@ def _handler(control: Control, token: bytes) -> type[BaseHTTPRequestHandler]:
             self._answer(status, answer)
 
         def _carry_out(self, body: _Body) -> Any:
+            name = _host_name(self.headers.get("Host", ""))
+            if name != host and not _cannot_be_a_sites(name):
+                message = f"{name or 'the host name'} could be a web site's; use an IP address or a name without a dot"
+                raise Refused(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", message)
             known = hmac.compare_digest(self.headers.get("Authorization", "").encode(), b"Bearer " + token)
             if not known:
                 raise Refused(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", "wrong or missing bearer token")
@@ -240,6 +246,23 @@ def _handler(control: Control, token: bytes) -> type[BaseHTTPRequestHandler]:
             """No line per request: paths may be what a person wants to keep."""
 
     return Handler
+
+
+def _host_name(header: str) -> str:
+    """Without the port; empty if it cannot be read."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _cannot_be_a_sites(name: str) -> bool:
+    """As the workspace's auth.py judges, which is not in the cluster's image: a site can resolve to 127.0.0.1."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return bool(name) and "." not in name
+    return True
 
 
 class _Body:

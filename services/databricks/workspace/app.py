@@ -55,6 +55,7 @@ def make_app(settings: Settings) -> FastAPI:
     @app.middleware("http")
     async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         try:
+            auth.check_host(request, settings)
             if request.url.path.startswith("/api/"):
                 auth.check(request, settings)
             response = await answer(request)

@@ -1,15 +1,32 @@
-"""Who may call the API: whoever has the token."""
+"""Who may call: whoever reaches the workspace by a name of its own, and has the token."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from fastapi import Request
 
 from services.databricks.workspace.errors import ApiError
 from services.databricks.workspace.settings import Settings
+
+
+def check_host(request: Request, settings: Settings) -> None:
+    """Raise ApiError where the Host header is a name that a web site can have, unless ``settings.url`` has it too.
+
+    A site can have its name resolve to 127.0.0.1 (DNS rebinding). Its scripts are then of this server's origin, and the
+    token may be the well-known one. An IP address is nobody's name, nor is one without a dot: localhost, a container's.
+    """
+    name = _host_name(request.headers.get("host", ""))
+    if name != urlsplit(settings.url).hostname and not _cannot_be_a_sites(name):
+        message = (
+            f"The workspace does not answer to the host name {name or 'that was sent'}, which a web site could have. "
+            f"Use {settings.url}, or an IP address or a name without a dot in its place."
+        )
+        raise ApiError(403, "PERMISSION_DENIED", message)
 
 
 def check(request: Request, settings: Settings) -> None:
@@ -29,6 +46,22 @@ def check(request: Request, settings: Settings) -> None:
 def is_token(settings: Settings, token: str) -> bool:
     """Whether it is the workspace's token; takes the same time for every wrong one."""
     return hmac.compare_digest(settings.token.get_secret_value().encode(), token.encode("utf-8", "replace"))
+
+
+def _host_name(header: str) -> str:
+    """Without the port; empty if it cannot be read."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _cannot_be_a_sites(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return bool(name) and "." not in name
+    return True
 
 
 def _password(value: str) -> str:

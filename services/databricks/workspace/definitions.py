@@ -107,8 +107,8 @@ class Definition(Work):
     queue: Queue = Queue()
     description: str | None = None
     tags: dict[str, Text] | None = None
-    job_clusters: list[Any] | None = None
-    environments: list[Any] | None = None
+    job_clusters: list[dict[str, Any]] | None = None
+    environments: list[dict[str, Any]] | None = None
     schedule: dict[str, Any] | None = None
     trigger: dict[str, Any] | None = None
     continuous: dict[str, Any] | None = None

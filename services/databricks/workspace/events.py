@@ -101,6 +101,19 @@ def result(directory: Path) -> dict[str, Any] | None:
     return event if event and event["type"] == "result" else None
 
 
+def open_sessions(directory: Path) -> Iterator[str]:
+    """The Spark sessions of the notebook, and of those that it ran, whose process has not ended them.
+
+    A process ends its session before its result. The notebooks that one runs are in child-1, child-2, ... below it.
+    """
+    opened = (event for event in read(directory, b'"session"') if event["type"] == "session")
+    session = next(opened, None)
+    if session and result(directory) is None:
+        yield str(session.get("session_id"))
+    for child in sorted(each for each in directory.glob("child-*") if each.is_dir()):
+        yield from open_sessions(child)
+
+
 def _event(line: bytes) -> dict[str, Any] | None:
     try:
         event = json.loads(line)

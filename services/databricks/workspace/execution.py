@@ -10,9 +10,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.databricks.workspace import control, events, outcome
+from services.databricks.workspace import events, outcome, sessions
 from services.databricks.workspace.definitions import JobParameter, Task
-from services.databricks.workspace.errors import ApiError
 from services.databricks.workspace.outcome import Outcome
 from services.databricks.workspace.parameters import job_parameters, notebook_parameters
 from services.databricks.workspace.process import NotebookProcess, Processes
@@ -22,8 +21,6 @@ from services.databricks.workspace.tree import Tree
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-# Seconds that a cluster may take to end the session of a process that died.
-_CLOSING = 5.0
 _KEPT_ATTEMPTS = 50
 
 
@@ -193,13 +190,13 @@ class Execution:
         except _StoppedError as stopped:
             self._change(attempt, life="TERMINATING", message=stopped.outcome.message)
             await process.stop()
-            await self._close_session(document["session_id"])
+            await sessions.close_left(self._settings, directory, document["session_id"])
             await self._keep_output(attempt, directory, {"error": stopped.outcome.message})
             return stopped.outcome
         finally:
             self._processes.warm_up()
-        if status:
-            await self._close_session(document["session_id"])
+        # Also after a run that ended well: notebooks that it ran in threads were killed with it.
+        await sessions.close_left(self._settings, directory, *([document["session_id"]] if status else []))
         return await self._judge(attempt, directory, status, process.said)
 
     async def _exit_status(self, task: Task, process: NotebookProcess, stop: asyncio.Future[Outcome]) -> int:
@@ -208,15 +205,6 @@ class Execution:
                 return await _unless(stop, process.wait())
         except TimeoutError:
             raise _StoppedError(outcome.timed_out(task.timeout_seconds)) from None
-
-    async def _close_session(self, session_id: str) -> None:
-        """A process that was killed could not stop its streams, which would go on in the cluster for ever."""
-        arguments = {"session_id": session_id, "user_id": self._settings.user}
-        closing = asyncio.to_thread(control.call, self._settings, "sessions/close", **arguments)
-        try:
-            await asyncio.wait_for(closing, _CLOSING)
-        except (ApiError, TimeoutError):
-            return  # the cluster is not there, and its sessions neither
 
     async def _judge(self, attempt: Run, directory: Path, status: int, said: str) -> Outcome:
         """The outcome of a process that has exited: its last event says it; without one it died."""

@@ -13,7 +13,7 @@ from services.databricks.workspace.definitions import JobSettings, Submission, t
 from services.databricks.workspace.errors import ApiError, invalid_parameter
 from services.databricks.workspace.parts import Parts, parts
 from services.databricks.workspace.presentation import job_details, run_metadata
-from services.databricks.workspace.request import Parameters, Text, parse, reading
+from services.databricks.workspace.request import Int64, Parameters, Text, parse, reading
 from services.databricks.workspace.run_page import exported_page
 from services.databricks.workspace.runs import Request
 from services.databricks.workspace.store import Job, Listing, now
@@ -23,35 +23,42 @@ Version = Literal["2.0", "2.1", "2.2"]
 Workspace = Annotated[Parts, Depends(parts)]
 # Jobs API 2.1 and 2.2 page by 25 runs at most, 2.0 by 1000.
 _MOST = {"2.0": 1000, "2.1": 25, "2.2": 25}
+# The lists that jobs/update merges, by the field that tells their entries apart; other fields it replaces.
+_KEYS = {
+    "tasks": "task_key",
+    "job_clusters": "job_cluster_key",
+    "parameters": "name",
+    "environments": "environment_key",
+}
 
 
 class RunId(Parameters):
-    run_id: int
+    run_id: Int64
 
 
 class JobId(Parameters):
-    job_id: int
+    job_id: Int64
 
 
 class MaybeJobId(Parameters):
-    job_id: int | None = None
+    job_id: Int64 | None = None
     all_queued_runs: bool = False
 
 
 class Page(Parameters):
     limit: int = Field(default=20, ge=0)
-    offset: int = Field(default=0, ge=0)
+    offset: Int64 = Field(default=0, ge=0)
     page_token: str | None = None
     expand_tasks: bool = False
 
 
 class RunsListing(Page):
-    job_id: int | None = None
+    job_id: Int64 | None = None
     active_only: bool = False
     completed_only: bool = False
     run_type: Literal["JOB_RUN", "WORKFLOW_RUN", "SUBMIT_RUN"] | None = None
-    start_time_from: int | None = None
-    start_time_to: int | None = None
+    start_time_from: Int64 | None = None
+    start_time_to: Int64 | None = None
 
 
 class JobsListing(Page):
@@ -201,12 +208,10 @@ async def update_job(
     version: Version, workspace: Workspace, asked: Annotated[Update, Depends(reading(Update))]
 ) -> dict[str, Any]:
     job = _job(workspace, asked.job_id)
-    kept = {name: value for name, value in job.settings.items() if name not in asked.fields_to_remove}
-    changes = dict(asked.new_settings)
-    if "tasks" in kept and "tasks" in changes:
-        # Tasks and job parameters are merged by their names, other fields are replaced as they are.
-        changes["tasks"] = _merged(kept["tasks"], changes["tasks"], "task_key")
-    _save(workspace, Job(job.job_id, job.created, _settings(parse(JobSettings, {**kept, **changes}))))
+    changed = _without(job.settings, asked.fields_to_remove)
+    for name, value in asked.new_settings.items():
+        changed[name] = _merged(changed.get(name, []), value, name) if name in _KEYS else value
+    _save(workspace, Job(job.job_id, job.created, _settings(parse(JobSettings, changed))))
     return {}
 
 
@@ -251,8 +256,28 @@ def _settings(settings: JobSettings) -> dict[str, Any]:
     return {**shown, **dumped}
 
 
-def _merged(old: list[dict[str, Any]], new: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return list(({item[name]: item for item in old} | {item.get(name): item for item in new}).values())
+def _without(settings: dict[str, Any], fields: list[str]) -> dict[str, Any]:
+    """Without whole fields, and without entries of its tasks and job clusters: `tasks/<task_key>`."""
+    left = dict(settings)
+    for field in fields:
+        name, nested, key = field.partition("/")
+        if not nested:
+            left.pop(name, None)
+        elif name not in ("tasks", "job_clusters") or "/" in key:
+            raise invalid_parameter(
+                f"fields_to_remove: {field} (only whole fields, tasks/<key> and job_clusters/<key>)"
+            )
+        elif name in left:
+            left[name] = [entry for entry in left[name] if entry.get(_KEYS[name]) != key]
+    return left
+
+
+def _merged(old: list[dict[str, Any]], new: Any, name: str) -> list[dict[str, Any]]:
+    """The old entries in their order, each replaced by the new one with its key; then the other new ones."""
+    key = _KEYS[name]
+    if not isinstance(new, list) or not all(isinstance(entry, dict) and entry.get(key) for entry in new):
+        raise invalid_parameter(f"new_settings.{name} must be a list of objects, each with its {key}.")
+    return list(({entry.get(key): entry for entry in old} | {str(entry[key]): entry for entry in new}).values())
 
 
 def _limit(limit: int, most: int) -> int:
@@ -275,7 +300,7 @@ def _before(page_token: str | None) -> int | None:
         return None
     try:
         word, number = base64.urlsafe_b64decode(page_token).decode().split(" ")
-        if word == "before":
+        if word == "before" and 0 <= int(number) < 2**63:
             return int(number)
     except (ValueError, binascii.Error):
         pass

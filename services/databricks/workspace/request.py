@@ -7,11 +7,12 @@ and booleans also as strings (Airflow sends them so); null is the same as absent
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.datastructures import UploadFile
 
 from services.databricks.workspace.errors import invalid_parameter, malformed
@@ -20,6 +21,8 @@ Model = TypeVar("Model", bound="Parameters")
 
 # DBFS puts and notebook imports are far smaller (1 MB and 10 MB on Databricks).
 MAX_BODY = 64 * 1024 * 1024
+# Of lists and objects in each other; FastAPI writes no answer of more than some 250.
+_MAX_DEPTH = 100
 
 
 def _text(value: Any) -> Any:
@@ -32,6 +35,16 @@ def _text(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_text)]
 
 
+def _int64(number: int) -> int:
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{number} is not a 64-bit number.")
+    return number
+
+
+# Ids and times: 64 bits in the API, and in SQLite, which fails at a greater number.
+Int64 = Annotated[int, AfterValidator(_int64)]
+
+
 class Parameters(BaseModel):
     """The parameters of one call."""
 
@@ -42,7 +55,9 @@ def reading(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     """A FastAPI dependency that gives the request's parameters as ``model``; raises ApiError."""
 
     async def read(request: Request) -> Model:
-        return parse(model, await _received(request))
+        values = await _received(request)
+        _check(values)
+        return parse(model, values)
 
     return read
 
@@ -81,6 +96,26 @@ async def _received(request: Request) -> dict[str, Any]:
             raise malformed("Invalid JSON given in the body of the request - expected a map")
         values.update(document)
     return values
+
+
+def _check(value: Any, depth: int = 0) -> None:
+    """Raise ApiError for what Python reads and no answer can hold: half a character ("\\ud800"), NaN and Infinity."""
+    if depth > _MAX_DEPTH:
+        raise malformed("The request is nested too deeply.")
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _check(name)
+            _check(each, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            _check(each, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise invalid_parameter(f"Not a number: {value}")
+    elif isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise invalid_parameter(f"Not a text of whole characters: {ascii(value)[:200]}") from None
 
 
 def _without_nulls(value: Any) -> Any:

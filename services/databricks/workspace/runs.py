@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.databricks.workspace import outcome
+from services.databricks.workspace import outcome, sessions
 from services.databricks.workspace.definitions import Definition, tasks_of
 from services.databricks.workspace.errors import invalid_parameter, invalid_state
 from services.databricks.workspace.execution import Execution
@@ -55,7 +55,7 @@ class Runs:
     async def open(self) -> None:
         """Go on with the runs that may be tried again, end the others that were cut off, get a process ready."""
         left = self._store.active_runs()
-        await asyncio.gather(*(end_orphan(run.pid, run.pid_started or 0) for run in left if run.pid))
+        await asyncio.gather(*(self._end_orphan(run, run.pid) for run in left if run.pid))
         for run in (run for run in left if run.parent_id is None):
             tasks = [task for task in self._store.tasks(run.run_id) if task.active]
             goes_on = run.life != "TERMINATING" and all(_goes_on(task) for task in tasks)
@@ -168,6 +168,10 @@ class Runs:
         """Forget the job's ended runs but for the newest ones."""
         for run in self._store.runs(Listing(limit=-1, offset=newest, job_id=job_id, active=False)):
             self._forget(run)
+
+    async def _end_orphan(self, run: Run, pid: int) -> None:
+        await end_orphan(pid, run.pid_started or 0)
+        await sessions.close_left(self._settings, self._settings.home / "runs" / str(run.run_id))
 
     def _carry_out(self, run: Run) -> None:
         execution = Execution(run, self._settings, self._store, self._tree, self._processes)

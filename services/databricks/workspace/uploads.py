@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.databricks.workspace.errors import ApiError, does_not_exist
 
 # All open handles together. An object of S3 cannot be appended to, so a file is gathered and written in one go.
 LIMIT = 256 * 1024 * 1024
+# Seconds without use after which a handle is closed. Databricks documents 10 minutes; what works there works here.
+IDLE = 15 * 60.0
 
 
 @dataclass
@@ -17,20 +21,23 @@ class Upload:
 
     path: str
     overwrite: bool
+    used: float
     data: bytearray = field(default_factory=bytearray)
 
 
 @dataclass
 class Uploads:
-    """The handles that are open."""
+    """The handles that are open: those of clients that went away are dropped once nothing has come for ``IDLE``."""
 
+    clock: Callable[[], float] = time.monotonic
     _open: dict[int, Upload] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, handle: int, path: str, overwrite: bool) -> None:
         """Open a handle."""
         with self._lock:
-            self._open[handle] = Upload(path, overwrite)
+            self._drop_idle()
+            self._open[handle] = Upload(path, overwrite, self.clock())
 
     def append(self, handle: int, data: bytes) -> None:
         """Add a block; raises ApiError."""
@@ -39,6 +46,7 @@ class Uploads:
             if sum(len(each.data) for each in self._open.values()) + len(data) > LIMIT:
                 raise ApiError(400, "MAX_BLOCK_SIZE_EXCEEDED", f"Open uploads would hold more than {LIMIT} bytes.")
             upload.data += data
+            upload.used = self.clock()
 
     def close(self, handle: int) -> Upload:
         """What the handle has gathered; it is closed. Raises ApiError."""
@@ -47,7 +55,12 @@ class Uploads:
             del self._open[handle]
             return upload
 
+    def _drop_idle(self) -> None:
+        now = self.clock()
+        self._open = {handle: upload for handle, upload in self._open.items() if now - upload.used < IDLE}
+
     def _get(self, handle: int) -> Upload:
+        self._drop_idle()
         if handle not in self._open:
             raise does_not_exist(f"No stream handle {handle} is open.")
         return self._open[handle]

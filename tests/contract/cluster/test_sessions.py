@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
+
+from services.databricks.workspace.events import open_sessions
 from services.spark import native
 from tests.contract.cluster.conftest import ACCESS_KEY, SECRET_KEY, World
 
@@ -75,3 +78,21 @@ def test_the_stream_of_a_process_that_was_killed_is_stopped_with_its_session(wor
     asked = {"session_id": session, "user_id": "local@pinflow"}
     assert world.control("/sessions/close", **asked).json() == {"closed": True}
     assert world.control("/sessions/close", **asked).json() == {"closed": False}
+
+
+@pytest.mark.parametrize("ending", ["import os\nos.kill(os.getpid(), 9)", "print('the parent ends well')"])
+def test_the_stream_of_a_notebook_that_a_run_ran_is_found_by_its_events(world: World, ending: str) -> None:
+    world.bench.notebook(
+        "/Users/me/kids/streams",
+        "spark.readStream.format('rate').load().writeStream.format('noop').start()\n"
+        "open('/dbfs/tmp/streams', 'w').close()\nimport time\ntime.sleep(60)",
+    )
+    ended = world.bench.cells(
+        "import os, threading, time\n"
+        "if os.path.exists('/dbfs/tmp/streams'):\n    os.remove('/dbfs/tmp/streams')\n"
+        "threading.Thread(target=dbutils.notebook.run, args=('/Users/me/kids/streams', 0), daemon=True).start()\n"
+        "while not os.path.exists('/dbfs/tmp/streams'):\n    time.sleep(0.1)\n" + ending
+    )
+    (session,) = open_sessions(ended.output / "child-1")
+    asked = {"session_id": session, "user_id": "local@pinflow"}
+    assert world.control("/sessions/close", **asked).json() == {"closed": True}

@@ -2,7 +2,8 @@
 
 A notebook is one line of words: `print TEXT`, `exit VALUE`, `sleep SECONDS`, `stubborn SECONDS` (ignores SIGTERM),
 `fail TEXT`, `die STATUS`, `kill`, `huge BYTES`, `flaky FILE` (fails while the file is absent), `background`,
-`set KEY VALUE`, `document` (its document as the result), joined by `;`.
+`set KEY VALUE`, `document` (its document as the result), `session ID`, `child N ID` (a notebook that it ran, which was
+killed; with `done` after it, one that ended), joined by `;`.
 """
 
 from __future__ import annotations
@@ -105,6 +106,17 @@ class Notebook:
     def do_set(self, rest: str) -> None:
         key, _, value = rest.partition(" ")
         self.tell("task_value", key=key, value=value)
+
+    def do_session(self, session_id: str) -> None:
+        self.tell("session", session_id=session_id, user_id=self.document["user"])
+
+    def do_child(self, rest: str) -> None:
+        number, session_id, *done = rest.split()
+        child = Notebook(self.document | {"output": str(self.directory / f"child-{number}")})
+        child.directory.mkdir(parents=True)
+        child.do_session(session_id)
+        if done:
+            child.tell("result", result_state="SUCCESS", notebook_output={"result": None}, error=None)
 
 
 if __name__ == "__main__":

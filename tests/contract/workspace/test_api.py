@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -49,6 +50,39 @@ def test_the_token_may_be_the_password_of_the_user_token(service: Service) -> No
 
 
 @pytest.mark.parametrize(
+    "path", ["/api/2.0/clusters/list", "/.well-known/databricks-config", "/runs", "/static/live.js"]
+)
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8180", "127.0.0.1.evil.example", "localhost.", "[", ""])
+def test_no_path_answers_to_a_name_that_a_web_site_can_have(service: Service, path: str, host: str) -> None:
+    answer = service.call("GET", path, headers={"Host": host})
+    assert error(answer) == (403, "PERMISSION_DENIED")
+    assert service.url in answer.json()["message"], "what to use instead"
+
+
+def test_a_web_site_with_the_token_imports_no_notebook(service: Service) -> None:
+    body = {"path": f"{HOME}/foreign", "content": "", "language": "PYTHON"}
+    refused = service.call("POST", "/api/2.0/workspace/import", json=body, headers={"Host": "evil.example"})
+    assert error(refused) == (403, "PERMISSION_DENIED")
+    assert service.call("GET", f"/api/2.0/workspace/get-status?path={HOME}/foreign").status_code == 404
+
+
+@pytest.mark.parametrize("host", ["localhost:1234", "databricks:8180", "LOCALHOST", "172.18.0.5:8180", "[::1]:8180"])
+def test_addresses_and_names_without_a_dot_are_answered(service: Service, host: str) -> None:
+    assert service.call("GET", "/api/2.0/clusters/list", headers={"Host": host}).status_code == 200
+
+
+def test_the_host_name_of_its_own_address_is_answered(tmp_path: Path) -> None:
+    named = Service(tmp_path / "home")
+    named.arguments[named.arguments.index("--url") + 1] = named.url.replace("127.0.0.1", "pinflow.lan.example")
+    named.start()
+    try:
+        for host, status in (("pinflow.lan.example", 200), ("evil.example", 403)):
+            assert named.call("GET", "/api/2.0/clusters/list", headers={"Host": host}).status_code == status
+    finally:
+        named.stop()
+
+
+@pytest.mark.parametrize(
     "method, path",
     [
         ("GET", "/api/2.0/sql/warehouses"),
@@ -90,6 +124,8 @@ def test_get_takes_its_parameters_from_the_query_or_a_json_body(
         ("", "INVALID_PARAMETER_VALUE"),
         ('{"run_id": 987654321}', "INVALID_PARAMETER_VALUE"),
         ("[" * 5000, "MALFORMED_REQUEST"),
+        ('{"run_id": 1, "deep": ' + "[" * 300 + "]" * 300 + "}", "MALFORMED_REQUEST"),
+        ('{"run_id": 99999999999999999999}', "INVALID_PARAMETER_VALUE"),
     ],
 )
 def test_bad_requests_get_databricks_error_codes(service: Service, body: str, expected: str) -> None:
@@ -98,11 +134,43 @@ def test_bad_requests_get_databricks_error_codes(service: Service, body: str, ex
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "jobs/runs/get?run_id=99999999999999999999",
+        "jobs/runs/get-output?run_id=-99999999999999999999",
+        "jobs/get?job_id=9223372036854775808",
+        "jobs/runs/list?offset=99999999999999999999",
+        "jobs/runs/list?start_time_from=99999999999999999999",
+        "jobs/runs/list?page_token=YmVmb3JlIDk5OTk5OTk5OTk5OTk5OTk5OTk5",
+    ],
+)
+def test_a_number_of_more_than_64_bits_is_a_400(service: Service, path: str) -> None:
+    assert error(service.call("GET", f"/api/2.1/{path}")) == (400, "INVALID_PARAMETER_VALUE")
+
+
+@pytest.mark.parametrize(
     "task", ['"text"', "[]", "{}", '{"notebook_path": 5}', '{"notebook_path": "/x", "base_parameters": 1}']
 )
 def test_a_task_of_the_wrong_shape_is_a_400(service: Service, task: str) -> None:
     body = f'{{"tasks": [{{"task_key": "a", "notebook_task": {task}}}]}}'
     assert service.call("POST", "/api/2.2/jobs/runs/submit", data=body).status_code == 400
+
+
+@pytest.mark.parametrize("name, tag", [("half \\ud800", "whole"), ("whole", "half \\udfff")])
+def test_half_a_character_is_a_400(service: Service, name: str, tag: str) -> None:
+    work = '"notebook_task": {"notebook_path": "/x"}'
+    answer = service.call(
+        "POST", "/api/2.1/jobs/create", data=f'{{"name": "{name}", "tags": {{"{tag}": "x"}}, {work}}}'
+    )
+    assert error(answer) == (400, "INVALID_PARAMETER_VALUE")
+    assert "half \\ud" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_without_bounds_is_a_400(service: Service, number: str) -> None:
+    body = f'{{"name": "x", "schedule": {{"x": [{number}]}}, "notebook_task": {{"notebook_path": "/x"}}}}'
+    assert error(service.call("POST", "/api/2.1/jobs/create", data=body)) == (400, "INVALID_PARAMETER_VALUE")
+    assert service.call("GET", "/api/2.1/jobs/list?expand_tasks=true").status_code == 200
 
 
 def test_a_form_that_cannot_be_read_is_a_400(service: Service) -> None:

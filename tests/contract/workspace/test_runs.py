@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -362,6 +363,75 @@ def test_a_job_can_be_changed(client: Client) -> None:
     client.jobs.reset(job.job_id, JobSettings(name="reset", tasks=[Task("b", notebook_task=NotebookTask(path))]))
     settings = client.jobs.get(job.job_id).settings
     assert (settings.name, settings.tasks[0].task_key, settings.timeout_seconds) == ("reset", "b", 0)
+
+
+@pytest.fixture
+def job(client: Client, service: Service) -> Any:
+    """A job with two of everything that jobs/update merges; `update` and `settings` of it."""
+    path = notebook(client, "good", "exit yes")
+    body = {
+        "name": "merged",
+        "tasks": [{"task_key": key, "notebook_task": {"notebook_path": path}} for key in ("a", "b")],
+        "parameters": [{"name": "day", "default": "monday"}, {"name": "size", "default": "1"}],
+        "job_clusters": [{"job_cluster_key": key, "new_cluster": {"num_workers": 1}} for key in ("small", "big")],
+        "schedule": {"quartz_cron_expression": "0 0 * * * ?", "timezone_id": "UTC"},
+    }
+    job_id = service.call("POST", "/api/2.2/jobs/create", json=body).json()["job_id"]
+
+    class Job:
+        def update(self, **change: Any) -> Any:
+            return service.call("POST", "/api/2.2/jobs/update", json={"job_id": job_id, **change})
+
+        @property
+        def settings(self) -> Any:
+            return service.call("GET", f"/api/2.2/jobs/get?job_id={job_id}").json()["settings"]
+
+    return Job()
+
+
+def test_an_update_merges_lists_by_their_keys_and_replaces_the_rest(job: Any) -> None:
+    big = {"job_cluster_key": "big", "new_cluster": {"num_workers": 9}}
+    parameters = [{"name": "size", "default": "2"}, {"name": "more", "default": "x"}]
+    task = {"task_key": "b", "notebook_task": {"notebook_path": "/Users/x"}}
+    answer = job.update(new_settings={"tasks": [task], "parameters": parameters, "job_clusters": [big]})
+    assert answer.status_code == 200, answer.text
+    settings = job.settings
+    assert {each["name"]: each["default"] for each in settings["parameters"]} == {
+        "day": "monday",
+        "size": "2",
+        "more": "x",
+    }
+    clusters = {each["job_cluster_key"]: each["new_cluster"]["num_workers"] for each in settings["job_clusters"]}
+    assert clusters == {"small": 1, "big": 9}
+    assert [each["task_key"] for each in settings["tasks"]] == ["a", "b"]
+    assert settings["tasks"][1]["notebook_task"]["notebook_path"] == "/Users/x"
+
+
+def test_an_update_removes_fields_and_single_tasks_and_job_clusters(job: Any) -> None:
+    assert job.update(fields_to_remove=["schedule", "tasks/a", "job_clusters/small", "tasks/none"]).status_code == 200
+    settings = job.settings
+    assert "schedule" not in settings
+    assert [each["task_key"] for each in settings["tasks"]] == ["b"]
+    assert [each["job_cluster_key"] for each in settings["job_clusters"]] == ["big"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"new_settings": {"tasks": ["x"]}},
+        {"new_settings": {"tasks": "x"}},
+        {"new_settings": {"tasks": [{"notebook_task": {"notebook_path": "/x"}}]}},
+        {"new_settings": {"parameters": [None]}},
+        {"new_settings": {"job_clusters": [{"job_cluster_key": []}]}},
+        {"fields_to_remove": ["tasks/a", "tasks/b"]},
+        {"fields_to_remove": ["schedule/timezone_id"]},
+    ],
+)
+def test_an_impossible_update_is_refused_and_changes_nothing(job: Any, change: dict[str, Any]) -> None:
+    before = job.settings
+    answer = job.update(**change)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), answer.text
+    assert job.settings == before
 
 
 @pytest.mark.parametrize("queued", [True, False])

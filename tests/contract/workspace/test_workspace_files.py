@@ -147,7 +147,19 @@ def test_the_workspaces_own_folders_stay(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/../outside", f"{HOME}/../../../../outside", "/Users/./x", "relative", "", "/a\0b", "/" + "x" * 300, "/link/x"],
+    [
+        *(
+            "/../outside",
+            f"{HOME}/../../../../outside",
+            "/Users/./x",
+            "relative",
+            "",
+            "/a\0b",
+            "/" + "x" * 300,
+            "/link/x",
+        ),
+        f"{HOME}/half a character \ud800",
+    ],
 )
 def test_no_path_leads_out_of_the_workspace(service: Service, path: str) -> None:
     link = service.home / "workspace" / "link"

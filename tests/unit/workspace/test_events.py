@@ -67,6 +67,20 @@ def test_text_cut_exactly_at_the_bound_says_so_too(tmp_path: Path) -> None:
     assert cell.outputs[-1]["cut"]
 
 
+def test_sessions_are_open_until_their_process_has_told_a_result(tmp_path: Path) -> None:
+    result = {"type": "result", "result_state": "SUCCESS"}
+    for name in ("child-1/child-1", "child-2", "child-10", "libraries/child-1"):
+        (tmp_path / name).mkdir(parents=True)
+    write(
+        tmp_path, {"type": "stdout", "cell": 1, "text": '"session"'}, {"type": "session", "session_id": "own"}, result
+    )
+    write(tmp_path / "child-1", {"type": "session", "session_id": "of 1"}, '{"type": "result", "bro')
+    write(tmp_path / "child-1" / "child-1", {"type": "session", "session_id": "of 1.1"})
+    write(tmp_path / "child-2", {"type": "session", "session_id": "of 2"}, result)
+    write(tmp_path / "libraries" / "child-1", {"type": "session", "session_id": "of no notebook"})
+    assert list(events.open_sessions(tmp_path)) == ["of 1", "of 1.1"]
+
+
 def test_task_values_are_collected(tmp_path: Path) -> None:
     write(tmp_path, {"type": "task_value", "key": "a", "value": [1]}, {"type": "stdout", "text": '"task_value"'})
     assert events.task_values(tmp_path) == {"a": [1]}

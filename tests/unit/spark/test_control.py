@@ -1,0 +1,51 @@
+"""Who may ask the cluster's control endpoint."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, cast
+
+import pytest
+import requests
+
+from services.spark import control
+
+
+class Calls:
+    """One call, in place of the driver's."""
+
+    def call(self, path: str) -> Any:
+        return lambda given: {"path": path}
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        free = int(listener.getsockname()[1])
+    control.serve(cast(Any, Calls()), "127.0.0.1", free, "t0ken")
+    return free
+
+
+def ask(port: int, host: str, token: str = "t0ken", call: str = "fs/ls") -> requests.Response:
+    headers = {"Authorization": f"Bearer {token}", "Host": host}
+    return requests.post(f"http://127.0.0.1:{port}/{call}", json={}, headers=headers, timeout=10)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:15003", "localhost", "spark:15003", "172.18.0.4", "[::1]:15003"])
+def test_addresses_and_names_without_a_dot_are_answered(port: int, host: str) -> None:
+    assert ask(port, host).json() == {"path": "/fs/ls"}
+
+
+@pytest.mark.parametrize("call", ["fs/ls", "fs/upload?path=file:/tmp/x"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:15003", "127.0.0.1.evil.example", "localhost.", "[", ""]
+)
+def test_a_name_that_a_web_site_can_have_is_refused_whatever_the_token(port: int, host: str, call: str) -> None:
+    refused = ask(port, host, call=call)
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED")
+    assert "use an IP address or a name without a dot" in refused.json()["message"]
+
+
+def test_the_token_is_asked_for(port: int) -> None:
+    assert ask(port, "localhost", token="wrong").status_code == 401
