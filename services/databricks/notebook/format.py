@@ -121,15 +121,16 @@ def _without_blank_edges(text: str) -> str:
 def _read(source: str, language: str) -> tuple[str, str, str]:
     """Language, source and code: the first line that is neither blank nor a comment may name another language.
 
-    %run and %pip count only when they are alone in the cell; among other lines IPython reads them.
+    %run and %pip count only when they are alone in the cell, with what they are given beside or below them; among other
+    lines IPython reads them.
     """
     found = re.match(r"(?:[^\S\n]*(?:(?:#|--)[^\n]*)?\n)*[^\S\n]*%%?([\w-]+)(?=\s|\Z)[^\S\n]*", source)
     if found:
         magic = found[1].lower().removesuffix("-sandbox")
         code = source[found.end() :]
-        alone = all(not line.strip() or line.lstrip().startswith("#") for line in code.split("\n")[1:])
         if magic in ("run", "pip"):
-            return (magic, source, code.split("\n")[0].strip()) if alone else ("python", source, source)
+            given = [line.strip() for line in code.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+            return (magic, source, "".join(given)) if len(given) < 2 else ("python", source, source)
         if magic in LANGUAGES:
             return magic, source, code.removeprefix("\n")
         return "python", source, source

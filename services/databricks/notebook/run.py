@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +78,11 @@ class Run:
             self._prepare()
         except Exception as error:
             return self._tell(failure(error, traceback.format_exc()), 0, "before the first cell")
-        for cell in cells:
-            if result := self._top_cell(cell):
-                return result
-        return Result("SUCCESS")
+        result = next(filter(None, map(self._top_cell, cells)), Result("SUCCESS"))
+        if result.state == "SUCCESS":
+            with suppress(Exception):  # finish() tells of streams that do not answer
+                session.await_first_rows(self.spark)
+        return result
 
     def finish(self, result: Result) -> None:
         """The last event. What the notebook left running on the cluster ends before it."""
@@ -156,7 +158,7 @@ class Run:
         return {
             "spark": self.spark,
             "sc": session.NoSparkContext("sc"),
-            "sqlContext": session.NoSparkContext("sqlContext"),
+            "sqlContext": session.NoSparkContext("sqlContext", self.spark),
             "dbutils": self.dbutils,
             "display": self._display.display,
             "displayHTML": self._display.html,

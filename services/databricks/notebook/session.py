@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import grpc
 from pyspark import cloudpickle
 from pyspark.errors.exceptions.base import PySparkAttributeError
 from pyspark.errors.utils import ErrorClassesReader
+from pyspark.sql import Column, DataFrame, functions, types
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.readwriter import DataFrameReader, DataFrameWriter
 from pyspark.sql.connect.session import SparkSession
@@ -30,6 +32,15 @@ NO_JVM = (
     "https://docs.databricks.com/compute/access-mode-limitations.html"
 )
 """The words of Databricks' clusters that are used through Spark Connect (shared, now called standard)."""
+
+OF_SESSION = ("createDataFrame", "range", "read", "readStream", "sql", "streams", "table", "udf")
+"""What a SQLContext has of its session."""
+
+FIRST_ROWS, NO_ROWS = 60.0, 10.0
+"""Seconds that a run waits at its end for a stream's first rows: with rows in work, and without any."""
+
+LEAKED = (Column, DataFrame, types.ArrayType, types.DataType, types.StringType, types.StructType)
+"""What `from pyspark.sql.functions import *` brought along in Spark 3, which had no list of what it should."""
 
 LOST = ("SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "NO_ACTIVE_SESSION", "StatusCode.UNAVAILABLE")
 
@@ -67,6 +78,19 @@ def lost(error: BaseException | None) -> bool:
     return False
 
 
+def await_first_rows(session: SparkSession) -> None:
+    """Give what the notebook leaves streaming the time to write its first rows: to see them it was started."""
+    began = time.monotonic()
+
+    def waits(query: Any) -> bool:
+        if any(progress["numInputRows"] for progress in query.recentProgress):
+            return False
+        return time.monotonic() - began < (FIRST_ROWS if query.status["isDataAvailable"] else NO_ROWS)
+
+    while any(waits(query) for query in session.streams.active):
+        time.sleep(0.2)
+
+
 def stop_streams(session: SparkSession) -> list[str]:
     """Stop what the session still streams; the names of the queries."""
     stopped = []
@@ -77,14 +101,19 @@ def stop_streams(session: SparkSession) -> list[str]:
 
 
 class NoSparkContext:
-    """`sc` and `sqlContext`: whatever is asked of them is the error of a cluster used through Spark Connect."""
+    """`sc` and `sqlContext`: what is asked of them is the error of a cluster used through Spark Connect.
 
-    def __init__(self, name: str) -> None:
-        object.__setattr__(self, "_name", name)
+    But for what a SQLContext only hands on to its ``session``: that works without a SparkContext.
+    """
+
+    def __init__(self, name: str, session: SparkSession | None = None) -> None:
+        vars(self).update(_name=name, _session=session)
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith(("_ipython", "_repr")) or attribute == "__wrapped__":
             raise AttributeError(attribute)
+        if self._session is not None and attribute in OF_SESSION:
+            return getattr(self._session, attribute)
         raise no_jvm("sparkContext" if self._name == "sc" else self._name)
 
     def __repr__(self) -> str:
@@ -156,12 +185,16 @@ def _one_session(session: SparkSession) -> None:
 
 def _as_on_databricks(workspace_root: Path) -> None:
     ErrorClassesReader().error_info_map["JVM_ATTRIBUTE_NOT_SUPPORTED"]["message"] = [NO_JVM]
-    # Databricks' own name for toTable.
+    # Databricks' own name for toTable, and names that Spark 4 has taken away.
     DataStreamWriter.table = DataStreamWriter.toTable
     _send_modules_of(workspace_root)
     _parameters_of_sql()
     _keys_out_of_paths()
     _progress_as_a_dict()
+    for kind in LEAKED:
+        setattr(functions, kind.__name__, kind)
+    DataFrame.to_pandas_on_spark = lambda frame, index_col=None: frame.pandas_api(index_col)
+    functions.__all__ = [*functions.__all__, *(kind.__name__ for kind in LEAKED)]
     # PySpark writes each error of a query as JSON to stderr too, beside raising it.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 

@@ -47,7 +47,7 @@ def test_stop_does_not_end_the_session(bench: Bench) -> None:
         ("sc.parallelize([1])", "sparkContext"),
         ("spark.sparkContext", "sparkContext"),
         ("spark.range(1)._jdf", "_jdf"),
-        ("sqlContext.sql('select 1')", "sqlContext"),
+        ("sqlContext.sparkSession", "sqlContext"),
         ("spark._jvm", "_jvm"),
     ],
 )
@@ -116,6 +116,25 @@ def test_streams_end_with_the_run(bench: Bench) -> None:
         "print(q.isActive)"
     ).ok()
     assert ended.of("stream") and ended.of("stream")[0]["stopped"] == ["ticks"]
+
+
+def test_a_stream_that_is_left_behind_has_written_its_first_rows(bench: Bench) -> None:
+    """Notebooks of this pipeline start their streams in the last cells, and look at the tables in another notebook."""
+    bench.cells(
+        "(spark.readStream.format('rate').option('rowsPerSecond', 50).load().writeStream\n"
+        " .option('checkpointLocation', '/tmp/left/checkpoint').toTable('left_rows'))"
+    ).ok()
+    assert bench.cells("print(spark.table('left_rows').count() > 0)").ok().printed() == "True\n"
+
+
+def test_names_that_spark_4_has_taken_away(bench: Bench) -> None:
+    ended = bench.cells(
+        "from pyspark.sql.functions import *\n"
+        "def double(frame: DataFrame) -> DataFrame:\n    return frame.withColumn('b', col('a').cast(StringType()))\n"
+        "print(double(spark.sql('select 1 as a')).to_pandas_on_spark().shape)\n"
+        "print(sqlContext.sql('select 2 as c').first().c)"
+    ).ok()
+    assert ended.printed() == "(1, 2)\n2\n"
 
 
 def test_table_is_an_alias_of_to_table(bench: Bench) -> None:

@@ -40,6 +40,8 @@ def test_magic_comments_are_the_language_of_a_cell() -> None:
         ("%scala\nval x = 1", "scala", "val x = 1"),
         ("%python\nx = 1", "python", "x = 1"),
         ("# why\n\n  %run ./a b\n# that", "run", "./a b"),
+        ('%run \n# there\n"/Users/a/b c"', "run", '"/Users/a/b c"'),
+        ("%run ./a\nx = 1", "python", "%run ./a\nx = 1"),
         ("%%sql\nselect 1", "sql", "select 1"),
         ("%pip install x", "pip", "install x"),
         ("%pip install x\nimport x", "python", "%pip install x\nimport x"),
