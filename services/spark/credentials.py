@@ -19,18 +19,18 @@ def provide(spark: Any, dbfs: Path, access_key: str, secret_key: str, memory: Pa
     """Make both unless they are there with these keys; whether it had to. ``dbfs`` is dbfs:/ on this machine.
 
     dbfs:/FileStore/tables/authentication_credentials.csv, dbfs:/user/hive/warehouse/authentication_credentials; both
-    are the owner's alone on this machine. ``memory`` is a file that tells what was made the last time: a file that
-    a user put in its place stays.
+    are the owner's alone on this machine. ``memory`` is a file that tells what was made, whole, the last time: where
+    a user put a file in its place both stay as they are.
     """
     file, table = dbfs / "FileStore" / "tables" / f"{NAME}.csv", dbfs / "user" / "hive" / "warehouse" / NAME
     content = _csv(access_key, secret_key)
     made = memory.read_text(encoding="utf-8") if memory.exists() else ""
-    if file.exists() and (table / "_delta_log").is_dir():
-        found = file.read_text(encoding="utf-8")
-        if found == content or _digest(found) != made:
-            return False
+    found = file.read_text(encoding="utf-8") if file.exists() else content
+    if found != content and _digest(found) != made:
+        return False
+    if file.exists() and made == _digest(content) and (table / "_delta_log").is_dir():
+        return False
     _write(file, content)
-    _write(memory, _digest(content))
     # Not overwritten: older versions of a Delta table keep what was in it.
     spark.sql(f"drop table if exists default.{NAME}")
     shutil.rmtree(table, ignore_errors=True)
@@ -42,6 +42,7 @@ def provide(spark: Any, dbfs: Path, access_key: str, secret_key: str, memory: Pa
     )
     rows = spark.read.schema(", ".join(f"`{name}` string" for name in HEADER)).option("header", True)
     rows.csv(f"dbfs:/FileStore/tables/{NAME}.csv").coalesce(1).write.mode("append").saveAsTable(f"default.{NAME}")
+    _write(memory, _digest(content))
     return True
 
 

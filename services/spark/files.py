@@ -51,6 +51,11 @@ class Place:
     def name(self) -> str:
         return posixpath.basename(self.shown)
 
+    @property
+    def real(self) -> str:
+        """The same for every name of one file: by two mounts of a bucket, by s3a:// and s3n://."""
+        return str(self.path.toUri().getSchemeSpecificPart()).rstrip("/")
+
     def below(self, name: str) -> str:
         """The path, as notebooks write it, of an entry of this directory."""
         return f"{self.shown.rstrip('/')}/{name}"
@@ -237,7 +242,7 @@ class Files:
             return
         if not recurse:
             raise JavaFailure("java.io.IOException", f"{place.shown} is a directory: it needs recurse = true")
-        if within(target.shown, place.shown):
+        if within(target.real, place.real):
             raise illegal(f"requirement failed: {target.shown} is in {place.shown}, which would be copied into itself")
         target.file_system.mkdirs(target.path)
         for entry in self.ls(source):
@@ -245,14 +250,14 @@ class Files:
             self._transfer(one, place.below(name), target.below(name), True)
 
     def _copy_file(self, place: Place, target: Place) -> None:
-        if place.shown == target.shown:
+        if place.real == target.real:
             raise illegal(f"requirement failed: {place.shown} cannot be copied to itself")
         self._hadoop.copy(place.file_system, place.path, target.file_system, target.path)
 
     def _renamed(self, place: Place, target: Place, recurse: bool) -> bool:
         """Whether a rename did it: within one file system, to a path where nothing is yet."""
         same = place.path.toUri().resolve("/").equals(target.path.toUri().resolve("/"))
-        into_itself = within(target.shown, place.shown)
+        into_itself = within(target.real, place.real)
         if not same or into_itself or self._is_mount(target) or self._status(target) is not None:
             return False
         if place.file_system.getFileStatus(place.path).isDirectory() and not recurse:

@@ -20,7 +20,7 @@ from pyspark_kinesis.initial import Initial
 
 T = TypeVar("T")
 
-WITHOUT_EFFECT = ("coalesceThresholdBlockSize", "coalesceBinSize", "inferSchema")
+WITHOUT_EFFECT = ("coalesceThresholdBlockSize", "coalesceBinSize", "inferSchema", "format")
 """Taken, and nothing to do: a micro-batch is one block, and has the columns that it has."""
 
 FAN_OUT = (

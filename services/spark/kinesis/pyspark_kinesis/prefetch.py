@@ -24,13 +24,18 @@ from pyspark_kinesis.shard import Cursor, Page, Until, after
 MOST_THREADS = 32
 BACKLOG = 1000
 """Milliseconds behind its tip from which on a shard has a backlog."""
+LAST_LOOK = 0.2
+"""Seconds that a micro-batch waits at most for what shards that rested have by now."""
+
+Job = Callable[[], float | None]
 
 
 class Prefetch:
     """Reads streams on from ``positions`` until ``stop``; with ``target`` (milliseconds since 1970) up to there.
 
     A stream without positions begins at ``initial`` (see ShardsOfStream). At most fetchBufferSize bytes, and what one
-    more call of each thread brings, wait to be taken.
+    more call of each thread brings, wait to be taken. While rows wait and no shard has a backlog, shards rest: they
+    are looked at when those are taken.
     """
 
     def __init__(
@@ -48,13 +53,16 @@ class Prefetch:
         ]
         self._clock = clock
         self._changed = threading.Condition()
-        self._jobs: list[tuple[float, int, Callable[[], float | None]]] = []
+        self._jobs: list[tuple[float, int, Job]] = []
         self._order = count()
         self._busy = 0
         self._steps: deque[Step] = deque()
         self._bytes = 0
         self._first = 0.0
         self._behind: set[Cursor] = set()
+        self._asked = False
+        self._resting: list[Job] = []
+        self._looking: set[Job] = set()
         self._error: KinesisError | None = None
         self._stopped = False
         self._threads = 0
@@ -80,19 +88,35 @@ class Prefetch:
         full: few large micro-batches cost less than many small ones. Raises KinesisError if reading had to end.
         """
         with self._changed:
-            deadline = self._clock() + patience
+            began = self._clock()
+            self._asked = True
+            self._look_again()
+            while self._looking and not self._error and self._clock() < began + LAST_LOOK:
+                self._changed.wait(began + LAST_LOOK - self._clock())
             while not self._error and not self._ripe():
                 waiting = self._steps or self._target is not None or not self._listed()
-                if self._drained() or (not waiting and self._clock() >= deadline):
+                if self._drained() or (not waiting and self._clock() >= began + patience):
                     break
-                self._changed.wait(0.5 if waiting else max(0.0, deadline - self._clock()))
+                self._changed.wait(0.5 if waiting else max(0.0, began + patience - self._clock()))
             if self._error:
                 raise self._error
             taken = list(self._steps)
             self._steps.clear()
             self._bytes = 0
+            self._asked = False
             self._changed.notify_all()
             return taken
+
+    def _look_again(self) -> None:
+        """Let the shards that rest be fetched from at once."""
+        self._looking = set(self._resting)
+        self._resting.clear()
+        for job in self._looking:
+            self._add(0, job)
+
+    def _rests(self) -> bool:
+        """Whether a fetch can wait until the next micro-batch begins, and bring more then."""
+        return self._bytes > 0 and not self._asked and not self._behind and self._target is None
 
     def _listed(self) -> bool:
         return all(stream.listed for stream in self._streams)
@@ -107,7 +131,7 @@ class Prefetch:
     def _drained(self) -> bool:
         return not self._steps and not self._jobs and not self._busy
 
-    def _add(self, delay: float, job: Callable[[], float | None]) -> None:
+    def _add(self, delay: float, job: Job) -> None:
         heapq.heappush(self._jobs, (self._clock() + delay, next(self._order), job))
         self._changed.notify_all()
 
@@ -128,11 +152,12 @@ class Prefetch:
             else:
                 with self._changed:
                     self._busy -= 1
+                    self._looking.discard(job)
                     if delay is not None:
                         self._add(delay, job)
                     self._changed.notify_all()
 
-    def _next(self) -> Callable[[], float | None] | None:
+    def _next(self) -> Job | None:
         with self._changed:
             while not self._stopped and not self._error:
                 now = self._clock()
@@ -156,7 +181,7 @@ class Prefetch:
             self._bytes += step.rows.nbytes if step.rows is not None else 0
             self._changed.notify_all()
 
-    def _listing(self, stream: ShardsOfStream) -> Callable[[], float | None]:
+    def _listing(self, stream: ShardsOfStream) -> Job:
         """The job that looks at a stream's shards: begins new ones, and notes what has gone."""
         backoff = Backoff(self._clock)
 
@@ -180,12 +205,16 @@ class Prefetch:
 
         return job
 
-    def _fetching(self, stream: ShardsOfStream, cursor: Cursor) -> Callable[[], float | None]:
+    def _fetching(self, stream: ShardsOfStream, cursor: Cursor) -> Job:
         """The job that reads one shard: a GetRecords at a time, no faster than the options allow."""
         backoff = Backoff(self._clock)
         backoff.succeeded()  # ListShards was answered a moment ago
 
         def job() -> float | None:
+            with self._changed:
+                if self._rests():
+                    self._resting.append(job)
+                    return None
             began, before = self._clock(), cursor.position
             try:
                 page = cursor.fetch()

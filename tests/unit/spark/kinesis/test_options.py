@@ -81,7 +81,7 @@ def test_a_wrong_arn_is_shown_how() -> None:
 
 
 def test_what_has_nothing_to_do_here_is_taken() -> None:
-    parse(coalesceThresholdBlockSize="1", coalesceBinSize="1", inferSchema="true")
+    parse(coalesceThresholdBlockSize="1", coalesceBinSize="1", inferSchema="true", format="json")
 
 
 def test_no_key_is_shown() -> None:

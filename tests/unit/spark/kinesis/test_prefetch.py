@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -243,6 +244,33 @@ def test_the_fetch_period_is_kept(kinesis: FakeKinesis, prefetch: Make) -> None:
     assert 2 <= kinesis.count("GetRecords") <= 5
 
 
+def test_a_shard_rests_while_its_records_wait_and_is_looked_at_when_they_are_taken(
+    kinesis: FakeKinesis, prefetch: Make
+) -> None:
+    kinesis.shard(0)
+    kinesis.put(0, "early")
+    reader = prefetch()
+    time.sleep(1.0)
+    assert kinesis.count("GetRecords") <= 2
+    kinesis.put(0, "late")
+    assert rows(reader.take(0)) == ["early", "late"]
+
+
+def test_a_shard_that_rested_and_does_not_answer_keeps_nothing_waiting(
+    kinesis: FakeKinesis, prefetch: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinesis.shard(0)
+    kinesis.put(0, "there")
+    reader = prefetch()
+    time.sleep(0.6)
+    answer = threading.Event()
+    monkeypatch.setattr(kinesis, "get_records", lambda **_: answer.wait(10))
+    began = time.monotonic()
+    assert rows(reader.take(0)) == ["there"]
+    assert time.monotonic() - began < 1
+    answer.set()
+
+
 def test_the_fetch_rate_is_kept(kinesis: FakeKinesis, prefetch: Make) -> None:
     """0.001 MB/s: after 500 bytes half a second's rest."""
     kinesis.shard(0)
@@ -303,8 +331,6 @@ def test_a_defect_is_no_silence(kinesis: FakeKinesis, prefetch: Make) -> None:
 
 
 def test_threads_are_few(kinesis: FakeKinesis, prefetch: Make) -> None:
-    import threading
-
     for number in range(6):
         kinesis.shard(number)
         kinesis.put(number, str(number))
