@@ -5,19 +5,25 @@ from __future__ import annotations
 import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError
+from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError, ClientError
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from pinflow.errors import PinflowError, brief
 from pinflow.profile import Profile
 
+_SIGN_IN = "aws sso login, aws configure, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+class SigningError(PinflowError):
+    """The credentials cannot be refreshed, such as those of a session that ended; they may come back meanwhile."""
+
 
 def authorization(profile: Profile) -> AuthBase | None:
     """For `requests`: signs each try anew, since a signature holds for minutes only; None where nobody asks for it.
 
-    Raises PinflowError where requests are to be signed and there are no credentials.
+    Raises PinflowError where requests are to be signed and there are no credentials, or none that are valid now.
     """
     api = profile.api
     credentials = _credentials(profile) if api.authorization == "iam" else None
@@ -37,7 +43,7 @@ class _Authorization(AuthBase):
                 str(request.method), request.url, {"Content-Type": request.headers["Content-Type"]}, request.body
             )
             # Frozen at each call: keys of a role are refreshed in between.
-            SigV4Auth(self._credentials.get_frozen_credentials(), "execute-api", self._region).add_auth(signed)
+            SigV4Auth(_frozen(self._credentials), "execute-api", self._region).add_auth(signed)
             request.headers.update(dict(signed.headers.items()))
         return request
 
@@ -49,10 +55,19 @@ def _credentials(profile: Profile) -> Credentials:
     try:
         found: Credentials | None = boto3.session.Session().get_credentials()
     except BotoCoreError as error:
-        raise PinflowError(f"{profile.path}: aws: {brief(error)}", "aws sso login, or aws configure") from None
+        raise PinflowError(f"{profile.path}: aws: {brief(error)}", _SIGN_IN) from None
     if found is None:
         raise PinflowError(
             f"{profile.path}: api.authorization is iam, and there are no AWS credentials to sign with",
-            "aws configure, aws sso login, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            _SIGN_IN,
         )
+    # The keys of a role or a session are fetched with their first use, which must not be the first post.
+    _frozen(found)
     return found
+
+
+def _frozen(credentials: Credentials) -> ReadOnlyCredentials:
+    try:
+        return credentials.get_frozen_credentials()
+    except (BotoCoreError, ClientError, RuntimeError) as error:  # RuntimeError: refreshed, and expired all the same
+        raise SigningError(f"no credentials to sign with: {brief(error)}", _SIGN_IN) from None

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
+from emulator.authorization import SigningError
 from emulator.backoff import Backoff
 from emulator.spill import Spill
 from emulator.totals import Totals
@@ -190,6 +191,8 @@ class Delivery:
                 timeout=(CONNECT_TIMEOUT, self._timeout),
                 allow_redirects=False,
             )
+        except SigningError as error:  # somebody may sign in meanwhile
+            return [Verdict(Outcome.AGAIN, f"{error.what} ({error.fix})"[:REASON_LENGTH])] * len(records), 0.0
         except requests.RequestException as error:
             return [Verdict(Outcome.AGAIN, self._network_reason(request.url, error))] * len(records), 0.0
         return self._wire.judge(answer, len(records)), _retry_after(answer)

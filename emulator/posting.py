@@ -90,6 +90,7 @@ class Posting:
 
     def _hand_over(self, post: Post) -> None:
         self.totals.posted(post.number)
+        failure: Exception | None = None
         for place, row in enumerate((post.pin, post.geo, post.user)):
             try:
                 record = encode(row)
@@ -97,9 +98,14 @@ class Posting:
                 for sender in self.senders:
                     self.spill.write(sender.destinations[place], _as_text(row), f"not JSON: {error}")
                     self.totals.failed(1)
-            else:
-                for sender in self.senders:
+                continue
+            for sender in self.senders:
+                try:
                     sender.add(sender.destinations[place], record)
+                except Exception as problem:  # the post's other records are to be in hand too, so that they are spilled
+                    failure = failure or problem
+        if failure:
+            raise failure
 
 
 def _as_text(row: Row) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from emulator.delivery import Delivery, Limits, Wire
 from emulator.posting import Plan, Posting
 from emulator.progress import Reporter
 from emulator.sending import Sender
+from emulator.sequence import Draw
 from emulator.source import Source
-from emulator.spill import Spill
+from emulator.spill import Spill, SpillError
 from emulator.totals import Summary, Totals
 from pinflow.errors import PinflowError
 from pinflow.profile import Profile
@@ -47,32 +49,55 @@ class Route:
 def emulate(profile: Profile, routes: list[Route], plan: Plan, *, quiet: bool) -> Outcome:
     """Post what the plan says by every route; raises SourceError before the first post.
 
-    Ctrl-C or SIGTERM finishes what is in hand; a second one spills it and ends at once.
+    Ctrl-C or SIGTERM finishes what is in hand; a second one spills it and ends at once. An error ends the run too, and
+    what it leaves in hand is spilled.
     """
     totals, stop = Totals(), threading.Event()
     spill = Spill(_spill_directory(profile))
-    error, abandoned = None, False
+    error: PinflowError | None = None
+    abandoned = False
     with _interruptible(stop), Reporter(totals, stop, plan.count or None, quiet) as reporter:
         patience = max(route.limits.give_up_after for route in routes)
         source = Source(profile.database.engine_url, plan.rows, patience, stop, reporter.say)
         senders = [_sender(route, totals, spill, reporter.say) for route in routes]
         posting = Posting(source, senders, totals, spill, stop)
         try:
-            try:
-                posting.run(plan.schedule(source.count))
-            except PinflowError as problem:
-                error = problem
+            error = _post(posting, plan.schedule(source.count))
             for sender in senders:
-                sender.send_rest()
-            for sender in senders:
-                sender.close()
-        except PinflowError as problem:
-            error = error or problem
+                sender.wait()
         except KeyboardInterrupt:
             abandoned = True
+        try:
             for sender in senders:
-                sender.abandon(spill, totals)
+                sender.abandon(spill, totals, error.what if error else "interrupted")
+        except SpillError as problem:
+            error = error or problem
     return Outcome(totals.summary(spill.path, stop.is_set(), plan.start), error, abandoned)
+
+
+def _post(posting: Posting, schedule: Iterator[tuple[float, Draw]]) -> PinflowError | None:
+    """Post everything and send it; what ended that early, None if nothing did."""
+    error = None
+    try:
+        posting.run(schedule)
+    except Exception as problem:  # what was posted until then is sent all the same
+        error = _told(problem)
+    try:
+        for sender in posting.senders:
+            sender.send_rest()
+        for sender in posting.senders:
+            sender.close()
+    except Exception as problem:
+        error = error or _told(problem)
+    return error
+
+
+def _told(problem: Exception) -> PinflowError:
+    if isinstance(problem, PinflowError):
+        return problem
+    *_, place = traceback.extract_tb(problem.__traceback__)
+    where = f"{place.filename}:{place.lineno}"
+    return PinflowError(f"{type(problem).__name__} at {where}: {problem}", "a defect of the emulator: please report it")
 
 
 def _sender(route: Route, totals: Totals, spill: Spill, say: Callable[[str], None]) -> Sender:

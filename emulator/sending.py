@@ -36,7 +36,7 @@ class Sender:
         self._lanes = {topic: _Lane(topic, delivery, limits, overhead) for topic in topics}
 
     def add(self, topic: str, record: bytes) -> None:
-        """Take one record (a row's JSON); raises what went wrong in a delivering thread."""
+        """Take one record (a row's JSON); raises what went wrong in a delivering thread, and then has taken it too."""
         self._lanes[topic].add(record)
 
     def flush_waiting(self) -> None:
@@ -56,11 +56,16 @@ class Sender:
         for lane in self._lanes.values():
             lane.close()
 
-    def abandon(self, spill: Spill, totals: Totals) -> None:
+    def wait(self) -> None:
+        """Wait until no request is under way any more, whatever became of them."""
+        for lane in self._lanes.values():
+            lane.wait()
+
+    def abandon(self, spill: Spill, totals: Totals, reason: str) -> None:
         """Spill every record that is still in hand, without waiting for any answer."""
         for topic, lane in self._lanes.items():
             for record in lane.in_hand():
-                spill.write(topic, record, "interrupted; nobody knows whether it was delivered")
+                spill.write(topic, record, f"{reason}; nobody knows whether it was delivered")
                 totals.failed(1)
 
 
@@ -82,14 +87,15 @@ class _Lane:
 
     def add(self, record: bytes) -> None:
         size = len(record) + self._overhead
-        group = self._group
-        if group.records and group.size + size > self._limits.batch_bytes - _ENVELOPE:
-            self.flush()
+        try:
+            if self._group.size + size > self._limits.batch_bytes - _ENVELOPE:
+                self.flush()
+        finally:  # it is in hand, whatever became of those before it
             group = self._group
-        if not group.records:
-            group.opened = time.monotonic()
-        group.records.append(record)
-        group.size += size
+            if not group.records:
+                group.opened = time.monotonic()
+            group.records.append(record)
+            group.size += size
         if len(group.records) >= self._limits.batch_size:
             self.flush()
 
@@ -107,8 +113,11 @@ class _Lane:
             self._send()
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True)
+        self.wait()
         self._raise_failure()
+
+    def wait(self) -> None:
+        self._pool.shutdown(wait=True)
 
     def in_hand(self) -> list[bytes]:
         with self._lock:

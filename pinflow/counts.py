@@ -144,7 +144,7 @@ def kafka_consumer(profile: Profile, **settings: Any) -> Iterator[KafkaConsumer]
             **settings,
         )
         yield consumer
-    except KafkaError as error:
+    except (KafkaError, BotoCoreError) as error:  # BotoCoreError: of the credentials to sign in with
         raise NotReady(f"{profile.kafka.bootstrap_servers}: {brief(error)}") from None
     finally:
         if consumer is not None:

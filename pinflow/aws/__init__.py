@@ -8,7 +8,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow.errors import brief
+from pinflow.errors import PinflowError, brief
 from pinflow.profile import Profile
 
 if TYPE_CHECKING:
@@ -49,16 +49,29 @@ def client(profile: Profile, service: str, waits: Config = PATIENT) -> Any:
 
     Keys that are null in the profile come from boto3's own credential chain. Buckets are addressed by path where
     there is an endpoint, since a name such as bucket.127.0.0.1 does not resolve.
+
+    Raises PinflowError where boto3's own settings are wrong, such as an AWS_PROFILE that is nowhere.
     """
     aws = profile.aws
     by_path = Config(s3={"addressing_style": "path"}) if aws.endpoint_url else Config()
-    return boto3.session.Session().client(
-        service,  # type: ignore[call-overload]  # the overloads above say what comes back
-        region_name=aws.region,
-        endpoint_url=aws.endpoint_url,
-        aws_access_key_id=aws.access_key_id.get_secret_value() if aws.access_key_id else None,
-        aws_secret_access_key=aws.secret_access_key.get_secret_value() if aws.secret_access_key else None,
-        config=waits.merge(by_path),
+    try:
+        return boto3.session.Session().client(
+            service,  # type: ignore[call-overload]  # the overloads above say what comes back
+            region_name=aws.region,
+            endpoint_url=aws.endpoint_url,
+            aws_access_key_id=aws.access_key_id.get_secret_value() if aws.access_key_id else None,
+            aws_secret_access_key=aws.secret_access_key.get_secret_value() if aws.secret_access_key else None,
+            config=waits.merge(by_path),
+        )
+    except BotoCoreError as error:
+        raise misconfigured(profile, error) from None
+
+
+def misconfigured(profile: Profile, error: BotoCoreError) -> PinflowError:
+    """What to do about boto3 refusing to make a client, before any service was asked."""
+    return PinflowError(
+        f"{profile.path}: aws: {brief(error)}",
+        "AWS_PROFILE is one of `aws configure list-profiles`, or not set; aws.region is a region's name",
     )
 
 
@@ -66,5 +79,5 @@ def account(profile: Profile) -> str:
     """The number of the account that the credentials belong to, or why it is unknown."""
     try:
         return client(profile, "sts", QUICK).get_caller_identity()["Account"]
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, PinflowError) as error:
         return f"unknown ({brief(error)})"

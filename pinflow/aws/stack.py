@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -39,6 +40,25 @@ class Change:
 
 
 @dataclass(frozen=True)
+class ChangeSet:
+    """A change set's name, what AWS says it would change, and the streams that are missing.
+
+    The stack makes them if it ``makes_streams``; otherwise they are made beside it, and it goes on using their names.
+    """
+
+    name: str
+    of_stack: list[Change]
+    missing_streams: list[str]
+    makes_streams: bool
+
+    @property
+    def changes(self) -> list[Change]:
+        """All of it."""
+        beside = [] if self.makes_streams else self.missing_streams
+        return [*self.of_stack, *(Change("Add", stream, "AWS::Kinesis::Stream") for stream in beside)]
+
+
+@dataclass(frozen=True)
 class Resource:
     """A resource of the stack: its name in the template, its type, what AWS calls it."""
 
@@ -66,8 +86,8 @@ class Stack:
 
     def plan(self) -> list[Change]:
         """What `up` would change; nothing is left behind: the change set is deleted again."""
-        with self._errors(), self._change_set() as (_, changes):
-            return changes
+        with self._errors(), self._change_set() as planned:
+            return planned.changes
 
     def up(self, agreed: Callable[[list[Change]], bool], say: Say) -> dict[str, str] | None:
         """Make or change the stack, when ``agreed`` says so; its outputs, None after a no.
@@ -78,12 +98,12 @@ class Stack:
             if self._status() in _NEVER_MADE:
                 say(f"{self.name} was begun once and never made: what is left of it is removed first")
                 self._delete(say)
-            with self._change_set() as (name, changes):
-                if changes and not agreed(changes):
+            with self._change_set() as planned:
+                if planned.changes and not agreed(planned.changes):
                     return None
-                if changes:
-                    cloudformation.make_missing_streams(self._client, self.profile.uid)
-                    self._execute(name, say)
+                self._make_streams(planned, say)
+                if planned.of_stack:
+                    self._execute(planned.name, say)
             return cloudformation.outputs(self._cloudformation, self.name)
 
     def resources(self) -> list[Resource]:
@@ -108,8 +128,7 @@ class Stack:
         """Delete a bucket with every version of every object, or the three streams with their records."""
         with self._errors():
             if what == "streams":
-                for stream in self.profile.streams:
-                    self._delete_stream(stream, say)
+                self._delete_streams(say)
             else:
                 self._delete_bucket(self.bucket(what), say)
 
@@ -133,8 +152,8 @@ class Stack:
         }
 
     @contextmanager
-    def _change_set(self) -> Iterator[tuple[str, list[Change]]]:
-        """The name and content of a change set, by which AWS compares the template with what is there."""
+    def _change_set(self) -> Iterator[ChangeSet]:
+        """A change set, by which AWS compares the template with what is there."""
         status = self._status()
         if status and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
             raise PinflowError(f"stack {self.name} is {status}", "wait until that is done, then try again")
@@ -142,30 +161,78 @@ class Stack:
             raise PinflowError(f"stack {self.name} is {status}: it was never made", "make aws-up begins it anew")
         new = status in (None, "REVIEW_IN_PROGRESS")
         parameters = self._parameters()
-        # Decided when the stack is made: what was not its own must not become so, nor the other way round.
-        decided = cloudformation.given(
-            cloudformation.existing(self._client, parameters) | {"CreateLogsRole": self._logs_role_is_new()}
-        )
-        if not new:
-            # A parameter that is newer than the stack has no previous value.
-            there = {one["ParameterKey"] for one in (self._described() or {}).get("Parameters", [])}
-            decided = [
-                {"ParameterKey": one["ParameterKey"], "UsePreviousValue": True} if one["ParameterKey"] in there else one
-                for one in decided
-            ]
+        before = {} if new else self._parameters_before()
+        missing = cloudformation.missing_streams(self._client, self.profile.uid)
+        creations = self._creations(parameters, before, missing)
         name = f"pinflow-{time.time_ns()}"
         self._cloudformation.create_change_set(
             StackName=self.name,
             ChangeSetName=name,
             ChangeSetType="CREATE" if new else "UPDATE",
             TemplateBody=cloudformation.with_new_deployment(TEMPLATE.read_text(encoding="utf-8"), parameters),
-            Parameters=cloudformation.given(parameters) + decided,
+            Parameters=cloudformation.given(parameters | {key: str(new).lower() for key, new in creations.items()}),
             Capabilities=["CAPABILITY_IAM"],
         )
         try:
-            yield name, self._changes(name)
+            makes_streams = creations["CreateStreams"] and before.get("CreateStreams") != "true"
+            yield ChangeSet(name, self._changes(name), missing, makes_streams)
         finally:
             self._forget_change_set(name)
+
+    def _parameters_before(self) -> dict[str, str]:
+        return {one["ParameterKey"]: one["ParameterValue"] for one in (self._described() or {}).get("Parameters", [])}
+
+    def _creations(self, parameters: dict[str, str], before: dict[str, str], missing: list[str]) -> dict[str, bool]:
+        """What is to be the stack's own: what is already, under the same name, and what is not there."""
+
+        def own(create: str, name: str) -> bool:
+            return before.get(create) == "true" and before.get(name) == parameters[name]
+
+        storage = self.profile.storage
+        return {
+            "CreateBucket": own("CreateBucket", "BucketName") or not self._has_bucket("bucket", storage.bucket),
+            "CreateDagBucket": own("CreateDagBucket", "DagBucketName")
+            or not self._has_bucket("dag_bucket", storage.dag_bucket),
+            "CreateStreams": own("CreateStreams", "UserId") or len(missing) == 3,
+            # This account and region have one role by which API Gateway writes logs.
+            "CreateLogsRole": own("CreateLogsRole", "UserId")
+            or not self._client("apigateway").get_account().get("cloudwatchRoleArn"),
+        }
+
+    def _has_bucket(self, key: str, bucket: str) -> bool:
+        """Whether this account has it, in this region; raises PinflowError where the name is somebody else's."""
+        region = self.profile.aws.region
+        try:
+            found = self._client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=self._account)
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == 404:
+                return False
+            if status not in (301, 403):
+                raise
+            why = "in another region" if status == 301 else f"not of account {self._account}, or it may not look at it"
+        else:
+            # boto3 goes after a bucket to its region by itself.
+            if found.get("BucketRegion", region) == region:
+                return True
+            why = f"in {found['BucketRegion']}, and aws.region is {region}"
+        raise PinflowError(
+            f"s3://{bucket} is {why}",
+            f"the name is taken: choose another storage.{key}, such as one with your uid; if the bucket is yours, you "
+            "need s3:ListBucket on it, and it must be in aws.region",
+        )
+
+    @cached_property
+    def _account(self) -> str:
+        return str(self._client("sts").get_caller_identity()["Account"])
+
+    def _make_streams(self, planned: ChangeSet, say: Say) -> None:
+        if planned.makes_streams:
+            cloudformation.wait_until_deleted(self._client, planned.missing_streams)
+            return
+        cloudformation.make_streams(self._client, planned.missing_streams)
+        for stream in planned.missing_streams:
+            say(f"stream {stream}: made")
 
     def _changes(self, name: str) -> list[Change]:
         """What the change set says, once AWS has made it."""
@@ -195,10 +262,6 @@ class Stack:
             self._cloudformation.delete_change_set(StackName=self.name, ChangeSetName=name)
         if self._status() == "REVIEW_IN_PROGRESS":
             self._cloudformation.delete_stack(StackName=self.name)
-
-    def _logs_role_is_new(self) -> str:
-        """Whether this account and region lack the one role by which API Gateway writes logs."""
-        return str(not self._client("apigateway").get_account().get("cloudwatchRoleArn")).lower()
 
     def _execute(self, name: str, say: Say) -> None:
         began = self._last_event()
@@ -261,14 +324,14 @@ class Stack:
             raise
         return None if found["StackStatus"] == "DELETE_COMPLETE" else dict(found)
 
-    def _delete_stream(self, stream: str, say: Say) -> None:
-        kinesis = self._client("kinesis")
-        try:
-            kinesis.delete_stream(StreamName=stream, EnforceConsumerDeletion=True)
-        except kinesis.exceptions.ResourceNotFoundException:
-            say(f"stream {stream}: not there")
-        else:
-            say(f"stream {stream}: deleted")
+    def _delete_streams(self, say: Say) -> None:
+        absent = cloudformation.missing_streams(self._client, self.profile.uid)
+        for stream in self.profile.streams:
+            if stream not in absent:
+                self._client("kinesis").delete_stream(StreamName=stream, EnforceConsumerDeletion=True)
+        for stream in self.profile.streams:  # Kinesis takes minutes; until then nobody can make one of that name
+            cloudformation.wait_until_deleted(self._client, [stream])
+            say(f"stream {stream}: {'not there' if stream in absent else 'deleted'}")
 
     def _delete_bucket(self, bucket: str, say: Say) -> None:
         s3, count = self._client("s3"), 0

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from pinflow.aws import QUICK, client
 from pinflow.doctor.finding import Finding, failed, mend, ok, unknown
-from pinflow.errors import brief
+from pinflow.errors import PinflowError, brief
 from pinflow.profile import Profile
 
 _SIGN_IN = "aws configure, aws sso login, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -22,6 +22,8 @@ def identity(profile: Profile) -> list[Finding]:
     tried = f"sts get-caller-identity at {where}, keys from {_origin(profile)}"
     try:
         found = client(profile, "sts", QUICK).get_caller_identity()
+    except PinflowError as error:
+        return [failed(tried, error.what, error.fix)]
     except ClientError as error:
         return [failed(tried, brief(error), f"expired, deleted or of another account: {_SIGN_IN}")]
     except (NoCredentialsError, PartialCredentialsError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.config import Config
@@ -13,6 +15,7 @@ from pinflow.doctor.finding import Finding, failed, left_out, mend, ok, unknown
 from pinflow.errors import brief
 from pinflow.profile import Profile
 
+_OLDEST_RUNTIME = 17  # Databricks' first with Spark 4: try_parse_json, DataFrame.toArrow and others are of that
 _NOTEBOOKS = ("load_pin", "load_geo", "load_user", "questions")
 
 
@@ -44,17 +47,29 @@ def _cluster(client: WorkspaceClient, profile: Profile) -> Finding:
     cluster = profile.databricks.cluster_id
     tried = f"cluster {cluster}"
     try:
-        state = client.clusters.get(cluster).state
+        found = client.clusters.get(cluster)
     except (DatabricksError, OSError) as error:
         return failed(
             tried, brief(error), "Databricks: Compute, your cluster, Tags: ClusterId; put it into the profile"
         )
-    shown = state.value if state else "UNKNOWN"
+    if _is_older(found.spark_version or ""):
+        return failed(
+            tried,
+            f"Databricks Runtime {found.spark_version}: the notebooks need Spark 4",
+            f"Databricks: Compute, your cluster, Edit: Databricks Runtime {_OLDEST_RUNTIME} or later",
+        )
+    shown = found.state.value if found.state else "UNKNOWN"
     if shown in ("RUNNING", "RESIZING"):
         return ok(tried, shown)
     if shown in ("TERMINATED", "PENDING", "RESTARTING"):
         return ok(tried, f"{shown}: a run starts it")
     return failed(tried, shown, mend(profile, "spark", "Databricks: Compute, the cluster's event log says why"))
+
+
+def _is_older(version: str) -> bool:
+    """Whether a cluster's version, such as 16.4.x-scala2.12, is of a runtime before Spark 4; others are not judged."""
+    runtime = re.match(r"(\d+)\.[\dx]", version)
+    return runtime is not None and int(runtime.group(1)) < _OLDEST_RUNTIME
 
 
 def _notebooks(client: WorkspaceClient, folder: str) -> Finding:

@@ -29,7 +29,11 @@ def rest_proxy(profile: Profile) -> list[Finding]:
             profile, "kafka", "the REST proxy does not reach MSK: kafka-rest.properties (make client-config), IAM role"
         )
         return [failed(tried, f"HTTP {answer.status_code}: {answer.text[:200]}", fix)]
-    return [ok(tried, f"{len(answer.json())} topics")]
+    known = _json(answer)
+    if not isinstance(known, list):
+        fix = "something else answers there: rest_proxy.url is the REST proxy itself, its host and port without a path"
+        return [failed(tried, f"not a list of topics: {answer.text[:200]}", fix)]
+    return [ok(tried, f"{len(known)} topics")]
 
 
 def topics(profile: Profile) -> list[Finding]:
@@ -37,9 +41,10 @@ def topics(profile: Profile) -> list[Finding]:
     url = f"{profile.rest_proxy.url}/topics"
     try:
         answer = requests.get(url, timeout=_TIMEOUT)
-        answer.raise_for_status()
-        known = answer.json()
+        known = _json(answer) if answer.status_code == 200 else None
     except requests.RequestException:
+        known = None
+    if not isinstance(known, list):
         return [unknown(f"GET {url}", "the REST proxy does not say", "mend the REST proxy first")]
     tried = f"topics of {profile.kafka.bootstrap_servers}"
     create = mend(
@@ -67,12 +72,26 @@ def role(profile: Profile) -> list[Finding]:
         return [unknown(tried, brief(error), "iam:GetRole would show it")]
     except BotoCoreError as error:
         return [unknown(tried, brief(error))]
-    statements = policy.get("Statement", [])
-    trusted = [s.get("Principal", {}).get("AWS", []) for s in statements if s.get("Effect") == "Allow"]
-    if arn in [one for entry in trusted for one in ([entry] if isinstance(entry, str) else entry)]:
+    if {arn, "*"} & _trusted(policy):
         return [ok(tried, "the role trusts itself")]
     fix = f"IAM's console: Roles, {name}, Trust relationships: allow sts:AssumeRole to the principal {{AWS: {arn}}}"
     return [failed(tried, "the role does not trust itself", fix)]
+
+
+def _trusted(policy: Any) -> set[str]:
+    """Whom of AWS a trust policy allows; IAM keeps a single statement or principal as it was given, without a list."""
+    principals = [
+        statement.get("Principal", {}) for statement in _several(policy["Statement"]) if statement["Effect"] == "Allow"
+    ]
+    return {
+        one
+        for principal in principals
+        for one in _several(principal.get("AWS", []) if isinstance(principal, dict) else principal)
+    }
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def connector(profile: Profile) -> list[Finding]:
@@ -93,7 +112,10 @@ def connector(profile: Profile) -> list[Finding]:
         return [
             failed(f"GET {url}", found, mend(profile, "connect", "create the connector (services/connect/README.md)"))
         ]
-    status = answer.json()
+    status = _json(answer)
+    if not (isinstance(status, dict) and {"connector", "tasks"} <= status.keys()):
+        fix = "something else answers there: connect.url is Kafka Connect's REST API, its host and port without a path"
+        return [failed(f"GET {url}", f"not a connector's state: {answer.text[:200]}", fix)]
     states = [task["state"] for task in status["tasks"]]
     broken = next((t for t in [status["connector"], *status["tasks"]] if t["state"] == "FAILED"), None)
     if broken:
@@ -142,6 +164,14 @@ def _unreachable(profile: Profile, error: requests.RequestException) -> str:
         "is port 8082 open in EC2's security group, is kafka-rest running there (systemctl status kafka-rest), and is "
         "rest_proxy.url its present public DNS (it changes with each stop and start)?",
     )
+
+
+def _json(answer: requests.Response) -> Any:
+    """The answer's document; None where it is no JSON."""
+    try:
+        return answer.json()
+    except requests.JSONDecodeError:
+        return None
 
 
 def _resolves(host: str) -> bool:

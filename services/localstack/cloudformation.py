@@ -42,12 +42,17 @@ def deploy(clients: Clients, template: Path, parameters: dict[str, str]) -> dict
         return outputs(cloudformation, name)
     if status is not None:
         raise StackFailed(f"stack {name} is {status} and differs from the template, and LocalStack cannot change it")
-    make_missing_streams(clients, parameters["UserId"])
+    missing = missing_streams(clients, parameters["UserId"])
+    creations = _creations(clients, parameters, missing)
+    if creations["CreateStreams"] == "true":
+        wait_until_deleted(clients, missing)
+    else:  # some are there (a kill while they were made)
+        make_streams(clients, missing)
     cloudformation.create_stack(
         StackName=name,
         TemplateBody=body,
         Capabilities=["CAPABILITY_IAM"],
-        Parameters=given(parameters | existing(clients, parameters)),
+        Parameters=given(parameters | creations),
     )
     if _settled(cloudformation, name) not in GOOD:
         raise StackFailed(f"stack {name}: {first_failure(cloudformation, name)}")
@@ -109,23 +114,44 @@ def first_failure(cloudformation: Any, name: str) -> str:
     )
 
 
-def existing(clients: Clients, parameters: dict[str, str]) -> dict[str, str]:
+def missing_streams(clients: Clients, user_id: str) -> list[str]:
+    """Which of the three streams are not there, or are being deleted, which Kinesis takes minutes for."""
+    kinesis = clients("kinesis")
+    missing = []
+    for name in (f"streaming-{user_id}-{table}" for table in ("pin", "geo", "user")):
+        try:
+            found = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        except kinesis.exceptions.ResourceNotFoundException:
+            missing.append(name)
+        else:
+            if found["StreamStatus"] == "DELETING":
+                missing.append(name)
+    return missing
+
+
+def make_streams(clients: Clients, names: list[str]) -> None:
+    """Make streams without the stack, which makes all three or none."""
+    kinesis = clients("kinesis")
+    wait_until_deleted(clients, names)
+    for name in names:
+        kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+        kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": TIMEOUT})
+
+
+def wait_until_deleted(clients: Clients, names: list[str]) -> None:
+    """Until then their names are taken."""
+    waiter = clients("kinesis").get_waiter("stream_not_exists")
+    for name in names:
+        waiter.wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": TIMEOUT})
+
+
+def _creations(clients: Clients, parameters: dict[str, str], missing: list[str]) -> dict[str, str]:
     """The values of CreateBucket, CreateDagBucket and CreateStreams for a new stack."""
     return {
         "CreateBucket": str(not _bucket_exists(clients, parameters["BucketName"])).lower(),
         "CreateDagBucket": str(not _bucket_exists(clients, parameters["DagBucketName"])).lower(),
-        "CreateStreams": str(len(_missing_streams(clients, parameters["UserId"])) == 3).lower(),
+        "CreateStreams": str(len(missing) == 3).lower(),
     }
-
-
-def make_missing_streams(clients: Clients, user_id: str) -> None:
-    """Where only some of the three streams are there (a kill while they were made), make the rest."""
-    kinesis, missing = clients("kinesis"), _missing_streams(clients, user_id)
-    if len(missing) == 3:  # the stack makes all of them
-        return
-    for name in missing:
-        kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
-        kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
 
 
 def _bucket_exists(clients: Clients, bucket: str) -> bool:
@@ -133,19 +159,8 @@ def _bucket_exists(clients: Clients, bucket: str) -> bool:
         clients("s3").head_bucket(Bucket=bucket)
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        # Somebody else's, or in another region: it exists, and what must write into it will say so.
+        # Of another account or region of LocalStack: it exists, and what must write into it will say so.
         if status not in (301, 403, 404):
             raise
         return status != 404
     return True
-
-
-def _missing_streams(clients: Clients, user_id: str) -> list[str]:
-    kinesis = clients("kinesis")
-    missing = []
-    for name in (f"streaming-{user_id}-{table}" for table in ("pin", "geo", "user")):
-        try:
-            kinesis.describe_stream_summary(StreamName=name)
-        except kinesis.exceptions.ResourceNotFoundException:
-            missing.append(name)
-    return missing

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.stub import ANY
 from click.testing import CliRunner, Result
 
 from pinflow.aws import client
@@ -145,7 +146,38 @@ def events(stubs: Stubs, *told: tuple[str, str, str, str]) -> None:
     ]})  # fmt: skip
 
 
+def there(
+    stubs: Stubs,
+    buckets: tuple[int, ...] = (200, 200),
+    streams: tuple[str | None, ...] = ("ACTIVE", "ACTIVE", "ACTIVE"),
+    owner: Any = ANY,
+) -> None:
+    """What HEAD answers of the buckets and the statuses of the streams; None: not there."""
+    stubs.of("sts").add_response("get_caller_identity", {"Account": ACCOUNT})
+    stubs.of("apigateway").add_response("get_account", {})
+    for code in buckets:
+        asked = {"Bucket": ANY, "ExpectedBucketOwner": owner}
+        if code == 200:
+            stubs.of("s3").add_response("head_bucket", {"BucketRegion": REGION}, asked)
+        else:
+            stubs.of("s3").add_client_error("head_bucket", str(code), http_status_code=code, expected_params=asked)
+    kinesis = stubs.of("kinesis")
+    for state in streams:
+        if state is None:
+            kinesis.add_client_error("describe_stream_summary", "ResourceNotFoundException")
+        else:
+            summary = stream(state, OpenShardCount=4)
+            kinesis.add_response("describe_stream_summary", {"StreamDescriptionSummary": summary})
+
+
+def stream(state: str, **more: Any) -> dict[str, Any]:
+    about: dict[str, Any] = {"StreamName": "s", "StreamARN": "arn:aws:kinesis:us-east-1:1:stream/s"}
+    about |= {"RetentionPeriodHours": 24, "StreamCreationTimestamp": datetime.now(UTC), "EnhancedMonitoring": []}
+    return about | {"StreamStatus": state} | more
+
+
 OLD = ("1", "CREATE_COMPLETE", "Old", "")
+UNCHANGED = "The submitted information didn't contain changes. Submit different information to create a change set."
 
 
 def test_down_says_what_goes_and_stays_and_each_event(stubs: Stubs, other: Profile) -> None:
@@ -188,12 +220,8 @@ def test_a_resource_that_could_not_be_made_is_named_with_its_reason(stubs: Stubs
     cloudformation = stubs.of("cloudformation")
     status(stubs, "CREATE_COMPLETE")  # never made?
     status(stubs, "CREATE_COMPLETE")  # in progress?
-    for _ in range(2):
-        stubs.of("s3").add_response("head_bucket", {})
-    for _ in range(6):
-        stubs.of("kinesis").add_client_error("describe_stream_summary", "ResourceNotFoundException")
-    stubs.of("apigateway").add_response("get_account", {"cloudwatchRoleArn": "arn:aws:iam::1:role/x"})
     status(stubs, "CREATE_COMPLETE")  # with which parameters?
+    there(stubs, streams=(None, None, None))
     cloudformation.add_response("create_change_set", {"Id": "arn:aws:cloudformation:x", "StackId": STACK_ID})
     change = {"Action": "Modify", "LogicalResourceId": "Api", "ResourceType": "AWS::ApiGateway::RestApi"}
     cloudformation.add_response("describe_change_set", {"Status": "CREATE_IN_PROGRESS"})
@@ -201,6 +229,8 @@ def test_a_resource_that_could_not_be_made_is_named_with_its_reason(stubs: Stubs
         "describe_change_set",
         {"Status": "CREATE_COMPLETE", "Changes": [{"Type": "Resource", "ResourceChange": change}]},
     )
+    for _ in range(3):
+        stubs.of("kinesis").add_client_error("describe_stream", "ResourceNotFoundException")
     events(stubs, OLD)
     cloudformation.add_response("execute_change_set", {})
     failed = (("2", "UPDATE_FAILED", "Api", "no such role"), ("3", "UPDATE_FAILED", "Stage", "cancelled"))
@@ -223,18 +253,143 @@ def test_a_stack_that_was_never_made_is_named_by_the_plan(stubs: Stubs, other: P
 def test_a_template_without_changes_is_an_empty_plan(stubs: Stubs, other: Profile) -> None:
     cloudformation = stubs.of("cloudformation")
     status(stubs, "UPDATE_COMPLETE")
-    for _ in range(2):
-        stubs.of("s3").add_response("head_bucket", {})
-    for _ in range(3):
-        stubs.of("kinesis").add_client_error("describe_stream_summary", "ResourceNotFoundException")
-    stubs.of("apigateway").add_response("get_account", {})
     status(stubs, "UPDATE_COMPLETE")
+    there(stubs)
     cloudformation.add_response("create_change_set", {"Id": "arn:aws:cloudformation:x", "StackId": STACK_ID})
-    reason = "The submitted information didn't contain changes. Submit different information to create a change set."
-    cloudformation.add_response("describe_change_set", {"Status": "FAILED", "StatusReason": reason})
+    cloudformation.add_response("describe_change_set", {"Status": "FAILED", "StatusReason": UNCHANGED})
     cloudformation.add_response("delete_change_set", {})
     status(stubs, "UPDATE_COMPLETE")
     assert Stack(other).plan() == []
+
+
+# --- what is there already --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled_in(as_person: pytest.MonkeyPatch, tmp_path: Path) -> Profile:
+    return write_profile(tmp_path / "stubs.yaml", "http://127.0.0.1:9")
+
+
+def planned(stubs: Stubs, before: dict[str, str] | None, **creations: bool) -> None:
+    """A change set that changes nothing, of no stack or one with these parameters; its Create… must be these."""
+    cloudformation = stubs.of("cloudformation")
+    stack: Any = {"StackName": NAME, "StackId": STACK_ID, "StackStatus": "CREATE_COMPLETE"}
+    stack |= {"CreationTime": datetime.now(UTC)}
+    parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in (before or {}).items()]
+    status(stubs, None if before is None else "CREATE_COMPLETE")
+    if before is not None:
+        cloudformation.add_response("describe_stacks", {"Stacks": [stack | {"Parameters": parameters}]})
+    wanted = {name: str(value).lower() for name, value in creations.items()}
+    answer = {"Id": "arn:aws:cloudformation:x", "StackId": STACK_ID}
+    cloudformation.add_response("create_change_set", answer, dict.fromkeys(
+        ("StackName", "ChangeSetName", "ChangeSetType", "TemplateBody", "Capabilities"), ANY
+    ) | {"Parameters": Containing(wanted)})  # fmt: skip
+    cloudformation.add_response("describe_change_set", {"Status": "FAILED", "StatusReason": UNCHANGED})
+    cloudformation.add_response("delete_change_set", {})
+    status(stubs, None if before is None else "CREATE_COMPLETE")
+
+
+class Containing:
+    """Equal to parameters that have at least these values."""
+
+    def __init__(self, wanted: dict[str, str]) -> None:
+        self.wanted = wanted
+
+    def __eq__(self, given: object) -> bool:
+        assert isinstance(given, list)
+        found = {one["ParameterKey"]: one.get("ParameterValue") for one in given}
+        assert {key: found.get(key) for key in self.wanted} == self.wanted
+        return True
+
+
+def test_a_bucket_is_asked_for_as_this_account_s_own(stubs: Stubs, filled_in: Profile) -> None:
+    there(stubs, owner=ACCOUNT)
+    planned(stubs, None, CreateBucket=False, CreateDagBucket=False)
+    assert Stack(filled_in).plan() == []
+
+
+@pytest.mark.parametrize(("status_code", "why"), [(403, f"not of account {ACCOUNT}"), (301, "in another region")])
+def test_a_bucket_of_somebody_else_is_refused(stubs: Stubs, filled_in: Profile, status_code: int, why: str) -> None:
+    there(stubs, buckets=(200, status_code))
+    status(stubs, None)
+    with pytest.raises(PinflowError) as raised:
+        Stack(filled_in).plan()
+    assert f"s3://{filled_in.storage.dag_bucket} is {why}" in raised.value.what
+    assert "the name is taken: choose another storage.dag_bucket" in raised.value.fix
+
+
+def test_a_bucket_of_another_region_is_refused_where_boto3_found_it(stubs: Stubs, filled_in: Profile) -> None:
+    there(stubs, buckets=())
+    stubs.of("s3").add_response("head_bucket", {"BucketRegion": "us-west-2"})
+    status(stubs, None)
+    with pytest.raises(PinflowError, match=f"us-west-2, and aws.region is {REGION}"):
+        Stack(filled_in).plan()
+
+
+def test_a_bucket_that_the_stack_made_stays_its_own_and_another_name_is_decided_anew(
+    stubs: Stubs, filled_in: Profile
+) -> None:
+    storage = filled_in.storage
+    before = {"CreateBucket": "true", "BucketName": storage.bucket, "CreateDagBucket": "false", "DagBucketName": "old"}
+    there(stubs, buckets=(404,))  # the first is not even looked for
+    planned(stubs, before, CreateBucket=True, CreateDagBucket=True)
+    Stack(filled_in).plan()
+    before = {"CreateBucket": "true", "BucketName": "old", "CreateDagBucket": "true", "DagBucketName": "old"}
+    there(stubs, buckets=(200, 404))
+    planned(stubs, before, CreateBucket=False, CreateDagBucket=True)
+    Stack(filled_in).plan()
+
+
+@pytest.mark.parametrize(
+    ("own", "streams", "creates", "made"),
+    [
+        (None, (None, None, None), True, []),
+        (None, ("DELETING", "DELETING", None), True, []),
+        (None, ("ACTIVE", "ACTIVE", "DELETING"), False, ["user"]),
+        ("false", ("ACTIVE", None, "ACTIVE"), False, ["geo"]),
+        ("false", (None, None, None), True, []),
+        ("true", ("ACTIVE", "ACTIVE", "ACTIVE"), True, []),
+        ("true", (None, None, None), True, ["pin", "geo", "user"]),
+    ],
+    ids=["none", "all go", "one goes", "one of others", "all of others", "its own", "its own, all deleted by hand"],
+)
+def test_streams_that_are_missing_are_made_by_the_stack_or_beside_it(
+    stubs: Stubs, filled_in: Profile, own: str | None, streams: tuple[str | None, ...], creates: bool, made: list[str]
+) -> None:
+    there(stubs, streams=streams)
+    planned(stubs, None if own is None else {"CreateStreams": own, "UserId": UID}, CreateStreams=creates)
+    changes = Stack(filled_in).plan()
+    assert [(change.action, change.resource) for change in changes] == [("Add", f"streaming-{UID}-{n}") for n in made]
+
+
+def test_a_stream_is_made_once_its_predecessor_is_gone(stubs: Stubs, filled_in: Profile) -> None:
+    kinesis, name = stubs.of("kinesis"), f"streaming-{UID}-user"
+    status(stubs, "CREATE_COMPLETE")
+    there(stubs, streams=("ACTIVE", "ACTIVE", "DELETING"))
+    planned(stubs, {"CreateStreams": "false", "UserId": UID}, CreateStreams=False)
+    kinesis.add_response("describe_stream", {"StreamDescription": stream("DELETING", Shards=[], HasMoreShards=False)})
+    kinesis.add_client_error("describe_stream", "ResourceNotFoundException")
+    kinesis.add_response("create_stream", {}, {"StreamName": name, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}})
+    kinesis.add_response("describe_stream", {"StreamDescription": stream("ACTIVE", Shards=[], HasMoreShards=False)})
+    status(stubs, "CREATE_COMPLETE")
+    said: list[str] = []
+    assert Stack(filled_in).up(lambda changes: [c.resource for c in changes] == [name], said.append) == {}
+    assert said == [f"stream {name}: made"]
+    kinesis.assert_no_pending_responses()
+
+
+def test_streams_are_deleted_once_they_are_gone(stubs: Stubs, filled_in: Profile) -> None:
+    kinesis = stubs.of("kinesis")
+    there(stubs, streams=("ACTIVE", "DELETING", None))
+    name = f"streaming-{UID}-pin"
+    kinesis.add_response("delete_stream", {}, {"StreamName": name, "EnforceConsumerDeletion": True})
+    kinesis.add_response("describe_stream", {"StreamDescription": stream("DELETING", Shards=[], HasMoreShards=False)})
+    for _ in range(3):
+        kinesis.add_client_error("describe_stream", "ResourceNotFoundException")
+    said: list[str] = []
+    Stack(filled_in).delete_data("streams", said.append)
+    assert [line.rpartition(": ")[2] for line in said] == ["deleted", "not there", "not there"]
+    kinesis.assert_no_pending_responses()
 
 
 def test_data_goes_only_when_it_is_named(moto: str, as_person: pytest.MonkeyPatch, tmp_path: Path) -> None:

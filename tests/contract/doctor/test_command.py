@@ -1,4 +1,4 @@
-"""`pinflow doctor` as a person or a script runs it: status, JSON, no secret, no traceback."""
+"""`bin/pinflow doctor` as a person or a script runs it: status, JSON, no secret, no traceback."""
 
 from __future__ import annotations
 

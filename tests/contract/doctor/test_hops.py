@@ -12,8 +12,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from sqlalchemy.exc import OperationalError
 
+from pinflow import doctor
 from pinflow.airflow import AirflowError
-from pinflow.doctor import airflow, aws, database, databricks, kafka
+from pinflow.doctor import airflow, api, aws, database, databricks, kafka
 from pinflow.doctor.finding import Finding
 from pinflow.profile import load
 from tests.contract.doctor.conftest import UID, FarEnd, Make, Stubs
@@ -96,6 +97,15 @@ def test_https_to_the_rest_proxy_is_named(make: Make, far_end: FarEnd) -> None:
     assert "speaks http" in finding.fix
 
 
+@pytest.mark.parametrize("body", ["<html>It works!</html>", {"not": "a list"}], ids=["a page", "an object"])
+def test_something_else_at_the_rest_proxy_s_address_is_named(make: Make, far_end: FarEnd, body: Any) -> None:
+    far_end.answer("GET", "/topics", 200, body)
+    (finding,) = kafka.rest_proxy(make())
+    assert (finding.state, finding.found[:22]) == ("failed", "not a list of topics: ")
+    assert "rest_proxy.url" in finding.fix
+    assert [finding.state for finding in kafka.topics(make())] == ["unknown"]
+
+
 def test_a_rest_proxy_without_brokers_is_named(make: Make, far_end: FarEnd) -> None:
     far_end.answer("GET", "/topics", 500, {"error_code": 50003})
     (finding,) = kafka.rest_proxy(make())
@@ -104,11 +114,20 @@ def test_a_rest_proxy_without_brokers_is_named(make: Make, far_end: FarEnd) -> N
 
 
 @pytest.mark.parametrize(
-    ("trusted", "state"),
-    [([ROLE, "arn:aws:iam::1:root"], "ok"), (ROLE, "ok"), ("arn:aws:iam::123456789012:root", "failed")],
+    ("principal", "state"),
+    [
+        ({"AWS": [ROLE, "arn:aws:iam::1:root"]}, "ok"),
+        ({"AWS": ROLE}, "ok"),
+        ({"AWS": "*"}, "ok"),
+        ("*", "ok"),
+        ({"AWS": "arn:aws:iam::123456789012:root"}, "failed"),
+        ({"Service": "ec2.amazonaws.com"}, "failed"),
+    ],
 )
-def test_the_msk_role_must_trust_itself(make: Make, stubs: Stubs, trusted: Any, state: str) -> None:
-    policy = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": trusted}, "Action": "sts:AssumeRole"}]}
+@pytest.mark.parametrize("several", [True, False], ids=["a list of statements", "one statement"])
+def test_the_msk_role_must_trust_itself(make: Make, stubs: Stubs, principal: Any, state: str, several: bool) -> None:
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    policy = {"Statement": [statement] if several else statement}
     role = {"Path": "/", "RoleName": "msk", "RoleId": "A" * 16, "Arn": ROLE, "CreateDate": datetime.now(UTC)}
     # boto3 decodes the document; its description calls it a text.
     stubs.client(make(), "iam").get_role = lambda RoleName: {"Role": {**role, "AssumeRolePolicyDocument": policy}}
@@ -146,6 +165,8 @@ def test_a_worker_of_this_machine_that_is_away_is_started_here() -> None:
          "FAILED: NoSuchBucket", "restart?includeTasks=true"),
         (200, {"connector": {"state": "PAUSED"}, "tasks": [{"state": "PAUSED"}]}, "PAUSED, 1 tasks", "/resume"),
         (404, {"message": "no such connector"}, "HTTP 404", "create the connector"),
+        (200, "<html>It works!</html>", "not a connector's state: <html>", "connect.url"),
+        (200, [], "not a connector's state: []", "connect.url"),
     ],
 )  # fmt: skip
 def test_a_connectors_state(make: Make, far_end: FarEnd, status: int, body: Any, found: str, fix: str) -> None:
@@ -193,6 +214,20 @@ def test_a_profile_of_aws_own_that_is_not_there_is_named(make: Make, monkeypatch
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     (finding,) = aws.identity(make(aws__access_key_id=None, aws__secret_access_key=None))
     assert (finding.state, "nobody" in finding.found, "keys from nowhere" in finding.tried) == ("failed", True, True)
+
+
+@pytest.mark.parametrize(
+    "hop",
+    [api.resources, aws.identity, aws.bucket, aws.streams, kafka.role, kafka.connector, airflow.environment],
+    ids=["resources", "identity", "bucket", "streams", "role", "connector", "environment"],
+)
+def test_such_a_profile_is_no_defect_of_the_doctor(make: Make, monkeypatch: pytest.MonkeyPatch, hop: Any) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setattr(doctor, "HOPS", {"hop": hop})
+    msk = {"plugin": "p", "worker_configuration": None, "role_arn": ROLE, "subnets": "s", "security_groups": "g"}
+    (finding,) = doctor.walk(make(kafka__role_arn=ROLE, connect__msk=msk))
+    assert (finding.state, "The config profile (nobody) could not be found" in finding.found) == ("failed", True)
+    assert "AWS_PROFILE" in finding.fix
 
 
 def test_no_credentials_at_all_are_named(make: Make, stubs: Stubs) -> None:
@@ -284,6 +319,30 @@ def test_a_clusters_state_and_notebooks_that_may_not_be_read(
     _, cluster, notebooks = databricks.workspace(make())
     assert (cluster.state, words in cluster.found) == (expected, True)
     assert (notebooks.state, "may not read that folder" in notebooks.fix) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [
+        ("16.4.x-scala2.12", "failed"),
+        ("15.4.x-cpu-ml-scala2.12", "failed"),
+        ("17.3.x-scala2.13", "ok"),
+        ("18.x-photon-scala2.13", "ok"),
+        ("pinflow-spark-4.2", "ok"),
+        ("custom:my-image", "ok"),
+        (None, "ok"),
+    ],
+)
+def test_a_cluster_with_an_older_spark_is_named(make: Make, far_end: FarEnd, version: str | None, state: str) -> None:
+    far_end.answer("GET", "/.well-known/databricks-config", 200, {})
+    far_end.answer("GET", "/api/2.0/preview/scim/v2/Me", 200, {"userName": "me@example.org"})
+    far_end.answer("GET", "/api/2.1/clusters/get", 200, {"state": "RUNNING", "spark_version": version})
+    far_end.answer("GET", "/api/2.0/workspace/get-status", 200, {"path": "x", "object_type": "NOTEBOOK"})
+    _, cluster, _ = databricks.workspace(make())
+    assert cluster.state == state
+    if state == "failed":
+        assert str(version) in cluster.found
+        assert "Databricks Runtime 17" in cluster.fix
 
 
 def test_a_workspace_that_is_not_there_is_named_within_seconds(make: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ import pytest
 import yaml
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.exceptions import UnauthorizedSSOTokenError
 from click.testing import CliRunner
 
 from emulator.__main__ import main
@@ -99,6 +101,63 @@ def test_no_credentials_to_sign_with_are_said_before_the_first_post(
     api = profile.api.model_copy(update={"authorization": "iam"})
     with pytest.raises(PinflowError, match="no AWS credentials"):
         authorization(profile.model_copy(update={"aws": aws, "api": api}))
+
+
+class Session(Credentials):
+    """What a session gives; ``valid`` says of each time that it is asked whether it is still one, the last for good."""
+
+    def __init__(self, valid: list[bool]) -> None:
+        super().__init__("test", "test")
+        self.valid = valid
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        if not (self.valid.pop(0) if len(self.valid) > 1 else self.valid[0]):
+            raise UnauthorizedSSOTokenError
+        return super().get_frozen_credentials()
+
+
+Signs = Callable[..., list[str]]
+
+
+@pytest.fixture
+def signs(command: Command, monkeypatch: pytest.MonkeyPatch) -> Signs:
+    """Makes the command's profile one that signs with such a session; the arguments that run it in this process."""
+
+    def made(*valid: bool) -> list[str]:
+        session = Session([*valid])
+        monkeypatch.setattr("boto3.session.Session.get_credentials", lambda self: session)
+        change(command, authorization="iam")
+        profile = yaml.safe_load(command.profile.read_text(encoding="utf-8"))
+        profile["aws"] |= {"access_key_id": None, "secret_access_key": None}
+        command.profile.write_text(yaml.safe_dump(profile), encoding="utf-8")
+        return ["stream", "--profile", str(command.profile), "--json", "--quiet", "--give-up-after", "0.5"]
+
+    return made
+
+
+def test_a_session_that_has_ended_is_said_before_the_first_post(signs: Signs, far_end: FarEnd) -> None:
+    result = CliRunner().invoke(main, [*signs(False), "--count", "5"])
+    assert (result.exit_code, far_end.received) == (1, [])
+    assert "no credentials to sign with" in result.output
+    assert "→ aws sso login" in result.output
+
+
+def test_records_of_a_session_that_ends_meanwhile_are_tried_again_and_spilled(signs: Signs) -> None:
+    arguments = signs(True, True, False)  # the look beforehand, and one request
+    result = CliRunner().invoke(main, [*arguments, "--count", "5", "--batch-size", "1"])
+    summary = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (summary["posts"], summary["records"], summary["failures"]) == (5, 1, 14)
+    assert summary["retries"] > 0
+    reasons = [json.loads(line)["reason"] for line in Path(summary["spill_file"]).read_text().splitlines()]
+    assert len(reasons) == 14
+    assert all("SSO session" in reason for reason in reasons)
+
+
+def test_records_of_a_session_that_comes_back_are_delivered(signs: Signs, far_end: FarEnd) -> None:
+    result = CliRunner().invoke(main, [*signs(True, False, True), "--count", "1"])
+    summary = json.loads(result.stdout)
+    assert (result.exit_code, summary["records"], summary["retries"], len(far_end.received)) == (0, 3, 1, 3)
 
 
 def test_posting_elsewhere_without_anybody_to_ask_needs_yes(tmp_path: Path) -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from click.testing import CliRunner
 
 from emulator.__main__ import main
+from emulator.batch import KafkaRestWire
+from emulator.delivery import Verdict
 from tests.contract.emulator.command import Command
 from tests.contract.emulator.database import geo, pin, user
 from tests.contract.emulator.far_end import FarEnd, entries, error, slow, status
@@ -145,6 +148,28 @@ def test_a_second_ctrl_c_ends_at_once_and_spills_what_was_in_hand(command: Comma
     assert time.monotonic() - began < 5
     assert (process.returncode, summary["records"], summary["failures"]) == (130, 0, 12)
     assert len(Path(summary["spill_file"]).read_text(encoding="utf-8").splitlines()) == 12
+
+
+def test_a_surprise_ends_the_run_and_spills_what_it_left_in_hand(
+    command: Command, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = KafkaRestWire.judge
+
+    def surprised(wire: KafkaRestWire, answer: requests.Response, count: int) -> list[Verdict]:
+        if answer.url.endswith(TOPICS[1]):
+            raise LookupError("what is this")
+        return judge(wire, answer, count)
+
+    monkeypatch.setattr(KafkaRestWire, "judge", surprised)
+    arguments = ["batch", "--profile", str(command.profile), "--json", "--quiet", "--count", "20", "--batch-size", "4"]
+    result = CliRunner().invoke(main, arguments)
+    summary = json.loads(result.stdout)
+    assert (result.exit_code, "LookupError" in result.stderr, "what is this" in result.stderr) == (1, True, True)
+    assert summary["records"] + summary["failures"] == 3 * summary["posts"]
+    lines = [json.loads(line) for line in Path(summary["spill_file"]).read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == summary["failures"] > 0
+    assert TOPICS[1] in {line["topic"] for line in lines}
+    assert all("what is this" in line["reason"] for line in lines)
 
 
 def test_a_database_error_is_said_without_a_traceback(command: Command) -> None:

@@ -126,7 +126,7 @@ def test_abandoning_spills_all_that_is_in_hand(far_end: FarEnd, tmp_path: Path) 
     client = Client(far_end, tmp_path, batch_size=2)
     for number in (1, 2, 2):  # two under way (the same record twice is two), one still waiting for company
         client.add(number)
-    client.sender.abandon(client.spill, client.totals)
+    client.sender.abandon(client.spill, client.totals, "interrupted")
     assert client.spill.records == 3
     released.set()
     client.sender.close()
