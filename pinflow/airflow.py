@@ -6,6 +6,7 @@ All through boto3, so that it is the same on AWS: S3 for the bucket, `mwaa` and 
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,8 +33,12 @@ MAIN_DAG_FILE = "pinterest_dag.py"
 
 _POLL_EVERY = 0.5
 _PARSED_WITHIN = 60.0
+# Airflow looks for new files every five minutes ([dag_processor] refresh_interval); here it is told to sooner.
+_PARSED_ON_AWS_WITHIN = 360.0
 # An import error that is older than the upload is gone when the new file has been read.
 _SETTLED = 10.0
+_LONGEST_PATH = 64
+"""RestApiPath in botocore's model of MWAA."""
 _TOLD = {"running", "success", "failed", "up_for_retry", "upstream_failed", "skipped", "deferred"}
 
 
@@ -66,14 +71,17 @@ class Mwaa:
             read_timeout=60 if patient else 5,
             retries={"mode": "standard", "total_max_attempts": 4 if patient else 1},
         )
-        self._client = boto3.session.Session().client(
-            "mwaa",
-            region_name=keys.region,
-            endpoint_url=profile.airflow.endpoint_url,
-            aws_access_key_id=keys.access_key_id.get_secret_value() if keys.access_key_id else None,
-            aws_secret_access_key=keys.secret_access_key.get_secret_value() if keys.secret_access_key else None,
-            config=config,
-        )
+        try:
+            self._client = boto3.session.Session().client(
+                "mwaa",
+                region_name=keys.region,
+                endpoint_url=profile.airflow.endpoint_url,
+                aws_access_key_id=keys.access_key_id.get_secret_value() if keys.access_key_id else None,
+                aws_secret_access_key=keys.secret_access_key.get_secret_value() if keys.secret_access_key else None,
+                config=config,
+            )
+        except BotoCoreError as error:
+            raise aws.misconfigured(profile, error) from None
 
     @property
     def dag_id(self) -> str:
@@ -115,7 +123,7 @@ class Mwaa:
     def import_errors(self) -> list[str]:
         """File and text of each DAG file that could not be imported, and what to change where that is known."""
         found = self.call("GET", "/importErrors", query={"limit": 100})["import_errors"]
-        return [f"{PurePosixPath(one['filename']).name}: {explained(one['stack_trace'].strip())}" for one in found]
+        return [f"{_file(one['filename'])}: {explained(one['stack_trace'].strip())}" for one in found]
 
     def missing_dags(self) -> list[str]:
         """The batch DAG's id, where its file is in the bucket and Airflow does not show it; else nothing."""
@@ -127,31 +135,38 @@ class Mwaa:
         return [self.dag_id] if listed.get("KeyCount") and self.dag_id not in self.dags() else []
 
     def deploy(self, say: Say) -> None:
-        """Upload what changed in airflow/, wait until its DAGs can be triggered; raises AirflowError on import errors.
+        """Upload what changed in airflow/, wait until its DAGs can be triggered.
 
-        What else is in the bucket stays there.
+        What else is in the bucket stays there. Raises AirflowError on import errors, and where the batch DAG cannot be
+        seen in time.
         """
         began = datetime.now(UTC)
+        longest = _PARSED_WITHIN if self.profile.stack else _PARSED_ON_AWS_WITHIN
         uploaded = self._upload(say)
         waiting = {key.removeprefix(DAGS) for key, file in uploaded.items() if key.startswith(DAGS) and _has_dag(file)}
         while waiting:
             waited = (datetime.now(UTC) - began).total_seconds()
-            broken = [e for e in self.import_errors() if e.partition(":")[0] in waiting]
             for dag in self.dags().values():
-                if _file(dag) in waiting and datetime.fromisoformat(dag["last_parsed_time"]) > began:
-                    waiting.discard(_file(dag))
+                file = _file(dag.get("relative_fileloc") or dag["fileloc"])
+                if file in waiting and datetime.fromisoformat(dag["last_parsed_time"]) > began:
+                    waiting.discard(file)
                     say(f"{dag['dag_id']} can be triggered, {waited:.0f} s after the upload")
+            broken = [error for error in self.import_errors() if error.partition(":")[0] in waiting]
             if broken and waited > _SETTLED:
                 raise AirflowError("\n".join(broken), "correct the file, then make deploy-dags")
-            if waited > _PARSED_WITHIN:
-                say(f"no DAG of {', '.join(sorted(waiting))} is to be seen after {waited:.0f} s: make status")
+            if waiting and waited > longest:
+                unseen = f"no DAG of {', '.join(sorted(waiting))} is to be seen after {waited:.0f} s"
+                if MAIN_DAG_FILE in waiting:
+                    raise AirflowError(unseen, "make status")
+                say(f"{unseen}: make status")
                 return
             time.sleep(0.5)
 
     def run(self, dag_id: str, say: Say) -> DagRun:
         """Trigger a DAG, say how its tasks go, and return its run; raises AirflowError when it fails.
 
-        A DAG that is paused, as every new one is on MWAA, is unpaused: its run would wait for ever.
+        A DAG that is paused, as every new one is on MWAA, is unpaused: its run would wait for ever. One whose run could
+        not be followed, for its id is too long for MWAA, is not triggered.
         """
         dags = self.dags()
         if dag_id not in dags:
@@ -160,6 +175,12 @@ class Mwaa:
                 f"there is no DAG {dag_id}; DAGs: {', '.join(dags) or 'none'}{errors}", "make deploy-dags"
             )
         run_id = f"now-{int(time.time())}"
+        longest = max(self._run_path(dag_id, run_id), self._tasks_call(dag_id, run_id)[1], key=len)
+        if (excess := len(longest) - _LONGEST_PATH) > 0:
+            raise AirflowError(
+                f"{dag_id}: MWAA takes paths of {_LONGEST_PATH} characters, and {longest} has {excess} more",
+                f"give it a dag_id of {len(dag_id) - excess} characters at most, or trigger it in Airflow's UI",
+            )
         self._trigger(dags[dag_id], run_id)
         if dags[dag_id]["is_paused"]:
             say(f"{dag_id} was paused; from now on it also runs by its schedule")
@@ -226,10 +247,9 @@ class Mwaa:
         """Say every change of a task until the run has ended; its state and tasks."""
         began = time.monotonic()
         seen: dict[str, tuple[str, int]] = {}
-        path = f"/dags/{dag_id}/dagRuns/{run_id}"
         while True:
-            state = self.call("GET", path)["state"]
-            tasks: list[dict[str, Any]] = self.call("GET", f"{path}/taskInstances")["task_instances"]
+            state = self.call("GET", self._run_path(dag_id, run_id))["state"]
+            tasks: list[dict[str, Any]] = self.call(*self._tasks_call(dag_id, run_id))["task_instances"]
             for task in sorted(tasks, key=lambda task: task["start_date"] or "~"):
                 now = (task["state"], task["try_number"])
                 if task["state"] in _TOLD and seen.get(task["task_id"]) != now:
@@ -239,6 +259,22 @@ class Mwaa:
             if state in ("success", "failed"):
                 return state, tasks
             time.sleep(_POLL_EVERY)
+
+    @staticmethod
+    def _run_path(dag_id: str, run_id: str) -> str:
+        return f"/dags/{dag_id}/dagRuns/{run_id}"
+
+    def _tasks_call(
+        self, dag_id: str, run_id: str
+    ) -> tuple[str, str, Mapping[str, Any] | None, Mapping[str, Any] | None]:
+        """What `call` takes to list a run's tasks without its id in the path, which MWAA's limit leaves no room for.
+
+        Airflow 3 has 2's list by POST too, and writes each such call into its audit log: on SQLite that ends in 500.
+        """
+        if self._old:
+            asked = {"dag_ids": [dag_id], "dag_run_ids": [run_id]}
+            return "POST", "/dags/~/dagRuns/~/taskInstances/list", asked, None
+        return "GET", f"/dags/{dag_id}/dagRuns/~/taskInstances", None, {"run_id_pattern": run_id, "limit": 100}
 
     def _tell_reason(self, dag_id: str, run_id: str, task_id: str, say: Say) -> None:
         """Say error and page of the task's last run on Databricks, found by the name that our DAG gives it."""
@@ -261,9 +297,14 @@ def databricks_name(dag_id: str, run_id: str, task_id: str) -> str:
     return f"{dag_id}.{task_id} {run_id}"
 
 
-def _file(dag: Mapping[str, Any]) -> str:
-    """The DAG's file, from dags/ on; Airflow 2 knows its place on the disk only."""
-    return str(dag.get("relative_fileloc") or PurePosixPath(dag["fileloc"]).name)
+def _file(place: str) -> str:
+    """A DAG file from dags/ on, as Airflow 3 names it; Airflow 2 knows its place on the disk only."""
+    if not place.startswith("/"):
+        return place
+    # A folder may be called dags below dags/, and above it: one of our own files, if there is one that fits.
+    ends = [place[found.end() :] for found in re.finditer(f"/{DAGS}", place)]
+    ours = {key.removeprefix(DAGS) for key in files(FOLDER)}
+    return next((end for end in ends if end in ours), ends[-1] if ends else PurePosixPath(place).name)
 
 
 def _has_dag(file: Path) -> bool:
@@ -276,6 +317,7 @@ def _has_dag(file: Path) -> bool:
 _ADVICE = {
     "schedule_interval": "schedule_interval is called schedule since Airflow 2.4",
     "airflow.utils.dates": "days_ago is gone: write a fixed start_date, such as datetime(2026, 1, 1)",
+    "airflow.contrib": "the operators are in their providers: airflow.providers.databricks.operators.databricks",
     "airflow.operators": "the operators are in airflow.providers.standard.operators (EmptyOperator for DummyOperator)",
     "provide_context": "provide_context is gone: the context is always given",
     "concurrency": "concurrency is called max_active_tasks",

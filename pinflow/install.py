@@ -70,7 +70,7 @@ def airflow() -> str:
     """The environment of Airflow's version in the profile $PROFILE; raises InstallError where it names none."""
     version = re.search(r"\bversion:\s*[\"']?([\d.]+)", _sections().get("airflow", ""))
     if version is None:
-        raise InstallError("PROFILE: no such profile, or no airflow.version in it\n  → pinflow profile init")
+        raise InstallError("PROFILE: no such profile, or no airflow.version in it\n  → bin/pinflow profile init")
     return f"airflow-{version[1]}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from pinflow.errors import PinflowError
+from pinflow.errors import PinflowError, ProfileError
 from pinflow.profile import find
 
 LOCAL_PORT = re.compile(r"(127\.0\.0\.1:)(\d+)")
@@ -17,9 +17,15 @@ LOCAL_PORT = re.compile(r"(127\.0\.0\.1:)(\d+)")
 def write(profile: str, target: Path, directory: Path, offset: int) -> Path:
     """Write the profile to ``target`` with each local port moved by ``offset`` and the state in ``directory``.
 
-    Raises PinflowError when a port would leave the range that TCP has.
+    Raises PinflowError when ``target`` is there already, which may be a running stack's or a person's own, or when a
+    port would leave the range that TCP has; ProfileError when nothing of the profile runs on this machine.
     """
-    text = find(profile).read_text(encoding="utf-8")
+    if target.exists():
+        raise PinflowError(
+            f"{target} is there already",
+            f"take another name, or delete it yourself; if it is a stack's, make reset PROFILE={target.stem} first",
+        )
+    text = _text(profile)
     highest = max(int(port) for _, port in LOCAL_PORT.findall(text)) + offset
     if highest > 65535:
         raise PinflowError(f"offset {offset}: port {highest} does not exist", "take a smaller offset")
@@ -32,14 +38,28 @@ def write(profile: str, target: Path, directory: Path, offset: int) -> Path:
 
 
 def free_offset(profile: str, start: int = 10000, step: int = 50) -> int:
-    """The first offset from ``start`` on at which all ports of the profile are free at this moment."""
-    text = find(profile).read_text(encoding="utf-8")
+    """The first offset from ``start`` on at which all ports of the profile are free at this moment.
+
+    Raises ProfileError when nothing of the profile runs on this machine.
+    """
+    text = _text(profile)
     ports = sorted({int(port) for _, port in LOCAL_PORT.findall(text)})
     for offset in range(start, 65535 - ports[-1], step):
         # Kafka's controller and the like stand right behind a service's own port.
         if all(_free(port + offset + neighbour) for port in ports for neighbour in (0, 1)):
             return offset
     raise PinflowError("no free ports for a second instance", "make down the others")
+
+
+def _text(profile: str) -> str:
+    source = find(profile)
+    text = source.read_text(encoding="utf-8")
+    if not yaml.safe_load(text).get("stack"):
+        raise ProfileError(
+            f"{source}: stack is null: there is nothing on this machine to have a second one of",
+            "begin with another profile: PROFILE=local",
+        )
+    return text
 
 
 def _free(port: int) -> bool:

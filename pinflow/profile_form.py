@@ -1,4 +1,4 @@
-"""`pinflow profile init` and `show`: a profile filled in by answers, and as it is resolved, with secrets masked."""
+"""`bin/pinflow profile init` and `show`: a profile filled in by answers, and as it is resolved, with secrets masked."""
 
 from __future__ import annotations
 

@@ -154,29 +154,53 @@ def _is_fresh(progress: list[dict[str, Any]]) -> bool:
 
 
 def _lag(profile: Profile, stream: str, offset: Any) -> Lag | None:
-    positions = json.loads(offset) if isinstance(offset, str) else offset
-    shards = (positions or {}).get("streams", {}).get(stream)
+    shards = _unread(stream, offset)
     if shards is None:
         return None
     kinesis = client(profile, "kinesis")
     try:
-        arrivals = [_arrivals(kinesis, stream, shard, position) for shard, position in shards.items()]
+        arrivals = [_arrivals(kinesis, stream, shard, place) for shard, place in shards.items()]
     except (BotoCoreError, ClientError) as error:
         raise NotReady(f"Kinesis: {brief(error)}") from None
     first = min((one[0] for one in arrivals if one), default=None)
     return Lag(sum(len(one) for one in arrivals), max(0.0, time.time() - first) if first else 0.0)
 
 
-def _arrivals(kinesis: Any, stream: str, shard: str, position: dict[str, Any]) -> list[float]:
-    """When each record after a position came, seconds since 1970; no more than the first so many."""
-    if position["type"] == "SHARD_END":
-        return []
-    where = {"ShardIteratorType": position["type"]}
-    if position["type"] == "AFTER_SEQUENCE_NUMBER":
-        where["StartingSequenceNumber"] = position["sequenceNumber"]
-    elif position["type"] == "AT_TIMESTAMP":
-        where["Timestamp"] = position["timestamp"] / 1000
-    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **where)["ShardIterator"]
+def _unread(stream: str, offset: Any) -> dict[str, dict[str, Any]] | None:
+    """Shards that may hold more, each with the place to read on from, as GetShardIterator takes it.
+
+    Offsets differ: services/spark/kinesis writes {"streams": …}, Databricks a list of shards, as in its documents on
+    monitoring. None for anything else.
+    """
+    try:
+        document = json.loads(offset) if isinstance(offset, str) else offset
+        if isinstance(document, list):
+            shards = {one["shard"]["shardId"]: one for one in document if one["shard"]["stream"] == stream}
+        else:
+            shards = document["streams"][stream]
+        places = {shard: _place(position) for shard, position in shards.items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+    return {shard: place for shard, place in places.items() if place} if places else None
+
+
+def _place(position: Any) -> dict[str, Any] | None:
+    """A position in either form; None at the end of a closed shard. Raises ValueError for anything else."""
+    match position:
+        case {"type": "SHARD_END"} | {"closed": True}:
+            return None
+        case {"type": "AFTER_SEQUENCE_NUMBER", "sequenceNumber": str(number)} | {"lastSeqNum": str(number)}:
+            return {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": number}
+        case {"type": "AT_TIMESTAMP", "timestamp": int(milliseconds)}:
+            return {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": milliseconds / 1000}
+        case {"type": "TRIM_HORIZON" | "LATEST" as kind}:
+            return {"ShardIteratorType": kind}
+    raise ValueError(position)
+
+
+def _arrivals(kinesis: Any, stream: str, shard: str, place: dict[str, Any]) -> list[float]:
+    """When each record after a place came, seconds since 1970; no more than the first so many."""
+    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **place)["ShardIterator"]
     found: list[float] = []
     while iterator and len(found) < _MOST_COUNTED:
         answer = kinesis.get_records(ShardIterator=iterator, Limit=2000)

@@ -40,6 +40,7 @@ class TestStack:
         target = directory.with_suffix(".yaml")
         if target.exists():
             TestStack(load(str(target))).pinflow("reset", "--yes")
+            target.unlink()
         # Two suites on one machine begin to look for ports at different places; all lie below those given to clients.
         start = 10_000 + os.getpid() % 140 * 50
         instance.write("local", target, directory, instance.free_offset("local", start))

@@ -13,7 +13,10 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=2)},
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=int(Variable.get("pinterest_retry_delay", 120))),
+    },
     tags=["pinterest"],
 ) as dag:
     DatabricksSubmitRunOperator(
@@ -23,6 +26,6 @@ with DAG(
         notebook_task={
             "notebook_path": Variable.get("pinterest_notebooks", "/Users/local@pinflow/pinflow/notebooks")
             + "/everything",
-            "base_parameters": {"uid": UID},
+            "base_parameters": {"uid": UID, "bucket": Variable.get("pinterest_bucket", f"user-{UID}-bucket")},
         },
     )

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 
+from pinflow import packages
 from pinflow import profile as profiles
 from pinflow.errors import PinflowError
 from services.kafka.native import JVM, java
@@ -21,8 +22,12 @@ MAIN_CLASSES = {
 def arguments(tool: str, given: list[str]) -> list[str]:
     """The command line of the real tool: what was given, and the profile's brokers unless some were given.
 
-    Raises PinflowError if the profile's brokers are wanted and none of them answers.
+    Raises PinflowError if the tools' jars or Java are not on this machine, as where Kafka runs in a container, or if
+    the profile's brokers are wanted and none of them answers.
     """
+    jars = packages.jars("kafka")
+    if not any(jars.glob("*.jar")):
+        raise PinflowError(f"{tool}: Kafka's jars are not installed: there are none in {jars}", "make install")
     logs = f"-Dlog4j2.configurationFile={profiles.ROOT / 'services' / 'kafka' / 'tools-log4j2.yaml'}"
     command = [*java(MAIN_CLASSES[tool], *JVM, "-Xmx256m", logs), *given]
     # The tools take any unambiguous beginning of an option's name.

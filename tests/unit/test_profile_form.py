@@ -1,4 +1,4 @@
-"""`pinflow profile init` and `show`."""
+"""`bin/pinflow profile init` and `show`."""
 
 from __future__ import annotations
 

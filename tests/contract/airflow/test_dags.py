@@ -76,8 +76,12 @@ def test_the_dags_are_just_these(read: Read) -> None:
     }
     small = found["dags"]["0a1b2c3d4e5f_small"]
     assert list(small["tasks"]) == ["submit_run"]
+    assert small["tasks"]["submit_run"]["retry_delay"] == 120.0
     submitted = small["tasks"]["submit_run"]["json"]
-    assert submitted["notebook_task"]["notebook_path"] == "/Users/local@pinflow/pinflow/notebooks/everything"
+    assert submitted["notebook_task"] == {
+        "notebook_path": "/Users/local@pinflow/pinflow/notebooks/everything",
+        "base_parameters": {"uid": "0a1b2c3d4e5f", "bucket": "user-0a1b2c3d4e5f-bucket"},
+    }
     assert len(found["dags"]) == 2
 
 
@@ -95,6 +99,13 @@ def test_airflow_variables_change_what_they_name(read: Read) -> None:
             "notebook_path": "/Shared/n/load_pin",
             "base_parameters": {"uid": "ffffffffffff", "bucket": "mine"},
         },
+    }
+    small = found["dags"]["ffffffffffff_small"]["tasks"]["submit_run"]
+    assert small["retry_delay"] == 7.0
+    assert small["json"]["existing_cluster_id"] == "other"
+    assert small["json"]["notebook_task"] == {
+        "notebook_path": "/Shared/n/everything",
+        "base_parameters": {"uid": "ffffffffffff", "bucket": "mine"},
     }
 
 

@@ -1,4 +1,4 @@
-"""MWAA as boto3 sees it: our own door to Airflow's REST API, with the few calls behind it that a deploy makes."""
+"""MWAA as boto3 sees it: our own door to Airflow's REST API, and behind it the few calls of a deploy and of a run."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 from services.airflow.mwaa import Door
 
+TASK = {"task_id": "only", "state": "success", "try_number": 1, "start_date": "2026-01-01T00:00:00Z"}
+
 
 class Airflow:
-    """Variables that are kept, DAGs that were all read a moment ago, import errors that are set."""
+    """Variables that are kept, DAGs that were all read a moment ago, import errors that are set, runs that succeed."""
 
     def __init__(self, environment: str) -> None:
         self.variables: dict[str, str] = {}
         self.errors: list[dict[str, str]] = []
+        self.dags = [{"dag_id": n, "relative_fileloc": n} for n in ("pinterest_dag.py", "pinterest_smallest_dag.py")]
+        self.runs: list[tuple[str, str]] = []
         self.calls: list[tuple[str, str]] = []
         airflow = self
 
         class Handler(BaseHTTPRequestHandler):
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                path = self.path.partition("?")[0].removeprefix("/api/v2")
+                path, _, query = self.path.removeprefix("/api/v2").partition("?")
                 airflow.calls.append((self.command, path))
-                status, document = airflow.answer(self.command, path, json.loads(body or b"null"))
+                status, document = airflow.answer(self.command, path, parse_qs(query), json.loads(body or b"null"))
                 content = json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
@@ -46,13 +51,11 @@ class Airflow:
         }
         self.url = f"http://127.0.0.1:{self._servers[1].server_port}"
 
-    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
         match method, path.strip("/").split("/"):
             case "GET", ["dags"]:
                 read = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
-                files = ("pinterest_dag.py", "pinterest_smallest_dag.py")
-                dags = [{"dag_id": name, "relative_fileloc": name, "last_parsed_time": read} for name in files]
-                return 200, {"dags": dags}
+                return 200, {"dags": [{"last_parsed_time": read, "is_paused": False, **dag} for dag in self.dags]}
             case "GET", ["importErrors"]:
                 return 200, {"import_errors": self.errors}
             case "GET", ["variables", name] if name in self.variables:
@@ -63,6 +66,19 @@ class Airflow:
             case "PATCH", ["variables", name] if name in self.variables:
                 self.variables[name] = body["value"]
                 return 200, body
+            case "POST", ["dags", "~", "dagRuns", "~", "taskInstances", "list"]:
+                asked = {(dag_id, run_id) for dag_id in body["dag_ids"] for run_id in body["dag_run_ids"]}
+                return 200, {"task_instances": [TASK for run in self.runs if run in asked]}
+            case "POST", ["dags", dag_id, "dagRuns"]:
+                self.runs.append((dag_id, body["dag_run_id"]))
+                return 200, body
+            case "GET", ["dags", dag_id, "dagRuns", "~", "taskInstances"]:
+                asked = {(dag_id, run_id) for run_id in query["run_id_pattern"]}
+                return 200, {"task_instances": [TASK for run in self.runs if run in asked]}
+            case "GET", ["dags", dag_id, "dagRuns", run_id] if (dag_id, run_id) in self.runs:
+                return 200, {"state": "success"}
+            case "GET", ["dags", dag_id, "dagRuns", run_id, "taskInstances"] if (dag_id, run_id) in self.runs:
+                return 200, {"task_instances": [TASK]}
         return 404, {"detail": f"{method} {path}: not found"}
 
     def close(self) -> None:

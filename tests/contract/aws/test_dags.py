@@ -1,0 +1,115 @@
+"""`make deploy-dags` and `make run-dag`: what they wait for and how they end, through MWAA's door and moto's S3."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinflow.airflow import AirflowError, Mwaa
+from pinflow.aws import client
+from pinflow.profile import Profile
+from tests.contract.aws.conftest import REGION, write_profile
+from tests.contract.aws.mwaa import Airflow
+
+ON_DISK = "/usr/local/airflow/dags"
+BROKEN = {"filename": "team/broken.py", "stack_trace": "NameError: name 'x' is not defined"}
+
+
+@pytest.fixture
+def airflow(as_person: pytest.MonkeyPatch) -> Iterator[Airflow]:
+    made = Airflow("pinflow")
+    for name, value in made.settings.items():
+        as_person.setenv(name, value)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def profile(airflow: Airflow, moto: str, as_person: pytest.MonkeyPatch, tmp_path: Path) -> Profile:
+    """A profile with an empty DAG bucket, and an airflow/ with the batch DAG and a team's own; no wait takes long."""
+    folder = tmp_path / "airflow" / "dags"
+    (folder / "team").mkdir(parents=True)
+    for file in (folder / "pinterest_dag.py", folder / "team" / "broken.py"):
+        file.write_text("from airflow import DAG\n")
+    as_person.setattr("pinflow.airflow.FOLDER", folder.parent)
+    as_person.setattr("pinflow.airflow._SETTLED", 0.0)
+    as_person.setattr("pinflow.airflow._PARSED_ON_AWS_WITHIN", 1.0)
+    made = write_profile(tmp_path / "dags.yaml", moto, airflow__endpoint_url=airflow.url)
+    place: Any = {"LocationConstraint": REGION}
+    client(made, "s3").create_bucket(Bucket=made.storage.dag_bucket, CreateBucketConfiguration=place)
+    return made
+
+
+def on_disk(document: dict[str, str]) -> dict[str, str]:
+    """A DAG or an import error as Airflow 2 names its file."""
+    key, name = ("filename", "filename") if "filename" in document else ("relative_fileloc", "fileloc")
+    return {**{k: v for k, v in document.items() if k != key}, name: f"{ON_DISK}/{document[key]}"}
+
+
+@pytest.mark.parametrize("version", ["3.2.1", "2.11.2"])
+def test_an_import_error_in_a_folder_of_the_dags_ends_the_deployment(
+    profile: Profile, airflow: Airflow, version: str
+) -> None:
+    airflow.errors = [BROKEN]
+    if version.startswith("2"):
+        airflow.errors, airflow.dags = [on_disk(BROKEN)], [on_disk(dag) for dag in airflow.dags]
+    with pytest.raises(AirflowError, match=r"^team/broken\.py: NameError"):
+        Mwaa(profile).deploy(lambda line: None)
+
+
+@pytest.mark.parametrize("version", ["3.2.1", "2.11.2"])
+def test_a_dag_in_a_folder_is_waited_for_until_it_is_read(profile: Profile, airflow: Airflow, version: str) -> None:
+    airflow.dags.append({"dag_id": "team", "relative_fileloc": "team/broken.py"})
+    if version.startswith("2"):
+        airflow.dags = [on_disk(dag) for dag in airflow.dags]
+    said: list[str] = []
+    Mwaa(profile).deploy(said.append)
+    assert [line.split(",")[0] for line in said[-2:]] == [
+        "pinterest_dag.py can be triggered",
+        "team can be triggered",
+    ]
+
+
+def test_a_batch_dag_that_is_not_seen_in_time_is_an_error(profile: Profile, airflow: Airflow) -> None:
+    airflow.dags = []
+    with pytest.raises(AirflowError, match=r"no DAG of pinterest_dag\.py, team/broken\.py is to be seen after \d+ s"):
+        Mwaa(profile).deploy(lambda line: None)
+
+
+def test_a_file_that_makes_no_dag_is_said_and_is_no_error(profile: Profile) -> None:
+    said: list[str] = []
+    Mwaa(profile).deploy(said.append)
+    assert re.fullmatch(r"no DAG of team/broken\.py is to be seen after \d+ s: make status", said[-1])
+
+
+def with_version(profile: Profile, version: str) -> Profile:
+    return profile.model_copy(update={"airflow": profile.airflow.model_copy(update={"version": version})})
+
+
+@pytest.mark.parametrize(("version", "longest"), [("3.2.1", 34), ("2.11.2", 35)])
+@pytest.mark.parametrize("dag_id", ["short", "pinterest_smallest_dag", "longest"])
+def test_a_run_is_followed_to_its_end_also_where_the_id_of_its_dag_is_long(
+    profile: Profile, airflow: Airflow, dag_id: str, version: str, longest: int
+) -> None:
+    profile, dag_id = with_version(profile, version), dag_id.replace("longest", "d" * longest)
+    airflow.dags = [{"dag_id": dag_id, "relative_fileloc": "x.py"}]
+    said: list[str] = []
+    run = Mwaa(profile).run(dag_id, said.append)
+    assert airflow.runs == [(dag_id, run.run_id)]
+    assert "only         success" in said[-1]
+
+
+@pytest.mark.parametrize(("version", "longest"), [("3.2.1", 34), ("2.11.2", 35)])
+def test_a_dag_whose_run_could_not_be_followed_is_not_triggered(
+    profile: Profile, airflow: Airflow, version: str, longest: int
+) -> None:
+    dag_id = "d" * (longest + 1)
+    airflow.dags = [{"dag_id": dag_id, "relative_fileloc": "x.py"}]
+    with pytest.raises(AirflowError, match="MWAA takes paths of 64 characters") as caught:
+        Mwaa(with_version(profile, version)).run(dag_id, lambda line: None)
+    assert f"{longest} characters at most" in caught.value.fix
+    assert {method for method, _ in airflow.calls} == {"GET"}
