@@ -39,7 +39,7 @@ status: install-tool ## each service's state, and what lies at each hop
 logs: install-tool ## the services' last log lines: make logs [S=kafka] [ARGS=-f]
 	@$(PINFLOW) logs $(S) $(ARGS)
 
-reset: install-tool ## stop every service and delete all data
+reset: install-tool ## stop every service and delete all data; asks first [ARGS=--yes]
 	@$(PINFLOW) reset $(ARGS)
 
 doctor: install-tool ## walk the path hop by hop: what is missing, and how to mend it: make doctor [ARGS=--json]
@@ -135,5 +135,5 @@ lock: ## lock requirements/*.in anew, with hashes and without index lines
 		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--exclude-newer 2026-04-23 -o $$e.txt $$e.in; done
 
-clean: reset ## delete all data and all installed packages
-	@rm -rf .pinflow
+clean: install-tool ## delete all data and all installed packages, once nothing runs: make clean [ARGS=--yes]
+	@$(PINFLOW) clean $(ARGS)

@@ -20,8 +20,11 @@ from pinflow.airflow import Mwaa
 from pinflow.aws.commands import aws_down, aws_plan, aws_up
 from pinflow.confirmation import confirmed
 from pinflow.errors import PinflowError
+from pinflow.loopback import bypass_proxies
 from pinflow.profile import ROOT, Profile, load
-from pinflow.stack import runtime
+from pinflow.stack import clean as cleaning
+from pinflow.stack import runtime, state
+from pinflow.stack.compose import ComposeStack
 
 if TYPE_CHECKING:
     from pinflow.batch import Result
@@ -65,9 +68,19 @@ def down(profile: Profile) -> None:
 @click.pass_obj
 def reset(profile: Profile, yes: bool) -> None:
     """Stop every service and delete all data of this stack."""
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"delete all data in {_short(profile.home)}?", abort=True)
+    _ask_before_deleting(_data(profile), yes)
     runtime.current(profile).reset(say)
+
+
+@cli.command()
+@click.option("--yes", is_flag=True, help="do not ask")
+@click.pass_obj
+def clean(profile: Profile, yes: bool) -> None:
+    """Delete the data of this stack and all of .pinflow: every stack's state there, and the installed packages."""
+    cleaning.refuse_while_running()
+    _ask_before_deleting(f"{_data(profile)}; and all of .pinflow ({', '.join(cleaning.contents())})", yes)
+    runtime.current(profile).reset(say)
+    cleaning.delete_packages(say)
 
 
 @cli.command()
@@ -264,7 +277,7 @@ def where(profile: Profile) -> None:
 @click.option("--offset", type=int, help="how far every port is moved; by default the first free one")
 @click.pass_obj
 def instance(profile: Profile, name: str, offset: int | None) -> None:
-    """Write profiles/NAME.yaml: a second stack with other ports and another directory."""
+    """Write profiles/NAME.yaml: a second stack with other ports and another directory; never over one that is there."""
     if not name.isidentifier():
         raise PinflowError(f"instance: {name!r} is not a name", "use letters, digits and underscores")
     target = ROOT / "profiles" / f"{name}.yaml"
@@ -391,6 +404,7 @@ def say(text: str) -> None:
 
 def main() -> None:
     """The entry point: errors are for the person at the terminal, a traceback goes to a file."""
+    bypass_proxies()
     try:
         sys.exit(cli(standalone_mode=False))
     except PinflowError as error:
@@ -413,6 +427,20 @@ def _show_batch(profile: Profile, result: Result) -> None:
     report.answers(profile.uid, result.answers)
     rows = ", ".join(f"{name} {count:,}" for name, count in result.rows.items())
     say(f"\nrows: {rows}\npage: {result.page}")
+
+
+def _ask_before_deleting(what: str, yes: bool) -> None:
+    if not yes and not confirmed(f"delete {what}?"):
+        say("nothing was deleted")
+        raise click.exceptions.Exit(1)
+
+
+def _data(profile: Profile) -> str:
+    """What a reset deletes of a stack, in words."""
+    stack = runtime.current(profile)
+    volumes = f"the volumes of {stack.project}, and " if isinstance(stack, ComposeStack) else ""
+    held = ", ".join(path.name for path in state.held(profile.home))
+    return f"{volumes}the data in {_short(profile.home)} ({held or 'nothing yet'})"
 
 
 def _run(command: list[str | Path], environment: dict[str, str]) -> None:

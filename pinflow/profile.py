@@ -23,6 +23,8 @@ from pinflow.errors import ProfileError
 ROOT = Path(__file__).resolve().parent.parent
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+# What is installed into .pinflow (pinflow/install.py, services/mysql/server.py, tests/compose/engine.py).
+_PACKAGES = {"engine", "envs", "ivy", "jars", "mariadb"}
 _ROLE = r"^arn:[^:]+:iam::\d{12}:role/.+"
 # Keys whose value must come from the environment: a literal there would end up in version control.
 _SECRET_KEYS = {"password", "access_key_id", "secret_access_key", "token", "api_key"}
@@ -215,13 +217,22 @@ class Profile(_Section):
 
     @property
     def home(self) -> Path:
-        """The absolute directory of the local stack's state; raises ProfileError where nothing runs locally."""
+        """The absolute directory of the local stack's state.
+
+        Raises ProfileError where nothing runs locally, and for a directory that holds more than a stack.
+        """
         if self.stack is None:
             raise ProfileError(
                 f"{self.path}: stack is null, so every service is managed elsewhere and nothing runs here",
                 "use PROFILE=local, or fill in `stack` as in profiles/local.yaml",
             )
-        return (ROOT / self.stack.directory).resolve()
+        home = (ROOT / self.stack.directory).resolve()
+        if not _is_a_stacks_own(home):
+            raise ProfileError(
+                f"{self.path}: stack.directory: {home} holds more than a stack, and `make reset` deletes what is there",
+                "write a directory of its own, such as .pinflow/local, or one outside of this repository",
+            )
+        return home
 
 
 def find(name: str) -> Path:
@@ -249,6 +260,14 @@ def load(name: str) -> Profile:
         raise ProfileError(_explain(error, path), "compare with profiles/local.yaml") from None
     profile._path = path
     return profile
+
+
+def _is_a_stacks_own(home: Path) -> bool:
+    """Whether it lies outside of the repository, or in .pinflow beside the packages."""
+    packages = (ROOT / ".pinflow").resolve()
+    if home.is_relative_to(packages):
+        return home != packages and home.relative_to(packages).parts[0] not in _PACKAGES
+    return not home.is_relative_to(ROOT) and not ROOT.is_relative_to(home)
 
 
 def _databricks(name: str) -> str:

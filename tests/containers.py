@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 
 from pinflow.profile import Profile
+from pinflow.stack.compose import project_name
 
 
 def docker(*arguments: str, check: bool = True) -> str:
@@ -21,7 +22,7 @@ def docker(*arguments: str, check: bool = True) -> str:
 
 def project(profile: Profile) -> str:
     """The Compose project of a test's profile."""
-    return f"pinflow-{profile.home.name.lower()}"
+    return project_name(profile.home)
 
 
 def identity(profile: Profile, service: str) -> str:

@@ -6,28 +6,29 @@ and no secret stands in an argument. COMPOSE_FILE, Docker's own variable, may ad
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pinflow.errors import NotReady, PinflowError, PreflightError
 from pinflow.profile import ROOT, Profile
-from pinflow.stack import launch, preflight
+from pinflow.stack import images, launch, preflight, state
 from pinflow.stack.compose_variables import variables
 from pinflow.stack.health import Health
 from pinflow.stack.service import Service
 from pinflow.stack.start import Say, Start
 
-# The stack's memory limits stay below this together with what Docker itself takes; bench/README.md has the figures.
-MEMORY_NEEDED = 6 * 10**9
+# GiB beside the services: Docker itself, and Spark, which takes more there than natively (bench/README.md).
+MEMORY_MARGIN = 1.3
 # Containers on a busy machine are slower than processes: a health check, then the next service.
 PATIENCE = 3.0
 _NOBODY_LISTENS = re.compile(r"Connection reset by peer|Remote end closed connection without response")
@@ -36,8 +37,13 @@ _AS_NATIVELY = ("pinflow/packages:", "pinflow/spark:", "pinflow/databricks:")
 _UNITS = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
-class NoImages(PinflowError):
-    """An engine answers, but an image is neither there nor to be pulled or built."""
+def project_name(home: Path) -> str:
+    """The Compose project of the stack in this directory.
+
+    By its whole path: two clones of this repository, each with its own .pinflow/local, are two projects.
+    """
+    digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
+    return f"pinflow-{re.sub(r'[^a-z0-9_-]', '-', home.name.lower())}-{digest}"
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,7 @@ class ComposeStack:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.services = launch.services(profile)
-        # Two stacks on one engine are two projects, with volumes of their own, as they have directories of their own.
-        self.project = "pinflow-" + re.sub(r"[^a-z0-9_-]", "-", profile.home.name.lower())
+        self.project = project_name(profile.home)
         self._creation: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - what `docker compose up` says, until this is gone
         self._before: set[str] = set()
@@ -73,7 +78,11 @@ class ComposeStack:
         """
         self._preflight()
         definitions = json.loads(self._compose("config", "--format", "json"))["services"]
-        self.get_images(definitions, say)
+        new = images.get({name: definitions[name] for name in self._names()}, self.environment(), say)
+        if new & self._before:
+            # Else what answers a probe may be the old container, which Compose is about to replace.
+            self._compose("stop", *sorted(new & self._before), timeout=180)
+            self._before -= new
         # Containers start in the compose file's order: the time that a service may take counts from then.
         self.services = [replace(s, needs=self._awaited(definitions[s.name])) for s in self.services]
         self._make_home()
@@ -92,11 +101,10 @@ class ComposeStack:
         self._down(say)
 
     def reset(self, say: Say) -> None:
-        """Stop everything and delete all volumes and state of this stack; images stay."""
+        """Stop everything and delete all volumes and state of this stack; images stay, and what is not pinflow's."""
         self._down(say, "--volumes")
-        if self.profile.home.exists():
-            shutil.rmtree(self.profile.home)
-        say(f"deleted the volumes of {self.project} and {self.profile.home}")
+        say(f"deleted the volumes of {self.project}")
+        state.delete(self.profile.home, say)
 
     def health(self) -> list[Health]:
         """The state of every service, each asked at this moment."""
@@ -115,23 +123,6 @@ class ComposeStack:
         found = self._compose("ps", "--all", "--quiet").split()
         inspected = json.loads(_docker("inspect", *found)) if found else []
         return {one["Config"]["Labels"]["com.docker.compose.service"]: _container(one) for one in inspected}
-
-    def get_images(self, definitions: dict[str, Any], say: Say) -> None:
-        """Have every image: build those that have a Dockerfile here, pull the others; raises NoImages."""
-        for name in self._names():
-            definition = definitions[name]
-            image = definition["image"]
-            if _ran("image", "inspect", image):
-                continue
-            way = "build" if "build" in definition else "pull"
-            say(f"{name:<12} {way}s {image}; minutes, the first time")
-            done = self._run(way, "--quiet", name, timeout=1800)
-            if done.returncode:
-                last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-                raise NoImages(
-                    f"{name}: no image {image} here, and `docker compose {way} {name}` failed: {''.join(last)}",
-                    "can Docker reach its registry (proxy: Docker's own settings)? `make up RUNTIME=native` needs none",
-                )
 
     def running(self, name: str) -> bool:
         """Whether its container ran before this `up`."""
@@ -192,10 +183,13 @@ class ComposeStack:
         running = {name for name, one in self.containers().items() if one.state == "running"}
         self._before = running
         if not running:
+            names = [service.name for service in self.services]
             total = int(_docker("info", "--format", "{{.MemTotal}}"))
-            if total < MEMORY_NEEDED:
+            needed = preflight.memory_needed(names, MEMORY_MARGIN)
+            if total < needed:
                 raise PreflightError(
-                    f"memory: Docker has {total / 10**9:.1f} GB, the stack needs {MEMORY_NEEDED / 10**9:.0f} GB",
+                    f"memory: Docker has {total / 10**9:.1f} GB, the stack needs {needed / 10**9:.1f} GB: "
+                    + preflight.memory_of_each(names),
                     "give Docker more (Docker Desktop: Settings, Resources), or take services out of stack.services",
                 )
         for service in self.services:
@@ -285,10 +279,6 @@ def _docker(*arguments: str) -> str:
     if done.returncode:
         raise PinflowError(f"`docker {arguments[0]}` failed: {done.stderr.strip()}", "does `docker info` answer?")
     return done.stdout
-
-
-def _ran(*arguments: str) -> bool:
-    return _run(["docker", *arguments], 60, dict(os.environ)).returncode == 0
 
 
 def _run(command: list[str], timeout: float, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +9,7 @@ import psutil
 
 from pinflow.errors import NotReady, PinflowError
 from pinflow.profile import ROOT, Profile
-from pinflow.stack import launch, preflight
+from pinflow.stack import launch, preflight, state
 from pinflow.stack.health import Health
 from pinflow.stack.service import Service
 from pinflow.stack.start import Say, Start
@@ -49,11 +48,9 @@ class NativeStack:
         self.supervision.shutdown()
 
     def reset(self, say: Say) -> None:
-        """Stop everything and delete all state of this stack; installed packages stay."""
+        """Stop everything and delete all state of this stack; installed packages stay, and what is not pinflow's."""
         self.down(say)
-        if self.profile.home.exists():
-            shutil.rmtree(self.profile.home)
-        say(f"deleted {self.profile.home}")
+        state.delete(self.profile.home, say)
 
     def health(self) -> list[Health]:
         """The state of every service, each asked at this moment."""
@@ -119,7 +116,7 @@ class NativeStack:
         running = {name for name, p in self.supervision.processes().items() if p.pid}
         if not running:
             self.supervision.end_orphans()
-            preflight.check_machine(self.profile.home)
+            preflight.check_machine(self.profile.home, [s.name for s in self.services])
         for service in self.services:
             if service.name not in running:
                 for port in service.ports(self.profile):

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -14,19 +15,32 @@ import psutil
 from pinflow.errors import PreflightError
 from pinflow.packages import java
 
-# The whole stack, started, takes 2.3 GB (bench/README.md); with three streams and a batch at work 4 GB were seen.
-MEMORY_NEEDED = 5 * 2**30
+# GiB at work: bench/README.md (d) has each service's after its start; after a batch Spark holds 1.4, and notebooks,
+# which the workspace starts, 0.5. The whole stack, started, takes 2.3; with three streams and a batch 4 were seen.
+MEMORY = {
+    "mysql": 0.2,
+    "kafka": 0.3,
+    "rest_proxy": 0.1,
+    "localstack": 0.5,
+    "connect": 0.2,
+    "spark": 1.5,
+    "databricks": 0.7,
+    "airflow": 0.8,
+}
+# For the commands themselves: the emulator, the tool, what else runs here.
+MEMORY_MARGIN = 0.7
 DISK_NEEDED = 3 * 2**30
 OLDEST_JAVA = 17
 
 
-def check_machine(home: Path) -> None:
-    """Raise PreflightError when Java, memory or disk space does not suffice."""
+def check_machine(home: Path, services: Sequence[str]) -> None:
+    """Raise PreflightError when Java, memory for these services or disk space does not suffice."""
     check_java()
-    available = psutil.virtual_memory().available
-    if available < MEMORY_NEEDED:
+    available, needed = psutil.virtual_memory().available, memory_needed(services, MEMORY_MARGIN)
+    if available < needed:
         raise PreflightError(
-            f"memory: {available / 2**30:.1f} GiB available, the stack needs {MEMORY_NEEDED / 2**30:.0f} GiB",
+            f"memory: {available / 2**30:.1f} GiB available, the stack needs {needed / 2**30:.1f} GiB: "
+            + memory_of_each(services),
             "close other programs, or start fewer services (stack.services in the profile)",
         )
     home.mkdir(parents=True, exist_ok=True)
@@ -36,6 +50,16 @@ def check_machine(home: Path) -> None:
             f"disk: {free / 2**30:.1f} GiB free at {home}, the stack needs {DISK_NEEDED / 2**30:.0f} GiB",
             "free some space, or put stack.directory of the profile on another disk",
         )
+
+
+def memory_needed(services: Sequence[str], margin: float) -> int:
+    """Bytes for these services at work; ``margin`` in GiB."""
+    return int((sum(MEMORY[name] for name in services) + margin) * 2**30)
+
+
+def memory_of_each(services: Sequence[str]) -> str:
+    """What each takes of it, in GiB: who makes room sees where it is."""
+    return ", ".join(f"{name} {MEMORY[name]:.1f}" for name in services)
 
 
 def check_java() -> None:

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile
-from pinflow.stack.compose import ComposeStack, NoImages
+from pinflow.stack import supervision
+from pinflow.stack.compose import ComposeStack
+from pinflow.stack.images import NoImages
 from pinflow.stack.native import NativeStack
 
 Stack = NativeStack | ComposeStack
@@ -24,9 +26,12 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
     """Start the stack one way or the other, say which and why, and return it.
 
     Where nobody has chosen, an engine without images is no reason to fail: it starts natively then, and says so.
+    Raises PinflowError where containers are asked for and processes run.
     """
     chosen, stack, why = _choose(profile)
     if isinstance(stack, NativeStack):
+        if chosen == "compose":
+            raise PinflowError(f"{profile.path.stem} runs without Docker already", "make down, then again")
         home = profile.home.relative_to(ROOT) if profile.home.is_relative_to(ROOT) else profile.home
         say(f"starting without Docker ({why}), state in {home}")
         stack.up(say)
@@ -50,14 +55,13 @@ def current(profile: Profile) -> Stack:
 
 
 def _choose(profile: Profile) -> tuple[str, Stack, str]:
-    """What was asked for, the stack, and why it is that one; raises PinflowError where both would run."""
+    """What was asked for, the stack, and why it is that one; what runs natively is never taken for anything else."""
     chosen = os.environ.get("RUNTIME", "")
     if chosen not in _CHOICES:
         raise PinflowError(f"RUNTIME={chosen}", "write RUNTIME=compose or RUNTIME=native, or leave it out")
     native = NativeStack(profile)
-    alive = native.supervision.alive()
-    if alive and chosen == "compose":
-        raise PinflowError(f"{profile.path.stem} runs without Docker already", "make down RUNTIME=native, then again")
+    # Also what a killed supervisord has left: the next `up` or `down` ends it.
+    alive = native.supervision.alive() or bool(supervision.survivors(profile.home))
     if alive or chosen == "native":
         return chosen, native, "it runs so" if alive else "RUNTIME=native"
     missing = _no_engine()

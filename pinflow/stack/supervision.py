@@ -124,19 +124,15 @@ class Supervision:
     def end_orphans(self) -> list[str]:
         """End services whose supervisord was killed: only processes that this stack's launcher wrote down."""
         ended = []
-        for file in sorted((self.profile.home / "run").glob("*.pid")):
-            pid, created = file.read_text().split()
-            try:
-                process = psutil.Process(int(pid))
-                if abs(process.create_time() - float(created)) < 1:
-                    family = [process, *process.children(recursive=True)]
-                    for member in family:
-                        member.send_signal(signal.SIGTERM)
-                    for member in psutil.wait_procs(family, timeout=10)[1]:
-                        member.kill()
-                    ended.append(file.stem)
-            except psutil.NoSuchProcess:
-                pass
+        for service, process in survivors(self.profile.home).items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                family = [process, *process.children(recursive=True)]
+                for member in family:
+                    member.send_signal(signal.SIGTERM)
+                for member in psutil.wait_procs(family, timeout=10)[1]:
+                    member.kill()
+                ended.append(service)
+        for file in (self.profile.home / "run").glob("*.pid"):
             file.unlink()
         return ended
 
@@ -191,6 +187,30 @@ class Supervision:
             "python": sys.executable,
             "profile": self.profile.path,
         }
+
+
+def survivors(home: Path) -> dict[str, psutil.Process]:
+    """The services of the stack in this directory that live, by what its launcher wrote down of each."""
+    found = {}
+    for file in sorted((home / "run").glob("*.pid")):
+        # Gone by now, or just being written.
+        with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            pid, created = file.read_text().split()
+            process = psutil.Process(int(pid))
+            # The system gives a number again: only together with the time it means this process.
+            if abs(process.create_time() - float(created)) < 1 and process.status() != psutil.STATUS_ZOMBIE:
+                found[file.stem] = process
+    return found
+
+
+def supervisor(home: Path) -> psutil.Process | None:
+    """The supervisord of the stack in this directory, if it lives."""
+    files = home / "supervisor"
+    with contextlib.suppress(FileNotFoundError, ValueError, psutil.Error):
+        process = psutil.Process(int((files / "supervisord.pid").read_text()))
+        if str(files / "supervisord.conf") in process.cmdline():
+            return process
+    return None
 
 
 class _Harmless(Exception):

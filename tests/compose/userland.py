@@ -7,6 +7,7 @@ Unpacked from the packages of this machine's release; what their installation sc
 from __future__ import annotations
 
 import io
+import json
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from pinflow.profile import ROOT
+from pinflow.stack import images
 from tests.compose import debian
 from tests.compose.image import Docker
 
@@ -51,8 +53,16 @@ def build(docker: Docker, service: str) -> str:
         secret.write(_own_way())
         secret.flush()
         command += ["--secret", f"id=packages,src={secret.name}", "--tag", name]
+        command += ["--label", f"{images.LABEL}={_inputs(docker, service)}"]
         docker(*command, "--file", str(ROOT / "services" / service / "Dockerfile"), str(ROOT), timeout=600)
     return name
+
+
+def _inputs(docker: Docker, service: str) -> str:
+    """What `make up` compares an image with: without it, it would build from a registry."""
+    file = str(ROOT / "docker-compose.yml")
+    defined = json.loads(docker("compose", "--file", file, "--profile", "everything", "config", "--format", "json"))
+    return images.inputs(defined["services"][service]["build"])
 
 
 def _own_way() -> str:

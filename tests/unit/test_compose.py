@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import yaml
 from pinflow import environment
 from pinflow.instance import LOCAL_PORT
 from pinflow.profile import ROOT, Profile, load
-from pinflow.stack import launch
+from pinflow.stack import images, launch
 from pinflow.stack.compose_variables import variables
 from services.kafka import native as kafka
 
@@ -30,7 +31,12 @@ CONFLUENT = {"rest_proxy": "KAFKA_REST_", "connect": "CONNECT_"}
 ADDRESSES_AND_PATHS = {
     "kafka": {"KAFKA_LISTENERS", "KAFKA_ADVERTISED_LISTENERS", "KAFKA_CONTROLLER_QUORUM_VOTERS", "KAFKA_LOG_DIRS"},
     "rest_proxy": {"KAFKA_REST_LISTENERS", "KAFKA_REST_BOOTSTRAP_SERVERS"},
-    "connect": {"CONNECT_LISTENERS", "CONNECT_BOOTSTRAP_SERVERS", "CONNECT_REST_ADVERTISED_HOST_NAME"},
+    "connect": {
+        "CONNECT_LISTENERS",
+        "CONNECT_BOOTSTRAP_SERVERS",
+        "CONNECT_REST_ADVERTISED_HOST_NAME",
+        "AWS_ENDPOINT_URL",
+    },
     "localstack": {"PINFLOW_DIRECTORY", "PINFLOW_ENDPOINT_URL", "PINFLOW_REST_PROXY_URL", "PINFLOW_CONNECT_URL"},
     "spark": {
         "CLUSTER_HOME",
@@ -87,9 +93,11 @@ def local(monkeypatch: pytest.MonkeyPatch) -> Profile:
     return load("local")
 
 
-def in_compose(service: str) -> dict[str, str]:
-    """The environment of a service's container, with the defaults of docker-compose.yml."""
-    given = {k: VARIABLE.sub(r"\2", str(v)) for k, v in SERVICES[service].get("environment", {}).items()}
+def in_compose(service: str, profile: Profile | None = None) -> dict[str, str]:
+    """The environment of a service's container, with a profile's values or docker-compose.yml's defaults."""
+    values = variables(profile) if profile else {}
+    written = SERVICES[service].get("environment", {})
+    given = {k: VARIABLE.sub(lambda found: values.get(found[1], found[2]), str(v)) for k, v in written.items()}
     return environment.read(service) | given
 
 
@@ -120,6 +128,19 @@ def test_containers_have_the_settings_that_the_native_services_have(service: str
     assert ADDRESSES_AND_PATHS[service] <= containers.keys() & processes.keys()
 
 
+@pytest.mark.parametrize("service", ADDRESSES_AND_PATHS)
+def test_another_region_and_another_bucket_of_the_dags_reach_the_containers(service: str, local: Profile) -> None:
+    storage = local.storage.model_copy(update={"dag_bucket": "other-dags"})
+    aws = local.aws.model_copy(update={"region": "eu-west-1"})
+    moved = in_compose(service, local.model_copy(update={"storage": storage, "aws": aws}))
+    assert not [name for name, value in moved.items() if "mwaa-dags-bucket" in value or "us-east-1" in value]
+    if service == "airflow":
+        (bundle,) = json.loads(moved["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+        assert bundle["kwargs"]["bucket_name"] == "other-dags"
+        extra = json.loads(moved["AIRFLOW_CONN_AWS_DEFAULT"])["extra"]
+        assert (extra["region_name"], extra["endpoint_url"]) == ("eu-west-1", "http://localstack:4566")
+
+
 @pytest.mark.parametrize(("service", "prefix"), CONFLUENT.items())
 def test_the_confluent_images_render_what_the_stand_ins_read(service: str, prefix: str) -> None:
     for name in environment.read(service):
@@ -134,6 +155,12 @@ def test_the_confluent_images_render_what_the_stand_ins_read(service: str, prefi
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_port_is_published_on_loopback_only(service: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[service].get("ports", []))
+
+
+@pytest.mark.parametrize("service", [name for name in SERVICES if "build" in SERVICES[name]])
+def test_every_image_of_ours_says_what_it_was_made_of(service: str) -> None:
+    assert SERVICES[service]["build"]["labels"] == {images.LABEL: "${PINFLOW_INPUTS:-}"}
+    assert VARIABLE.sub(r"\2", SERVICES[service]["image"]).startswith(f"pinflow/{service}:")
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -192,9 +219,11 @@ def test_every_variable_comes_from_the_profile_and_has_its_local_value_as_defaul
     given, defaults = variables(local), dict(VARIABLE.findall(TEXT))
     defaults["PINFLOW_HOME"] = str((ROOT / defaults["PINFLOW_HOME"]).resolve())
     versions = {name for name in defaults if name.endswith("_VERSION")}
-    assert defaults.keys() - versions <= given.keys()
+    of_a_build = {"PINFLOW_INPUTS"}  # set while an image is built (pinflow/stack/images.py)
+    assert defaults.keys() - versions - of_a_build <= given.keys()
     # Of this machine's user, and secret scopes, which a default cannot hold.
     apart = {"PINFLOW_USER", "PINFLOW_USER_ID", "PINFLOW_DATABRICKS_SECRETS"} | (versions - {"AIRFLOW_VERSION"})
+    apart |= of_a_build
     assert {k: v for k, v in defaults.items() if k not in apart} == {k: given[k] for k in defaults.keys() - apart}
 
 

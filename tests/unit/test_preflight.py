@@ -10,7 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from pinflow.errors import PreflightError
+from pinflow.profile import ROOT
 from pinflow.stack import preflight
+
+WHOLE = ["mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks", "airflow"]
 
 
 def fake_java(directory: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,14 +49,28 @@ def test_no_java_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_too_little_memory_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**30))
-    with pytest.raises(PreflightError, match=r"memory: 1\.0 GiB available, the stack needs 5 GiB"):
-        preflight.check_machine(tmp_path)
+    with pytest.raises(PreflightError, match=r"memory: 1\.0 GiB available, the stack needs 5\.0 GiB"):
+        preflight.check_machine(tmp_path, WHOLE)
+
+
+def test_fewer_services_need_less_memory_as_the_message_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3 * 2**30))
+    with pytest.raises(PreflightError, match=r"spark 1\.5"):
+        preflight.check_machine(tmp_path, WHOLE)
+    preflight.check_machine(tmp_path, ["mysql", "kafka", "rest_proxy", "localstack", "connect"])
+
+
+def test_every_service_has_its_need_of_memory() -> None:
+    folders = {file.parent.name for file in (ROOT / "services").glob("*/native.py")}
+    assert preflight.MEMORY.keys() == folders == set(WHOLE)
 
 
 def test_too_little_disk_names_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=2**30))
     with pytest.raises(PreflightError, match=rf"disk: 1\.0 GiB free at {tmp_path}"):
-        preflight.check_machine(tmp_path)
+        preflight.check_machine(tmp_path, WHOLE)
 
 
 def test_a_port_in_use_names_the_process_that_holds_it() -> None:

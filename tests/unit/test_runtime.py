@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pinflow import instance
-from pinflow.errors import PinflowError
+from pinflow.errors import PinflowError, PreflightError
 from pinflow.profile import Profile, load
 from pinflow.stack import runtime
-from pinflow.stack.compose import ComposeStack, NoImages
+from pinflow.stack.compose import ComposeStack
+from pinflow.stack.images import NoImages
 from pinflow.stack.native import NativeStack
+from pinflow.stack.supervision import Supervision
 
 SECRET = "canary-7d1f"
 NO_ENGINE = "info) echo 'Cannot connect to the Docker daemon' >&2; exit 1;;"
@@ -53,7 +57,8 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Profile:
-    file = instance.write("local", tmp_path / "p.yaml", tmp_path / "state", 0)
+    # On ports of its own: whoever runs the tests may have a stack up.
+    file = instance.write("local", tmp_path / "p.yaml", tmp_path / "state", instance.free_offset("local"))
     text = file.read_text().split("  services:")[0] + "  services: [mysql, kafka]\n  dump: null\n"
     file.write_text(text)
     return load(str(file))
@@ -125,6 +130,77 @@ def test_an_engine_without_images_starts_natively_and_says_what_is_missing(
     monkeypatch.setenv("RUNTIME", "compose")
     with pytest.raises(NoImages):
         runtime.up(profile, said.append)
+
+
+def test_what_runs_natively_is_stopped_so_also_where_containers_are_asked_for(
+    docker: Docker, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.answers(ENGINE)
+    monkeypatch.setattr(Supervision, "alive", lambda self: True)
+    monkeypatch.setenv("RUNTIME", "compose")
+    assert isinstance(runtime.current(profile), NativeStack)
+    with pytest.raises(PinflowError, match="runs without Docker already") as error:
+        runtime.up(profile, print)
+    assert "make down" in str(error.value)
+
+
+def test_what_a_killed_supervisor_left_counts_as_running_natively_until_down_has_ended_it(
+    docker: Docker, profile: Profile
+) -> None:
+    docker.answers(ENGINE)
+    run = profile.home / "run"
+    run.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"]) as orphan:
+        (run / "mysql.pid").write_text(f"{orphan.pid} {psutil.Process(orphan.pid).create_time()}")
+        stack = runtime.current(profile)
+        assert isinstance(stack, NativeStack)
+        said: list[str] = []
+        stack.down(said.append)
+        assert said == ["ended what a killed supervisor had left: mysql"]
+        assert not psutil.pid_exists(orphan.pid)
+    assert isinstance(runtime.current(profile), ComposeStack)
+
+
+def test_a_number_that_another_process_has_by_now_is_no_service(docker: Docker, profile: Profile) -> None:
+    docker.answers(ENGINE)
+    run = profile.home / "run"
+    run.mkdir(parents=True)
+    (run / "mysql.pid").write_text(f"{psutil.Process().pid} {psutil.Process().create_time() - 1000}")
+    (run / "kafka.pid").write_text("")  # it is just being written
+    assert isinstance(runtime.current(profile), ComposeStack)
+
+
+def test_directories_of_the_same_name_are_different_projects(docker: Docker, tmp_path: Path) -> None:
+    first, second = (
+        ComposeStack(load(str(instance.write("local", tmp_path / f"{one}.yaml", tmp_path / one / "local", 0)))).project
+        for one in ("a", "b")
+    )
+    assert first != second
+    assert first.startswith("pinflow-local-")
+    assert second.startswith("pinflow-local-")
+
+
+def test_reset_of_containers_leaves_what_somebody_else_put_beside_the_tables(docker: Docker, profile: Profile) -> None:
+    docker.answers(ENGINE, compose="ps) ;; down) ;;")
+    (profile.home / "spark").mkdir(parents=True)
+    (profile.home / "thesis.tex").touch()
+    ComposeStack(profile).reset(print)
+    assert [path.name for path in profile.home.iterdir()] == ["thesis.tex"]
+    assert "down --remove-orphans --volumes" in docker.calls.read_text()
+
+
+def test_docker_needs_memory_for_the_services_of_the_profile_only(
+    docker: Docker, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME", "compose")
+    docker.answers("info) echo 1500000000;;", compose="version) echo 2.26.1;; ps) ;;")
+    with pytest.raises(
+        PreflightError, match=r"memory: Docker has 1\.5 GB, the stack needs 1\.\d GB: mysql 0\.2, kafka 0\.3"
+    ):
+        runtime.up(profile, print)
+    docker.answers("info) echo 5500000000;;", compose="version) echo 2.26.1;; ps) ;;")
+    with pytest.raises(PreflightError, match=r"Docker has 5\.5 GB, the stack needs 6\.0 GB"):
+        runtime.up(load("local"), print)
 
 
 def test_status_tells_of_a_container_that_ended(docker: Docker, profile: Profile) -> None:

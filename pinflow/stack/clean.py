@@ -1,0 +1,108 @@
+"""`make clean`: .pinflow goes with the packages and the state of every stack in it, once none of them runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pinflow.errors import PinflowError
+from pinflow.packages import PACKAGES
+from pinflow.profile import ROOT, Profile, load
+from pinflow.stack import state, supervision
+from pinflow.stack.compose import project_name
+from pinflow.stack.start import Say
+
+_LAUNCH = re.compile(r'-m pinflow\.stack\.launch \w+ "(.+)"')
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that lives on what would be deleted, and the command that stops it."""
+
+    what: str
+    stop: str
+
+
+def refuse_while_running() -> None:
+    """Raise PinflowError where a stack runs out of .pinflow, whichever profile it belongs to."""
+    found = running()
+    if found:
+        raise PinflowError(
+            f"still running: {', '.join(one.what for one in found)}", " && ".join(one.stop for one in found)
+        )
+
+
+def running() -> list[Running]:
+    """Every stack of this repository that runs, natively or in containers."""
+    profiles = list(_profiles())
+    natively = [
+        Running(f"the stack in {home}", f"make down PROFILE={_profile(home)}")
+        for home in sorted(_homes() | {profile.home for profile in profiles})
+        if supervision.survivors(home) or supervision.supervisor(home)
+    ]
+    names = {project_name(profile.home): _shown(profile.path) for profile in profiles}
+    return natively + [
+        Running(
+            f"the containers of {project}",
+            f"make down PROFILE={names[project]}" if project in names else f"docker compose -p {project} down",
+        )
+        for project in projects()
+    ]
+
+
+def projects() -> list[str]:
+    """The Compose projects with running containers that were started in this repository."""
+    if shutil.which("docker") is None:
+        return []
+    where = f"label=com.docker.compose.project.working_dir={ROOT}"
+    command = ["docker", "ps", "--filter", where, "--format", '{{.Label "com.docker.compose.project"}}']
+    with suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        return sorted(set(done.stdout.split())) if done.returncode == 0 else []
+    return []
+
+
+def contents() -> list[str]:
+    """The names of all that is in .pinflow."""
+    return sorted(path.name for path in PACKAGES.iterdir()) if PACKAGES.exists() else []
+
+
+def delete_packages(say: Say) -> None:
+    """Delete .pinflow."""
+    names = contents()
+    if names:
+        state.remove(PACKAGES)
+        say(f"deleted {PACKAGES}: {', '.join(names)}")
+
+
+def _homes() -> set[Path]:
+    """The directories below .pinflow in which a stack was started natively: .pinflow/NAME, .pinflow/tests/NAME."""
+    files = (file for depth in ("*", "*/*") for file in PACKAGES.glob(f"{depth}/supervisor/supervisord.conf"))
+    return {file.parent.parent.resolve() for file in files}
+
+
+def _profiles() -> Iterator[Profile]:
+    """Those of profiles/ that have a stack here; one that cannot be read has none that could be named."""
+    for file in sorted((ROOT / "profiles").glob("*.yaml")):
+        with suppress(PinflowError):
+            profile = load(str(file))
+            profile.home  # noqa: B018 - raises where nothing runs on this machine
+            yield profile
+
+
+def _profile(home: Path) -> str:
+    """What to give as PROFILE: by the command with which supervisord starts its services."""
+    with suppress(FileNotFoundError):
+        found = _LAUNCH.search((home / "supervisor" / "supervisord.conf").read_text(encoding="utf-8"))
+        if found:
+            return _shown(Path(found[1].replace("%%", "%")))
+    return home.name
+
+
+def _shown(path: Path) -> str:
+    return path.stem if path.parent == ROOT / "profiles" else str(path)
