@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from bench import batch_job, ingest, machine, notebooks, orchestration, streams
+from pinflow.loopback import bypass_proxies
 from pinflow.report import size
 from pinflow.stack.native import NativeStack
 from tests.stack import TestStack
@@ -14,6 +15,7 @@ from tests.stack import TestStack
 
 def main() -> None:
     """Start a stack of its own, measure, print, and delete it again."""
+    bypass_proxies()
     wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabcnes")
     print(f"Measured on {machine.describe()}.\n", flush=True)
     stack = TestStack.create("bench")

@@ -36,6 +36,8 @@ _POLL_EVERY = 0.3
 _ENDED = {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
 _LANGUAGES = {".py": Language.PYTHON, ".sql": Language.SQL}
 _EXPORTED = {ImportFormat.JUPYTER: ExportFormat.JUPYTER, ImportFormat.SOURCE: ExportFormat.SOURCE}
+_LARGEST = 10 << 20
+"""Bytes of a file that Databricks' Workspace API imports."""
 _IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
 
 
@@ -86,14 +88,16 @@ class Workspace:
             return f"/Users/{self.client.current_user.me().user_name}"
 
     def sync(self, folder: Path, target: str, say: Say) -> int:
-        """Put every file below ``folder`` into the workspace folder ``target``; returns how many.
+        """Put the files below ``folder`` into the workspace folder ``target``; returns how many.
 
         Notebooks (Databricks source format, .ipynb) become notebooks, all else files. What is there is replaced,
-        what else is there stays.
+        what else is there stays. Files that Databricks does not take are left out, and said.
         """
         if not folder.is_dir():
             raise PinflowError(f"sync: {folder} is not a folder", "make sync DIR=path/to/folder")
-        files = _files(folder)
+        files = [file for file in _files(folder) if file.stat().st_size <= _LARGEST]
+        for file in sorted(set(_files(folder)) - set(files)):
+            say(f"left out {file.relative_to(folder)}: over {_LARGEST >> 20} MB; put data into dbfs:/ or S3")
         with self._errors(f"sync {folder} to {target}"):
             for directory in sorted({str(_place(f, folder, target).parent) for f in files}):
                 self.client.workspace.mkdirs(directory)

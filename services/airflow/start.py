@@ -17,6 +17,7 @@ import secrets
 import signal
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -117,15 +118,21 @@ def airflow(*arguments: str) -> None:
 
 
 def dag_processor() -> None:
-    """Airflow 3's DAG processor, once S3 lists the bucket: it ends where S3 is not there as it starts."""
-    url = f"{os.environ['MWAA_S3_ENDPOINT_URL']}/{os.environ['MWAA_BUCKET']}"
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.5)
+    """Airflow 3's DAG processor, once a local S3 has the bucket: it ends where S3 is not there as it starts."""
+    while (endpoint := os.environ["MWAA_S3_ENDPOINT_URL"]) and not has_bucket(endpoint):
+        time.sleep(0.5)
     airflow("dag-processor")
+
+
+def has_bucket(endpoint: str) -> bool:
+    """Whether S3 answers for the DAGs' bucket, if only that it wants a signature."""
+    try:
+        urllib.request.urlopen(f"{endpoint}/{os.environ['MWAA_BUCKET']}", timeout=5).close()
+    except urllib.error.HTTPError as error:
+        return error.code == 403
+    except OSError:
+        return False
+    return True
 
 
 def sync() -> None:
@@ -166,12 +173,14 @@ def fork(run: Callable[[], None]) -> int:
 def end_leftovers() -> None:
     """End what a killed predecessor left: Airflow's own children outlive it, and two schedulers must never run.
 
-    Every process of this service, a task's too, has its AIRFLOW_HOME in the environment (SPT_NOENV keeps it readable).
+    Every process of this service, a task's too, has these in its environment (SPT_NOENV keeps it readable). A shell in
+    which a user has set AIRFLOW_HOME alone has not.
     """
+    own = {name: os.environ[name] for name in ("AIRFLOW_HOME", "MWAA_LISTEN")}
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get("AIRFLOW_HOME") == str(HOME):
+            if process.pid != os.getpid() and own.items() <= process.environ().items():
                 found.append(process)
         except psutil.Error:
             continue

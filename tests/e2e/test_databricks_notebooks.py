@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from databricks.sdk import WorkspaceClient
@@ -40,6 +41,16 @@ def client(posted: TestStack) -> Iterator[WorkspaceClient]:
     posted.pinflow("sync", str(ROOT / "tests" / "e2e" / "notebooks"), "--to", PROJECT)
     databricks = posted.profile.databricks
     yield WorkspaceClient(host=databricks.host, token=databricks.token.get_secret_value(), auth_type="pat")
+
+
+def test_what_databricks_does_not_take_is_left_out_and_said(
+    posted: TestStack, client: WorkspaceClient, tmp_path: Path
+) -> None:
+    (tmp_path / "nb.py").write_text("# Databricks notebook source\nprint(1)\n")
+    (tmp_path / "data.bin").write_bytes(bytes(11 << 20))
+    told = posted.pinflow("sync", str(tmp_path), "--to", "/Users/me/large")
+    assert "left out data.bin: over 10 MB" in told.stdout + told.stderr
+    assert [entry.path for entry in client.workspace.list("/Users/me/large")] == ["/Users/me/large/nb"]
 
 
 def submit(client: WorkspaceClient, stack: TestStack, path: str, **parameters: str) -> int:
