@@ -249,7 +249,9 @@ class Mwaa:
         seen: dict[str, tuple[str, int]] = {}
         while True:
             state = self.call("GET", self._run_path(dag_id, run_id))["state"]
-            tasks: list[dict[str, Any]] = self.call(*self._tasks_call(dag_id, run_id))["task_instances"]
+            answer = self.call(*self._tasks_call(dag_id, run_id))
+            # A 3.x that does not know run_id_pattern lists those of all runs.
+            tasks = [task for task in answer["task_instances"] if task["dag_run_id"] == run_id]
             for task in sorted(tasks, key=lambda task: task["start_date"] or "~"):
                 now = (task["state"], task["try_number"])
                 if task["state"] in _TOLD and seen.get(task["task_id"]) != now:
@@ -274,7 +276,8 @@ class Mwaa:
         if self._old:
             asked = {"dag_ids": [dag_id], "dag_run_ids": [run_id]}
             return "POST", "/dags/~/dagRuns/~/taskInstances/list", asked, None
-        return "GET", f"/dags/{dag_id}/dagRuns/~/taskInstances", None, {"run_id_pattern": run_id, "limit": 100}
+        pattern: dict[str, str | int] = {"run_id_pattern": run_id, "limit": 100, "order_by": "-id"}
+        return "GET", f"/dags/{dag_id}/dagRuns/~/taskInstances", None, pattern
 
     def _tell_reason(self, dag_id: str, run_id: str, task_id: str, say: Say) -> None:
         """Say error and page of the task's last run on Databricks, found by the name that our DAG gives it."""

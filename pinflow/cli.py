@@ -21,7 +21,7 @@ from pinflow.aws.commands import aws_down, aws_plan, aws_up
 from pinflow.confirmation import confirmed
 from pinflow.errors import PinflowError
 from pinflow.loopback import bypass_proxies
-from pinflow.profile import ROOT, Profile, load
+from pinflow.profile import ROOT, Profile, is_a_stacks_own, load
 from pinflow.stack import clean as cleaning
 from pinflow.stack import runtime, state
 from pinflow.stack.compose import ComposeStack
@@ -280,6 +280,8 @@ def instance(profile: Profile, name: str, offset: int | None) -> None:
     """Write profiles/NAME.yaml: a second stack with other ports and another directory; never over one that is there."""
     if not name.isidentifier():
         raise PinflowError(f"instance: {name!r} is not a name", "use letters, digits and underscores")
+    if not is_a_stacks_own(ROOT / ".pinflow" / name):
+        raise PinflowError(f"instance: pinflow keeps something else in .pinflow/{name}", "take another name")
     target = ROOT / "profiles" / f"{name}.yaml"
     moved = offset if offset is not None else instances.free_offset(str(profile.path))
     instances.write(str(profile.path), target, Path(".pinflow") / name, moved)

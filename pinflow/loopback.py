@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.request
 
 HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -10,8 +11,13 @@ HOSTS = ("127.0.0.1", "localhost", "::1")
 def bypass_proxies() -> None:
     """Let this process, and all that it starts, reach this machine directly: a proxy cannot, and would see the tokens.
 
-    no_proxy and NO_PROXY say the same; who reads both takes the former.
+    Some read no_proxy first, some NO_PROXY: what one says alone is said in the other too. Where the environment names
+    no proxy nothing is set: Python would take it for the whole answer, and not ask macOS.
     """
-    given = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
-    hosts = ",".join(filter(None, [*given, *(host for host in HOSTS if host not in given)]))
-    os.environ |= {"no_proxy": hosts, "NO_PROXY": hosts}
+    if not any(urllib.request.getproxies_environment().get(kind) for kind in ("http", "https", "all")):
+        return
+    said = {name: os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")}
+    for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
+        given = (said[name] or said[other]).split(",")
+        if given != ["*"]:
+            os.environ[name] = ",".join(filter(None, [*given, *(host for host in HOSTS if host not in given)]))

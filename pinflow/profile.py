@@ -227,9 +227,9 @@ class Profile(_Section):
                 "use PROFILE=local, or fill in `stack` as in profiles/local.yaml",
             )
         home = (ROOT / self.stack.directory).resolve()
-        if not _is_a_stacks_own(home):
+        if not is_a_stacks_own(home):
             raise ProfileError(
-                f"{self.path}: stack.directory: {home} holds more than a stack, and `make reset` deletes what is there",
+                f"{self.path}: stack.directory: {home} is not a stack's own place, and `make reset` deletes there",
                 "write a directory of its own, such as .pinflow/local, or one outside of this repository",
             )
         return home
@@ -262,7 +262,7 @@ def load(name: str) -> Profile:
     return profile
 
 
-def _is_a_stacks_own(home: Path) -> bool:
+def is_a_stacks_own(home: Path) -> bool:
     """Whether it lies outside of the repository, or in .pinflow beside the packages."""
     packages = (ROOT / ".pinflow").resolve()
     if home.is_relative_to(packages):

@@ -163,7 +163,14 @@ class ComposeStack:
 
     def environment(self) -> dict[str, str]:
         """The environment of `docker compose`: the profile's values, and the project's name."""
-        return {**os.environ, **variables(self.profile), "COMPOSE_PROJECT_NAME": self.project, "COMPOSE_PROFILES": "*"}
+        return {
+            **os.environ,
+            **variables(self.profile),
+            "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_PROFILES": "*",
+            # Compose labels containers with it, and a shell may have come here by a link: see `make clean`.
+            "PWD": str(ROOT),
+        }
 
     def _names(self) -> list[str]:
         """The compose file's services: those of the profile, and the step that puts the connector."""

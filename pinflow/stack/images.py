@@ -32,7 +32,8 @@ class NoImages(PinflowError):
 def get(definitions: Mapping[str, Any], environment: Mapping[str, str], say: Say) -> set[str]:
     """Have the image of each service, as `docker compose config` defines it; returns whose is new. Raises NoImages.
 
-    Those with a Dockerfile here are built where they are missing or of older files, the others pulled where missing.
+    Those with a Dockerfile here are built where they are missing or of older files, the others pulled where missing. An
+    image of older files stays where a new one cannot be built, and that is said.
     """
     new = set()
     for name, definition in definitions.items():
@@ -46,6 +47,9 @@ def get(definitions: Mapping[str, Any], environment: Mapping[str, str], say: Say
         way = "build" if build else "pull"
         say(f"{name:<12} {missing}: {way}s it; minutes, the first time")
         problem = _fetch(way, name, {**environment, "PINFLOW_INPUTS": wanted}, say)
+        if problem and labels is not None:
+            say(f"{name:<12} could not be built anew ({problem}): goes on with the image of older files")
+            continue
         if problem:
             raise NoImages(
                 f"{name}: {missing}, and `docker compose {way} {name}` {problem}",

@@ -176,14 +176,15 @@ def end_leftovers() -> None:
     Every process of this service, a task's too, has these in its environment (SPT_NOENV keeps it readable). A shell in
     which a user has set AIRFLOW_HOME alone has not.
     """
-    own = {name: os.environ[name] for name in ("AIRFLOW_HOME", "MWAA_LISTEN")}
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and own.items() <= process.environ().items():
-                found.append(process)
+            variables = process.environ()
         except psutil.Error:
             continue
+        own = variables.get("AIRFLOW_HOME") == str(HOME) and "MWAA_LISTEN" in variables
+        if own and process.pid != os.getpid():
+            found.append(process)
     if found:
         say(f"ending {len(found)} processes of an Airflow that was killed")
         # No SIGTERM: it would let a task report an end to a server that is not there.

@@ -261,7 +261,7 @@ def _cannot_be_a_sites(name: str) -> bool:
     try:
         ip_address(name)
     except ValueError:
-        return bool(name) and "." not in name
+        return bool(name) and ("." not in name or name.endswith((".localhost", ".internal")))
     return True
 
 

@@ -19,17 +19,20 @@ def provide(spark: Any, dbfs: Path, access_key: str, secret_key: str, memory: Pa
     """Make both unless they are there with these keys; whether it had to. ``dbfs`` is dbfs:/ on this machine.
 
     dbfs:/FileStore/tables/authentication_credentials.csv, dbfs:/user/hive/warehouse/authentication_credentials; both
-    are the owner's alone on this machine. ``memory`` is a file that tells what was made, whole, the last time: where
-    a user put a file in its place both stay as they are.
+    are the owner's alone on this machine. ``memory`` is a file that tells what was made the last time: where a user
+    put a file in its place both stay as they are.
     """
     file, table = dbfs / "FileStore" / "tables" / f"{NAME}.csv", dbfs / "user" / "hive" / "warehouse" / NAME
     content = _csv(access_key, secret_key)
     made = memory.read_text(encoding="utf-8") if memory.exists() else ""
-    found = file.read_text(encoding="utf-8") if file.exists() else content
-    if found != content and _digest(found) != made:
+    found = _digest(file.read_bytes()) if file.exists() else None
+    new = _digest(content.encode())
+    if found not in (None, new, *made.split()):
         return False
-    if file.exists() and made == _digest(content) and (table / "_delta_log").is_dir():
+    if found == new == made and (table / "_delta_log").is_dir():
         return False
+    # Until both are made, whichever of these the file has is ours: a start may break off, and the keys change.
+    _write(memory, f"{made} {new} unfinished")
     _write(file, content)
     # Not overwritten: older versions of a Delta table keep what was in it.
     spark.sql(f"drop table if exists default.{NAME}")
@@ -42,12 +45,12 @@ def provide(spark: Any, dbfs: Path, access_key: str, secret_key: str, memory: Pa
     )
     rows = spark.read.schema(", ".join(f"`{name}` string" for name in HEADER)).option("header", True)
     rows.csv(f"dbfs:/FileStore/tables/{NAME}.csv").coalesce(1).write.mode("append").saveAsTable(f"default.{NAME}")
-    _write(memory, _digest(content))
+    _write(memory, new)
     return True
 
 
-def _digest(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _csv(access_key: str, secret_key: str) -> str:

@@ -54,7 +54,11 @@ class Place:
     @property
     def real(self) -> str:
         """The same for every name of one file: by two mounts of a bucket, by s3a:// and s3n://."""
-        return str(self.path.toUri().getSchemeSpecificPart()).rstrip("/")
+        return str(self.path.toUri().getSchemeSpecificPart()).rstrip("/") or "/"
+
+    def is_within(self, directory: Place) -> bool:
+        """Whether it is a directory or below it: as it is shown, through mounts, or where it really is."""
+        return within(self.shown, directory.shown) or within(self.real, directory.real)
 
     def below(self, name: str) -> str:
         """The path, as notebooks write it, of an entry of this directory."""
@@ -242,7 +246,7 @@ class Files:
             return
         if not recurse:
             raise JavaFailure("java.io.IOException", f"{place.shown} is a directory: it needs recurse = true")
-        if within(target.real, place.real):
+        if target.is_within(place):
             raise illegal(f"requirement failed: {target.shown} is in {place.shown}, which would be copied into itself")
         target.file_system.mkdirs(target.path)
         for entry in self.ls(source):
@@ -257,7 +261,7 @@ class Files:
     def _renamed(self, place: Place, target: Place, recurse: bool) -> bool:
         """Whether a rename did it: within one file system, to a path where nothing is yet."""
         same = place.path.toUri().resolve("/").equals(target.path.toUri().resolve("/"))
-        into_itself = within(target.real, place.real)
+        into_itself = target.is_within(place)
         if not same or into_itself or self._is_mount(target) or self._status(target) is not None:
             return False
         if place.file_system.getFileStatus(place.path).isDirectory() and not recurse:

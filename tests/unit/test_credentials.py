@@ -36,9 +36,19 @@ def test_a_table_that_was_only_begun_is_made_again(spark: MagicMock, tmp_path: P
     assert "another" in file(tmp_path).read_text()
 
 
+def test_keys_that_change_after_a_start_that_broke_off_are_taken(spark: MagicMock, tmp_path: Path) -> None:
+    spark.write.side_effect = KeyboardInterrupt
+    for key in ("one", "two"):
+        with pytest.raises(KeyboardInterrupt):
+            provide(spark, tmp_path, key, "secret", tmp_path / "memory")
+    spark.write.side_effect = None
+    assert provide(spark, tmp_path, "three", "secret", tmp_path / "memory")
+    assert "three" in file(tmp_path).read_text()
+
+
 def test_a_file_of_the_users_own_stays_without_its_table_too(spark: MagicMock, tmp_path: Path) -> None:
     assert provide(spark, tmp_path, "key", "secret", tmp_path / "memory")
-    file(tmp_path).write_text("mine")
+    file(tmp_path).write_bytes(b"mine \xff")
     (tmp_path / "user" / "hive" / "warehouse" / NAME / "_delta_log").rmdir()
     assert not provide(spark, tmp_path, "key", "secret", tmp_path / "memory")
-    assert file(tmp_path).read_text() == "mine"
+    assert file(tmp_path).read_bytes() == b"mine \xff"

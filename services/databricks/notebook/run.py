@@ -78,11 +78,12 @@ class Run:
             self._prepare()
         except Exception as error:
             return self._tell(failure(error, traceback.format_exc()), 0, "before the first cell")
-        result = next(filter(None, map(self._top_cell, cells)), Result("SUCCESS"))
-        if result.state == "SUCCESS":
-            with suppress(Exception):  # finish() tells of streams that do not answer
-                session.await_first_rows(self.spark)
-        return result
+        for cell in cells:
+            if result := self._top_cell(cell):
+                return result
+        with suppress(Exception):  # finish() tells of streams that do not answer
+            session.await_first_rows(self.spark)
+        return Result("SUCCESS")
 
     def finish(self, result: Result) -> None:
         """The last event. What the notebook left running on the cluster ends before it."""

@@ -37,7 +37,7 @@ OF_SESSION = ("createDataFrame", "range", "read", "readStream", "sql", "streams"
 """What a SQLContext has of its session."""
 
 FIRST_ROWS, NO_ROWS = 60.0, 10.0
-"""Seconds that a run waits at its end for a stream's first rows: with rows in work, and without any."""
+"""Seconds that a run waits at its end for a stream's first rows: while it starts or has some in work, and otherwise."""
 
 LEAKED = (Column, DataFrame, types.ArrayType, types.DataType, types.StringType, types.StructType)
 """What `from pyspark.sql.functions import *` brought along in Spark 3, which had no list of what it should."""
@@ -85,7 +85,9 @@ def await_first_rows(session: SparkSession) -> None:
     def waits(query: Any) -> bool:
         if any(progress["numInputRows"] for progress in query.recentProgress):
             return False
-        return time.monotonic() - began < (FIRST_ROWS if query.status["isDataAvailable"] else NO_ROWS)
+        status = query.status
+        busy = status["isDataAvailable"] or status["message"].startswith("Initializing")
+        return time.monotonic() - began < (FIRST_ROWS if busy else NO_ROWS)
 
     while any(waits(query) for query in session.streams.active):
         time.sleep(0.2)

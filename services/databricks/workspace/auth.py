@@ -18,7 +18,8 @@ def check_host(request: Request, settings: Settings) -> None:
     """Raise ApiError where the Host header is a name that a web site can have, unless ``settings.url`` has it too.
 
     A site can have its name resolve to 127.0.0.1 (DNS rebinding). Its scripts are then of this server's origin, and the
-    token may be the well-known one. An IP address is nobody's name, nor is one without a dot: localhost, a container's.
+    token may be the well-known one. An IP address is nobody's name, nor is one without a dot: localhost, a container's;
+    nor are those that ICANN keeps for machines of one's own, such as host.docker.internal.
     """
     name = _host_name(request.headers.get("host", ""))
     if name != urlsplit(settings.url).hostname and not _cannot_be_a_sites(name):
@@ -60,7 +61,7 @@ def _cannot_be_a_sites(name: str) -> bool:
     try:
         ip_address(name)
     except ValueError:
-        return bool(name) and "." not in name
+        return bool(name) and ("." not in name or name.endswith((".localhost", ".internal")))
     return True
 
 

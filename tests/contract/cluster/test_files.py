@@ -203,3 +203,10 @@ def test_a_file_is_not_moved_or_copied_onto_itself_by_another_of_its_names(world
         status, _, message = failure(world, call, **{"from": "/mnt/files/alias", "to": below, "recurse": True})
         assert (status, "would be copied into itself" in message) == (400, True)
     assert ask(world, "head", path=other, max_bytes=9)["text"] == "all"
+
+
+def test_a_directory_is_not_copied_into_a_mount_that_it_shows(world: World) -> None:
+    ask(world, "put", path="/mnt/files/shown/a.txt", contents="a", overwrite=False)
+    status, _, message = failure(world, "cp", **{"from": "/mnt", "to": "/mnt/files/backup", "recurse": True})
+    assert (status, "would be copied into itself" in message) == (400, True)
+    assert "backup/" not in names(world, "/mnt/files")

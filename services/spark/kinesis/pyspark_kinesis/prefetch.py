@@ -109,9 +109,10 @@ class Prefetch:
 
     def _look_again(self) -> None:
         """Let the shards that rest be fetched from at once."""
-        self._looking = set(self._resting)
-        self._resting.clear()
-        for job in self._looking:
+        # In the order in which they came to rest: one that the last look had no time for is the first now.
+        resting, self._resting = self._resting, []
+        self._looking = set(resting)
+        for job in resting:
             self._add(0, job)
 
     def _rests(self) -> bool:
@@ -212,7 +213,7 @@ class Prefetch:
 
         def job() -> float | None:
             with self._changed:
-                if self._rests():
+                if job not in self._looking and self._rests():
                     self._resting.append(job)
                     return None
             began, before = self._clock(), cursor.position

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -254,6 +255,29 @@ def test_a_shard_rests_while_its_records_wait_and_is_looked_at_when_they_are_tak
     assert kinesis.count("GetRecords") <= 2
     kinesis.put(0, "late")
     assert rows(reader.take(0)) == ["early", "late"]
+
+
+def test_every_shard_has_its_turn_where_one_thread_reads_many_slowly(
+    kinesis: FakeKinesis, prefetch: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = kinesis.get_records
+
+    def slow(**where: Any) -> Any:
+        time.sleep(0.12)
+        for number in range(5):
+            kinesis.put(number, str(number))
+        return original(**where)
+
+    monkeypatch.setattr(kinesis, "get_records", slow)
+    for number in range(5):
+        kinesis.shard(number)
+    reader = prefetch()
+    for _ in range(8):
+        reader.take(0)
+        time.sleep(0.5)
+    for name in NAMES[:5]:
+        fetches = [call for kind, call in kinesis.calls if kind == "GetRecords" and name in call["ShardIterator"]]
+        assert len(fetches) >= 4, name
 
 
 def test_a_shard_that_rested_and_does_not_answer_keeps_nothing_waiting(
