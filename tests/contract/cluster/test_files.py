@@ -195,11 +195,11 @@ def test_nobody_is_answered_without_the_token(world: World) -> None:
 
 def test_a_file_is_not_moved_or_copied_onto_itself_by_another_of_its_names(world: World) -> None:
     ask(world, "put", path="/mnt/files/alias/here/a.txt", contents="all", overwrite=False)
-    other = f"s3a://{world.bucket}/alias/here/a.txt"
+    other = f"s3a://{world.bucket}/files/alias/here/a.txt"
     for call in ("cp", "mv"):
         status, _, message = failure(world, call, **{"from": "/mnt/files/alias/here/a.txt", "to": other})
         assert (status, "cannot be copied to itself" in message) == (400, True)
-        below = f"s3n://{world.bucket}/alias/here/below"
+        below = f"s3n://{world.bucket}/files/alias/here/below"
         status, _, message = failure(world, call, **{"from": "/mnt/files/alias", "to": below, "recurse": True})
         assert (status, "would be copied into itself" in message) == (400, True)
     assert ask(world, "head", path=other, max_bytes=9)["text"] == "all"
