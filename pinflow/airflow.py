@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import boto3
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -63,25 +62,14 @@ class Mwaa:
 
     def __init__(self, profile: Profile, patient: bool = True) -> None:
         self.profile = profile
-        keys = profile.aws
         # boto3 puts `env.` before the host, which on this machine does not resolve.
-        config = Config(
+        waits = Config(
             inject_host_prefix=profile.airflow.endpoint_url is None,
             connect_timeout=2,
             read_timeout=60 if patient else 5,
             retries={"mode": "standard", "total_max_attempts": 4 if patient else 1},
         )
-        try:
-            self._client = boto3.session.Session().client(
-                "mwaa",
-                region_name=keys.region,
-                endpoint_url=profile.airflow.endpoint_url,
-                aws_access_key_id=keys.access_key_id.get_secret_value() if keys.access_key_id else None,
-                aws_secret_access_key=keys.secret_access_key.get_secret_value() if keys.secret_access_key else None,
-                config=config,
-            )
-        except BotoCoreError as error:
-            raise aws.misconfigured(profile, error) from None
+        self._client = aws.client(profile, "mwaa", waits, profile.airflow.endpoint_url)
 
     @property
     def dag_id(self) -> str:

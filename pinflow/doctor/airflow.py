@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError
-
 from pinflow.airflow import AirflowError, Mwaa
-from pinflow.aws import misconfigured
 from pinflow.doctor.finding import Finding, failed, left_out, mend, ok, unknown
 from pinflow.profile import Profile
 
@@ -14,10 +11,7 @@ def environment(profile: Profile) -> list[Finding]:
     """Asks Airflow, through MWAA's API, for its DAGs and for files that it could not import."""
     if absent := left_out(profile, "airflow", profile.airflow.endpoint_url or ""):
         return absent
-    try:
-        mwaa = Mwaa(profile, patient=False)
-    except BotoCoreError as error:
-        raise misconfigured(profile, error) from None
+    mwaa = Mwaa(profile, patient=False)
     tried = f"MWAA environment {profile.airflow.environment}: GET /dags"
     try:
         dags, errors = mwaa.dags(), mwaa.import_errors()

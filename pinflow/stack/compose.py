@@ -190,13 +190,12 @@ class ComposeStack:
         running = {name for name, one in self.containers().items() if one.state == "running"}
         self._before = running
         if not running:
-            names = [service.name for service in self.services]
             total = int(_docker("info", "--format", "{{.MemTotal}}"))
-            needed = preflight.memory_needed(names, MEMORY_MARGIN)
+            needed = preflight.memory_needed(self.services, MEMORY_MARGIN)
             if total < needed:
                 raise PreflightError(
                     f"memory: Docker has {total / 10**9:.1f} GB, the stack needs {needed / 10**9:.1f} GB: "
-                    + preflight.memory_of_each(names),
+                    + preflight.memory_of_each(self.services),
                     "give Docker more (Docker Desktop: Settings, Resources), or take services out of stack.services",
                 )
         for service in self.services:

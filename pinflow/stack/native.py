@@ -116,7 +116,7 @@ class NativeStack:
         running = {name for name, p in self.supervision.processes().items() if p.pid}
         if not running:
             self.supervision.end_orphans()
-            preflight.check_machine(self.profile.home, [s.name for s in self.services])
+            preflight.check_machine(self.profile.home, self.services)
         for service in self.services:
             if service.name not in running:
                 for port in service.ports(self.profile):

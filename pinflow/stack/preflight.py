@@ -14,26 +14,15 @@ import psutil
 
 from pinflow.errors import PreflightError
 from pinflow.packages import java
+from pinflow.stack.service import Service
 
-# GiB at work: bench/README.md (d) has each service's after its start; after a batch Spark holds 1.4, and notebooks,
-# which the workspace starts, 0.5. The whole stack, started, takes 2.3; with three streams and a batch 4 were seen.
-MEMORY = {
-    "mysql": 0.2,
-    "kafka": 0.3,
-    "rest_proxy": 0.1,
-    "localstack": 0.5,
-    "connect": 0.2,
-    "spark": 1.5,
-    "databricks": 0.7,
-    "airflow": 0.8,
-}
-# For the commands themselves: the emulator, the tool, what else runs here.
+# GiB for the commands themselves: the emulator, the tool, what else runs here.
 MEMORY_MARGIN = 0.7
 DISK_NEEDED = 3 * 2**30
 OLDEST_JAVA = 17
 
 
-def check_machine(home: Path, services: Sequence[str]) -> None:
+def check_machine(home: Path, services: Sequence[Service]) -> None:
     """Raise PreflightError when Java, memory for these services or disk space does not suffice."""
     check_java()
     available, needed = psutil.virtual_memory().available, memory_needed(services, MEMORY_MARGIN)
@@ -52,14 +41,14 @@ def check_machine(home: Path, services: Sequence[str]) -> None:
         )
 
 
-def memory_needed(services: Sequence[str], margin: float) -> int:
+def memory_needed(services: Sequence[Service], margin: float) -> int:
     """Bytes for these services at work; ``margin`` in GiB."""
-    return int((sum(MEMORY[name] for name in services) + margin) * 2**30)
+    return int((sum(service.memory for service in services) + margin) * 2**30)
 
 
-def memory_of_each(services: Sequence[str]) -> str:
+def memory_of_each(services: Sequence[Service]) -> str:
     """What each takes of it, in GiB: who makes room sees where it is."""
-    return ", ".join(f"{name} {MEMORY[name]:.1f}" for name in services)
+    return ", ".join(f"{service.name} {service.memory:.1f}" for service in services)
 
 
 def check_java() -> None:

@@ -34,6 +34,7 @@ class Service:
     command    what to execute (called in the service's own process, right before exec)
     probe      returns when the service can be used, raises NotReady with the last thing seen; a few seconds at most;
                through its ports, so that it serves a container as well
+    memory     GiB at work; bench/README.md (d) has what each takes after its start
     owned      raises NotReady unless it is the process started here that answers
     prepare    work before the first start (a data directory, a formatted log); must be harmless when repeated
     initialise work right after it is ready (seed rows); repeated at every `up`, so harmless when repeated;
@@ -49,6 +50,7 @@ class Service:
     ports: Callable[[Profile], list[int]]
     command: Callable[[Profile], Command]
     probe: Callable[[Profile], None]
+    memory: float
     prepare: Callable[[Profile], None] = lambda profile: None
     initialise: Callable[[Profile, Callable[[str], None]], None] = lambda profile, say: None
     initialise_in_compose: Callable[[Profile, Callable[[str], None]], None] | None = None

@@ -180,6 +180,7 @@ SERVICE = Service(
     ports=_ports,
     command=command,
     probe=probe,
+    memory=0.8,
     prepare=prepare,
     initialise=initialise,
     # What is installed is the image's affair.

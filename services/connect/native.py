@@ -63,6 +63,7 @@ SERVICE = Service(
     ports=lambda profile: [port(profile)],
     command=command,
     probe=probe,
+    memory=0.2,
     initialise=initialise,
     initialise_in_compose=initialise_in_compose,
     needs=("kafka", "localstack"),

@@ -73,6 +73,7 @@ SERVICE = Service(
     ports=lambda profile: [port(profile)],
     command=command,
     probe=probe,
+    memory=0.7,
     initialise=initialise,
     timeout=60,
     stand_in=True,

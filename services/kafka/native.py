@@ -158,6 +158,7 @@ SERVICE = Service(
     ports=ports,
     command=command,
     probe=probe,
+    memory=0.3,
     prepare=prepare,
     initialise=initialise,
     timeout=60,

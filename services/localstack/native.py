@@ -108,6 +108,7 @@ SERVICE = Service(
     ports=_ports,
     command=_command,
     probe=_probe,
+    memory=0.5,
     prepare=_prepare,
     initialise=_initialise,
     # Its ready hook has deployed the template, with the addresses of the containers.

@@ -132,6 +132,7 @@ SERVICE = Service(
     ports=lambda profile: [_port(profile)],
     command=command,
     probe=probe,
+    memory=0.2,
     owned=owned,
     prepare=prepare,
     initialise=lambda profile, say: load(profile, say),

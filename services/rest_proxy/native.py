@@ -48,6 +48,7 @@ SERVICE = Service(
     ports=ports,
     command=command,
     probe=probe,
+    memory=0.1,
     needs=("kafka",),
     timeout=30,
     stand_in=True,

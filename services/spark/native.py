@@ -103,6 +103,7 @@ SERVICE = Service(
     ports=lambda profile: [address(profile)[1], address(profile)[1] + 1],
     command=command,
     probe=probe,
+    memory=1.5,
     owned=owned,
     timeout=240,
 )

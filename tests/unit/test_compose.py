@@ -96,9 +96,8 @@ def local(monkeypatch: pytest.MonkeyPatch) -> Profile:
 def in_compose(service: str, profile: Profile | None = None) -> dict[str, str]:
     """The environment of a service's container, with a profile's values or docker-compose.yml's defaults."""
     values = variables(profile) if profile else {}
-    written = SERVICES[service].get("environment", {})
-    given = {k: VARIABLE.sub(lambda found: values.get(found[1], found[2]), str(v)) for k, v in written.items()}
-    return environment.read(service) | given
+    written = environment.read(service) | SERVICES[service].get("environment", {})
+    return {k: VARIABLE.sub(lambda found: values.get(found[1], found[2]), str(v)) for k, v in written.items()}
 
 
 def natively(service: str, profile: Profile) -> dict[str, str]:

@@ -11,9 +11,10 @@ import pytest
 
 from pinflow.errors import PreflightError
 from pinflow.profile import ROOT
-from pinflow.stack import preflight
+from pinflow.stack import launch, preflight
 
-WHOLE = ["mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks", "airflow"]
+NAMES = ["mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks", "airflow"]
+WHOLE = [launch.service(name) for name in NAMES]
 
 
 def fake_java(directory: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,12 +60,14 @@ def test_fewer_services_need_less_memory_as_the_message_promises(
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3 * 2**30))
     with pytest.raises(PreflightError, match=r"spark 1\.5"):
         preflight.check_machine(tmp_path, WHOLE)
-    preflight.check_machine(tmp_path, ["mysql", "kafka", "rest_proxy", "localstack", "connect"])
+    few = {"mysql", "kafka", "rest_proxy", "localstack", "connect"}
+    preflight.check_machine(tmp_path, [service for service in WHOLE if service.name in few])
 
 
 def test_every_service_has_its_need_of_memory() -> None:
     folders = {file.parent.name for file in (ROOT / "services").glob("*/native.py")}
-    assert preflight.MEMORY.keys() == folders == set(WHOLE)
+    assert folders == set(NAMES)
+    assert all(service.memory > 0 for service in WHOLE)
 
 
 def test_too_little_disk_names_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from pinflow import environment, packages
 from pinflow.aws import client
 from pinflow.aws.stack import Stack
 from pinflow.profile import ROOT, Profile, load
+from tests.contract.aws.mwaa import Airflow
 from tests.contract.aws.tls import Authority, Forwarder
 from tests.contract.localstack.conftest import Backend, Seen, free_port
 
@@ -188,3 +189,13 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
             pass
         time.sleep(0.2)
     raise AssertionError(f"the far end did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
+
+
+@pytest.fixture
+def airflow(as_person: pytest.MonkeyPatch) -> Iterator[Airflow]:
+    """An Airflow behind MWAA's own API, and the keys for it in the environment."""
+    made = Airflow("pinflow")
+    for name, value in made.settings.items():
+        as_person.setenv(name, value)
+    yield made
+    made.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,6 @@ from tests.contract.aws.mwaa import Airflow
 
 ON_DISK = "/usr/local/airflow/dags"
 BROKEN = {"filename": "team/broken.py", "stack_trace": "NameError: name 'x' is not defined"}
-
-
-@pytest.fixture
-def airflow(as_person: pytest.MonkeyPatch) -> Iterator[Airflow]:
-    made = Airflow("pinflow")
-    for name, value in made.settings.items():
-        as_person.setenv(name, value)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -38,15 +38,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def airflow(as_person: pytest.MonkeyPatch) -> Iterator[Airflow]:
-    made = Airflow("pinflow")
-    for name, value in made.settings.items():
-        as_person.setenv(name, value)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def profile(
     workspace: Service, airflow: Airflow, moto: str, as_person: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Profile]:

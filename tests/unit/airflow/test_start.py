@@ -1,0 +1,79 @@
+"""Airflow's start: what it ends of a predecessor, and when S3 is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType
+
+import psutil
+import pytest
+
+from services.airflow.native import HERE
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """services/airflow/start.py as it is run: its neighbours beside it, its settings in the environment."""
+    for name, value in {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW_VERSION": "3.2.1", "MWAA_BUCKET": "dags"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(HERE))
+    for name, value in {"MWAA_ENVIRONMENT": "e", "MWAA_AIRFLOW_API": "http://127.0.0.1:1/api/v2"}.items():
+        monkeypatch.setenv(name, value)
+    spec = importlib.util.spec_from_file_location("airflow_start", HERE / "start.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "airflow_start", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_only_processes_of_a_predecessor_are_ended(start: ModuleType, tmp_path: Path) -> None:
+    own = {"AIRFLOW_HOME": str(tmp_path), "MWAA_LISTEN": "127.0.0.1:1"}
+    persons, elsewhere = {"AIRFLOW_HOME": str(tmp_path)}, own | {"AIRFLOW_HOME": "/elsewhere"}
+    left, *others = [subprocess.Popen(["sleep", "60"], env=env) for env in (own, persons, elsewhere)]
+    try:
+        start.end_leftovers()
+        assert left.wait(5) == -9
+        assert all(psutil.pid_exists(other.pid) and other.poll() is None for other in others)
+    finally:
+        for process in (left, *others):
+            process.kill()
+            process.wait()
+
+
+class S3(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), S3)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("status", "there"), [(200, True), (403, True), (404, False), (503, False)])
+def test_a_bucket_that_wants_a_signature_is_there(
+    start: ModuleType, endpoint: str, monkeypatch: pytest.MonkeyPatch, status: int, there: bool
+) -> None:
+    monkeypatch.setattr(S3, "status", status)
+    assert start.has_bucket(endpoint) is there
+
+
+def test_no_s3_is_no_bucket(start: ModuleType) -> None:
+    assert not start.has_bucket("http://127.0.0.1:1")
