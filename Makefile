@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-faults test-compose test-spark lock clean
+.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-long test-faults test-compose test-spark lock clean
 
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
@@ -119,6 +119,9 @@ test-spark: install ## the tests that run in the Spark environment: the package,
 test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
 	@$(PYTHON) pinflow/install.py airflow-3.2.1 airflow-2.11.2
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
+
+test-long: install ## the tests of single parts that `make test` leaves out: kills, long waits, timing
+	@$(TOOL)/python -m pytest tests/contract -m long $(ARGS)
 
 test-faults: install ## kill everything in mid-flow, again and again; RUNTIME=compose: containers, networks, volumes
 	@$(TOOL)/python -m pytest tests/faults $(ARGS)

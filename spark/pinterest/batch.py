@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from pinterest.cleaning import Cleaned, clean
 from pinterest.questions import QUESTIONS, join
 from pinterest.schemas import QUARANTINE, TABLES
+from pinterest.tables import create_table
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -145,20 +146,11 @@ def _ranked(rows: DataFrame) -> DataFrame:
 def _save_quarantine(spark: SparkSession, cleaned: Cleaned, uid: str, count: int) -> None:
     """Replace one table's part of the quarantine. Only a topic that has such records is read again."""
     quarantine, part = f"`{uid}_quarantine`", f"table = '{cleaned.table.name}'"
-    _create(spark, quarantine, f"({QUARANTINE}) using delta partitioned by (table)")
+    create_table(spark, quarantine, QUARANTINE, partitioned_by=["table"])
     if not count and spark.table(quarantine).where(part).isEmpty():
         return
     rows = _with_lines(cleaned).quarantined if count else spark.createDataFrame([], QUARANTINE)
     rows.write.format("delta").mode("overwrite").option("replaceWhere", part).saveAsTable(quarantine)
-
-
-def _create(spark: SparkSession, table: str, definition: str) -> None:
-    """Two loads may come to this at the same moment: then one of them finds that the other was first."""
-    try:
-        spark.sql(f"create table if not exists {table} {definition}")
-    except PySparkException:
-        if not spark.catalog.tableExists(table):
-            raise
 
 
 def _with_lines(cleaned: Cleaned) -> Cleaned:

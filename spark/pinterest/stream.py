@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,18 @@ from pyspark.sql.streaming import StreamingQuery
 
 from pinterest.cleaning import Cleaned, clean
 from pinterest.schemas import QUARANTINE, TABLES
+from pinterest.tables import create_table, insist
 
 MAINTENANCE_EVERY = 500
 """Batches after which a table's small files are joined and old ones removed; each batch leaves a file."""
 _LOOKED_AT = 1000
 """Commits among which a first batch is looked up: its own, if it is there, was the query's last."""
-_KEPT = ", ".join(
-    f"'delta.{name}' = '{value}'"
-    for name, value in {
-        "logRetentionDuration": "1 day",
-        "deletedFileRetentionDuration": "1 day",
-        # A checkpoint costs as much as several batches; by default every tenth commit writes one.
-        "checkpointInterval": "100",
-    }.items()
-)
+_KEPT = {
+    "delta.logRetentionDuration": "interval 1 day",
+    "delta.deletedFileRetentionDuration": "interval 1 day",
+    # A checkpoint costs as much as several batches; by default every tenth commit writes one.
+    "delta.checkpointInterval": "100",
+}
 
 
 def start(spark: SparkSession, uid: str, name: str, connection: Mapping[str, str]) -> StreamingQuery:
@@ -104,13 +103,13 @@ def create_tables(spark: SparkSession, uid: str) -> None:
     """
     for name, table in TABLES.items():
         rows = f"`{uid}_{name}_table`"
-        spark.sql(f"create table if not exists {rows} ({table.columns}) using delta tblproperties ({_KEPT})")
+        create_table(spark, rows, table.columns, properties=_KEPT)
         order = ", ".join(f"{column} desc nulls last" for column in table.names if column != "ind")
         ranked = f"select *, row_number() over (partition by ind order by {order}) as place from {rows}"
         columns = ", ".join(table.names)
-        spark.sql(f"create or replace view `{uid}_{name}_distinct` as select {columns} from ({ranked}) where place = 1")
-    quarantine = f"`{uid}_stream_quarantine` ({QUARANTINE})"
-    spark.sql(f"create table if not exists {quarantine} using delta partitioned by (table) tblproperties ({_KEPT})")
+        view = f"create or replace view `{uid}_{name}_distinct` as select {columns} from ({ranked}) where place = 1"
+        insist(partial(spark.sql, view))
+    create_table(spark, f"`{uid}_stream_quarantine`", QUARANTINE, partitioned_by=["table"], properties=_KEPT)
 
 
 class _Append:

@@ -112,6 +112,7 @@ def test_both_layers_agree_on_the_posts_that_both_have_seen(streamed: TestStack)
     assert int(pin[1].replace(",", "")) == len(sent(streamed)["pin"])
 
 
+@pytest.mark.long
 def test_stopped_and_started_again_the_streams_go_on_where_they_were(streamed: TestStack) -> None:
     streamed.pinflow("stream-stop")
     assert "stopped" in streamed.pinflow("stream-status", "--once").stdout

@@ -148,6 +148,7 @@ def test_tables_and_checkpoints_on_a_mount(world: World) -> None:
     assert {"numbers", "copy", "checkpoint"} <= kinds
 
 
+@pytest.mark.long
 def test_a_glob_is_as_fast_as_on_s3a(world: World) -> None:
     for number in range(60):
         world.put(f"many/u.pin/partition=0/{number:010d}.json", f'{{"index": {number}}}\n')

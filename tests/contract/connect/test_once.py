@@ -23,7 +23,9 @@ def assert_each_once(pipe: Pipe, count: int) -> None:
     assert (twice, missing) == ([], [])
 
 
-@pytest.mark.parametrize(("flush_size", "records", "kills"), [("100", 5000, 6), ("1", 400, 3)])
+@pytest.mark.parametrize(
+    ("flush_size", "records", "kills"), [pytest.param("100", 5000, 6, marks=pytest.mark.long), ("1", 400, 3)]
+)
 def test_kills_lose_nothing_and_write_nothing_twice(world: World, flush_size: str, records: int, kills: int) -> None:
     with Pipe(world) as pipe:
         pipe.put(flush__size=flush_size, rotate__schedule__interval__ms="200")
@@ -175,6 +177,7 @@ def test_while_s3_is_away_the_task_keeps_running_and_catches_up(pipe: Pipe) -> N
     assert_each_once(pipe, 1000)
 
 
+@pytest.mark.long
 def test_after_a_kill_of_kafka_the_sink_goes_on_by_itself(pipe: Pipe) -> None:
     pipe.put(flush__size="100")
     pipe.send(numbered(0, 200))

@@ -170,6 +170,7 @@ def test_no_secret_is_in_a_log_or_a_checkpoint_and_no_process_stays(
     assert not [path for path in (*written, driver.home / "spark.log") if SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.long
 def test_after_a_kill_of_localstack_the_query_goes_on(streams: Streams, query: Make) -> None:
     """Kinesis writes its data every 15 s: it has lost its last records, or the stream."""
     name = streams.make()

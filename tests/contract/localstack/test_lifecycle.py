@@ -99,6 +99,7 @@ def test_it_writes_nothing_outside_its_directory(localstack: Running) -> None:
     assert list((localstack.profile.home / "localstack").rglob("s3/*bucket"))
 
 
+@pytest.mark.long
 def test_a_second_one_runs_beside_the_first(
     localstack: Running, tmp_path: Path, rest_proxy: Backend, connect: FakeConnect
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_warm_process_ends_when_nobody_needs_it(bench: Bench) -> None:
     assert process.wait(30) == 0
 
 
+@pytest.mark.long
 def test_a_cluster_that_is_lost_fails_the_run_and_the_next_one_works(tmp_path: Path) -> None:
     server = Server(tmp_path / "server").start()
     control = Control(tmp_path / "dbfs")
@@ -127,6 +128,7 @@ def test_a_cluster_that_is_lost_fails_the_run_and_the_next_one_works(tmp_path: P
         server.kill()
 
 
+@pytest.mark.long
 def test_without_a_cluster_the_run_fails_in_bounded_time(bench: Bench) -> None:
     ended = bench.cells("print(1)", remote="sc://127.0.0.1:1")
     assert ended.state == "FAILED" and "before the first cell" in ended.error

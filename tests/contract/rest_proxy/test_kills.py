@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+import pytest
 import requests
 from kafka import KafkaAdminClient
 
@@ -88,6 +89,7 @@ def test_proxy_killed_while_records_come_in(proxy: Running, client: Client) -> N
     check(sender, client.on_topic(topic))
 
 
+@pytest.mark.long
 def test_a_broker_that_stays_away_is_50003_within_the_bound_and_nothing_is_written_later(
     kafka: Running, client: Client
 ) -> None:

@@ -201,6 +201,7 @@ def test_nothing_is_kept_outside_its_directory(cluster: Running) -> None:
     assert jvm(cluster).cwd() == str(native.home(cluster.profile))
 
 
+@pytest.mark.long
 def test_after_sigkill_the_jvm_ends_and_tables_and_mounts_come_back(cluster: Running, s3: S3) -> None:
     query(cluster.profile, "create or replace table kept as select 42 as answer")
     mount = {"source": f"s3n://AKIAMOUNTED:{quote(MOUNTED, safe='')}@some-bucket/a", "mount_point": "/mnt/kept"}
@@ -221,6 +222,7 @@ def test_after_sigkill_the_jvm_ends_and_tables_and_mounts_come_back(cluster: Run
     assert MOUNTED not in cluster.log.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_when_the_jvm_dies_the_host_of_a_second_cluster_ends_too(cluster: Running, tmp_path: Path, s3: S3) -> None:
     """The supervisor sees the host only. The second has nothing of the first, so they run side by side."""
     other = make(tmp_path, s3.url)

@@ -1,0 +1,58 @@
+"""Making tables that several runs make at the same moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts: who comes second waits until the first has put its table into the metastore."""
+
+
+def create_table(
+    spark: SparkSession,
+    table: str,
+    columns: str,
+    *,
+    partitioned_by: Sequence[str] = (),
+    properties: Mapping[str, str] | None = None,
+) -> None:
+    """Make a Delta table, unless it is there. ``columns`` as in DDL; ``properties`` with their ``delta.`` in front.
+
+    Raises Spark's own error where the table cannot be made.
+    """
+
+    def make() -> None:
+        if spark.catalog.tableExists(table):
+            return
+        partitions = f"partitioned by ({', '.join(partitioned_by)})" if partitioned_by else ""
+        pairs = ", ".join(f"'{name}' = '{value}'" for name, value in (properties or {}).items())
+        kept = f"tblproperties ({pairs})" if pairs else ""
+        spark.sql(f"create table if not exists {table} ({columns}) using delta {partitions} {kept}")
+
+    try:
+        insist(make)
+    except PySparkException as error:
+        if error.getCondition() != "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION":
+            raise
+        # Whoever was at it is gone: killed before the metastore knew the table, whose directory is there. To replace
+        # no row by no row is what takes such a directory, and every row in it, without a word about its being there.
+        nothing = spark.createDataFrame([], columns).write.format("delta").partitionBy(*partitioned_by)
+        nothing.options(**(properties or {})).mode("overwrite").option("replaceWhere", "false").saveAsTable(table)
+
+
+def insist(make: Callable[[], object]) -> None:
+    """Do what others may be doing at the same moment, again where they were first.
+
+    Raises the error of the last attempt.
+    """
+    for pause in _PAUSES:
+        try:
+            make()
+            return
+        except PySparkException:
+            time.sleep(pause)
+    make()
