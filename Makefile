@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-long test-faults test-compose test-spark lock clean
+.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-long test-faults test-compose test-spark test-spark-aside test-parts lock clean
 
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
@@ -109,9 +109,19 @@ lint: install-tool ## ruff, types, formats
 format: install-tool ## let ruff put the code into shape
 	@$(TOOL)/ruff format . && $(TOOL)/ruff check --fix .
 
+# What starts a cluster runs alone. The Spark package's tests run beside those of the other parts, which mostly wait for
+# something; what they print comes at their end, in one piece.
+ALONE = $(addprefix tests/contract/,airflow cluster kinesis notebook spark) tests/e2e
 test: install ## what CI runs: unit, contract and a short end-to-end test
-	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook $(ARGS)
-	@$(TOOL)/python -m pytest tests/unit tests/contract tests/e2e -m "not long" $(ARGS)
+	@$(MAKE) --no-print-directory -j2 test-spark-aside test-parts
+	@$(TOOL)/python -m pytest $(ALONE) -m "not long" $(ARGS)
+
+test-spark-aside:
+	@mkdir -p .pinflow/tests
+	@$(MAKE) --no-print-directory test-spark > .pinflow/tests/spark.log 2>&1; status=$$?; echo; cat .pinflow/tests/spark.log; exit $$status
+
+test-parts:
+	@$(TOOL)/python -m pytest tests/unit tests/contract $(addprefix --ignore=,$(ALONE)) -m "not long" $(ARGS)
 
 test-spark: install ## the tests that run in the Spark environment: the package, the notebook process
 	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook $(ARGS)
