@@ -117,7 +117,7 @@ test: install ## what CI runs: unit, contract and a short end-to-end test
 	@$(TOOL)/python -m pytest $(ALONE) -m "not long" $(ARGS)
 
 test-spark-aside:
-	@mkdir -p .pinflow/tests
+	@mkdir -p .pinflow/tests; echo "beside these: the Spark package's tests, into .pinflow/tests/spark.log"
 	@$(MAKE) --no-print-directory test-spark > .pinflow/tests/spark.log 2>&1; status=$$?; echo; cat .pinflow/tests/spark.log; exit $$status
 
 test-parts:

@@ -42,11 +42,11 @@ def client(profile: Profile, service: Literal["sts"], waits: Config = ...) -> ST
 def client(profile: Profile, service: str, waits: Config = ..., endpoint_url: str | None = ...) -> Any: ...
 
 
-def client(profile: Profile, service: str, waits: Config = PATIENT, endpoint_url: str | None = None) -> Any:
+def client(profile: Profile, service: str, waits: Config = PATIENT, endpoint_url: str | None = "") -> Any:
     """A boto3 client of a service such as "s3": the profile's region, endpoint and keys, bounded waits.
 
     ``waits`` is PATIENT for work that is to be done, QUICK for a look that a person waits for; ``endpoint_url`` is that
-    of a service which has one of its own.
+    of a service which has one of its own, None for AWS itself, and the profile's where it is not given.
 
     Keys that are null in the profile come from boto3's own credential chain. Buckets are addressed by path where
     there is an endpoint, since a name such as bucket.127.0.0.1 does not resolve.
@@ -59,7 +59,7 @@ def client(profile: Profile, service: str, waits: Config = PATIENT, endpoint_url
         return boto3.session.Session().client(
             service,  # type: ignore[call-overload]  # the overloads above say what comes back
             region_name=aws.region,
-            endpoint_url=endpoint_url or aws.endpoint_url,
+            endpoint_url=aws.endpoint_url if endpoint_url == "" else endpoint_url,
             aws_access_key_id=aws.access_key_id.get_secret_value() if aws.access_key_id else None,
             aws_secret_access_key=aws.secret_access_key.get_secret_value() if aws.secret_access_key else None,
             config=waits.merge(by_path),

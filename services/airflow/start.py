@@ -10,6 +10,7 @@ memory, and a task starts in a fraction of a second. Forking is safe as long as 
 from __future__ import annotations
 
 import gc
+import http.client
 import importlib
 import os
 import runpy
@@ -130,7 +131,7 @@ def has_bucket(endpoint: str) -> bool:
         urllib.request.urlopen(f"{endpoint}/{os.environ['MWAA_BUCKET']}", timeout=5).close()
     except urllib.error.HTTPError as error:
         return error.code == 403
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     return True
 

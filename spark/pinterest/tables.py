@@ -10,6 +10,9 @@ from pyspark.sql import SparkSession
 
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts: who comes second waits until the first has put its table into the metastore."""
+_TAKEN = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
+_HIVES = "AlreadyExistsException"
+"""The metastore's own error has no condition of Spark's."""
 
 
 def create_table(
@@ -33,26 +36,33 @@ def create_table(
         kept = f"tblproperties ({pairs})" if pairs else ""
         spark.sql(f"create table if not exists {table} ({columns}) using delta {partitions} {kept}")
 
+    def take() -> None:
+        # To replace no row by no row is what takes a directory that no table has, and every row in it.
+        if not spark.catalog.tableExists(table):
+            nothing = spark.createDataFrame([], columns).write.format("delta").partitionBy(*partitioned_by)
+            nothing.options(**(properties or {})).mode("overwrite").option("replaceWhere", "false").saveAsTable(table)
+
     try:
         insist(make)
     except PySparkException as error:
-        if error.getCondition() != "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION":
+        if error.getCondition() != _TAKEN:
             raise
-        # Whoever was at it is gone: killed before the metastore knew the table, whose directory is there. To replace
-        # no row by no row is what takes such a directory, and every row in it, without a word about its being there.
-        nothing = spark.createDataFrame([], columns).write.format("delta").partitionBy(*partitioned_by)
-        nothing.options(**(properties or {})).mode("overwrite").option("replaceWhere", "false").saveAsTable(table)
+        # Whoever was at it is gone: killed before the metastore knew the table, whose directory is there.
+        insist(take)
 
 
 def insist(make: Callable[[], object]) -> None:
     """Do what others may be doing at the same moment, again where they were first.
 
-    Raises the error of the last attempt.
+    Raises the error of the last attempt, and at once what has another reason.
     """
     for pause in _PAUSES:
         try:
             make()
             return
-        except PySparkException:
+        except PySparkException as error:
+            condition = error.getCondition() or str(error)
+            if not condition.startswith("DELTA_") and "ALREADY_EXISTS" not in condition and _HIVES not in condition:
+                raise
             time.sleep(pause)
     make()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -34,9 +35,13 @@ class SparkError(Exception):
 def kill(processes: list[psutil.Process]) -> None:
     """SIGKILL for all of them; returns when they are dead, though their parent may not have noticed."""
     for process in processes:
-        process.kill()
-    while [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]:
-        time.sleep(0.05)
+        # A parent's death may have ended it meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.05)
 
 
 @dataclass
