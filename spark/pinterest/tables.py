@@ -61,8 +61,8 @@ def insist(make: Callable[[], object]) -> None:
             make()
             return
         except PySparkException as error:
-            condition = error.getCondition() or str(error)
-            if not condition.startswith("DELTA_") and "ALREADY_EXISTS" not in condition and _HIVES not in condition:
+            condition = error.getCondition() or ""
+            if not condition.startswith("DELTA_") and "ALREADY_EXISTS" not in condition and _HIVES not in str(error):
                 raise
             time.sleep(pause)
     make()

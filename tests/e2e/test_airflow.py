@@ -73,7 +73,6 @@ def test_run_dag_shows_the_tasks_and_leaves_the_right_tables(airflow: Orchestrat
     assert_tables_are_right(airflow.stack)
 
 
-@pytest.mark.long
 def test_two_runs_triggered_through_boto3_at_the_same_time_leave_the_right_tables(airflow: Orchestration) -> None:
     dag_id = f"{airflow.stack.profile.uid}_dag"
     for run_id in ("first", "second"):
@@ -122,7 +121,6 @@ def test_cancelling_a_task_cancels_its_run(airflow: Orchestration) -> None:
     assert airflow.ended("slow", "r") == "failed"
 
 
-@pytest.mark.long
 def test_airflow_killed_in_mid_run_tries_again_and_never_runs_a_notebook_twice_at_once(
     airflow: Orchestration,
 ) -> None:

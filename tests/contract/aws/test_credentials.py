@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pinflow import counts
+from pinflow.airflow import Mwaa
 from pinflow.aws import account, client
 from pinflow.aws.stack import Stack
 from pinflow.deploy.connector import Connector
@@ -28,6 +29,15 @@ def test_it_is_named_with_what_to_do(mistyped: Profile, ask: Callable[[Profile],
     with pytest.raises(PinflowError, match=r"The config profile \(nobody\) could not be found") as raised:
         ask(mistyped)
     assert "aws configure list-profiles" in raised.value.fix
+
+
+def test_an_environment_without_an_endpoint_is_awss_own_wherever_s3_is(
+    as_person: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    profile = write_profile(tmp_path / "mixed.yaml", "http://127.0.0.1:9")
+    mixed = profile.model_copy(update={"airflow": profile.airflow.model_copy(update={"endpoint_url": None})})
+    assert client(mixed, "s3").meta.endpoint_url == "http://127.0.0.1:9"
+    assert Mwaa(mixed)._client.meta.endpoint_url == f"https://airflow.{profile.aws.region}.amazonaws.com"
 
 
 def test_what_cannot_be_counted_for_it_is_named_and_the_rest_is_counted(mistyped: Profile) -> None:

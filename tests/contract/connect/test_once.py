@@ -210,7 +210,7 @@ def test_while_kafka_is_away_the_sink_holds_no_more_than_before(pipe: Pipe) -> N
     finally:
         pipe.world.kafka.start()
     assert threads_later <= threads + 1
-    assert descriptors_later <= descriptors + 16, "a leak is four an attempt, of six"
+    assert descriptors_later <= descriptors + 8, "a leak is four an attempt, of six"
     pipe.send(numbered(2, 4))
     pipe.wait_committed(5, seconds=60)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import subprocess
 import sys
 import threading
@@ -73,6 +74,19 @@ def test_a_bucket_that_wants_a_signature_is_there(
 ) -> None:
     monkeypatch.setattr(S3, "status", status)
     assert start.has_bucket(endpoint) is there
+
+
+def test_what_does_not_speak_http_is_no_bucket(start: ModuleType) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"not yet\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert not start.has_bucket(f"http://127.0.0.1:{server.getsockname()[1]}")
 
 
 def test_no_s3_is_no_bucket(start: ModuleType) -> None:
