@@ -10,11 +10,13 @@
 
 # COMMAND ----------
 
+from pinterest.frames import persisted
 from pinterest.questions import ask, join
 
-posts = join(*(spark.table(f"`{uid}_{name}_distinct`") for name in ("pin", "geo", "user"))).persist()
-answers = ask(posts)
-print(f"{posts.count():,} posts")
+with persisted(join(*(spark.table(f"`{uid}_{name}_distinct`") for name in ("pin", "geo", "user")))) as posts:
+    print(f"{posts.count():,} posts")
+    # Taken to this notebook while the posts are kept: the streams go on, and all ten answers are of the same posts.
+    answers = {name: answer.toPandas() for name, answer in ask(posts).items()}
 
 # COMMAND ----------
 

@@ -9,16 +9,19 @@ again.
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from pyspark.errors import AnalysisException, PySparkException
-from pyspark.sql import DataFrame, Observation, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 
 from pinterest.cleaning import Cleaned, clean
+from pinterest.frames import persisted
 from pinterest.questions import QUESTIONS, join
 from pinterest.schemas import QUARANTINE, TABLES
 from pinterest.tables import create_table
@@ -33,16 +36,23 @@ class BatchError(Exception):
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load made of a topic.
+    """What a load made of a topic's records: each is a row, quarantined, or a duplicate.
 
     rows         of its table
     quarantined  records that do not fit the table
     differing    rows, different from each other, that lost against a greater one with the same ``ind``
+    duplicates   records beyond the first with an ``ind``, whether they differ or not
     """
 
     rows: int
     quarantined: int
     differing: int
+    duplicates: int = 0
+
+    @property
+    def records(self) -> int:
+        """Records that were read."""
+        return self.rows + self.quarantined + self.duplicates
 
 
 @dataclass(frozen=True)
@@ -59,38 +69,36 @@ def load(spark: SparkSession, uid: str, name: str, source: str) -> Loaded:
     ``name`` is pin, geo or user; ``source`` is the directory of the topics, which hold partition=<n>/ directories of
     objects with a record a line. A topic without objects makes an empty table. Raises BatchError, and leaves the table
     as it was, if the source cannot be read or no topic of this user has a record.
+
+    The table's commit says in its ``userMetadata`` what it was made of, as JSON: read_at (seconds since 1970, before
+    the objects were listed), records, and what is in the answer.
     """
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    table, directory = TABLES[name], _topic(uid, name, source)
-    seen, kept = Observation(), Observation()
+    table, directory, began = TABLES[name], _topic(uid, name, source), time.time()
+    read, kept = Observation(), Observation()
     cleaned = clean(table, _records(spark, directory))
-    judged = cleaned.judged.observe(seen, F.count("reason").alias("quarantined"))
+    judged = cleaned.judged.observe(read, *_what_was_read())
     ranked = _ranked(Cleaned(table, judged).rows).observe(kept, F.count_if("differs").alias("differing"))
-    rows = ranked.where("place = 1").select(*table.names).persist()
-    try:
-        # Where nothing fits, Spark drops the empty rest of the plan, and the observations with it.
+    with persisted(ranked.where("place = 1").select(*table.names)) as rows:
         count = _counted(rows, directory)
-        quarantined = seen.get["quarantined"] if count else cleaned.quarantined.count()
-        differing = kept.get["differing"] if count else 0
-        if not count and not quarantined:
+        # Where nothing fits, Spark drops the empty rest of the plan, and the observations with it.
+        seen = read.get if count else _first(cleaned.judged.agg(*_what_was_read()))
+        bad, differing = seen["quarantined"], kept.get["differing"] if count else 0
+        if not seen["records"]:
             _require_records(spark, uid, source)
-        _save(rows, uid, name)
-        _save_quarantine(spark, cleaned, uid, quarantined)
-    finally:
-        rows.unpersist()
-    return Loaded(count, quarantined, differing)
+        loaded = Loaded(count, bad, differing, seen["records"] - bad - count)
+        _save_quarantine(spark, cleaned, uid, bad, seen["objects"])
+        _save(rows, uid, name, userMetadata=json.dumps({"read_at": began, "records": loaded.records, **asdict(loaded)}))
+    return loaded
 
 
 def answer(spark: SparkSession, uid: str) -> dict[str, Answer]:
     """Put the ten questions to the saved tables, save each answer as `<uid>_<question>`; the answers by question."""
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    posts = join(*(spark.table(f"`{uid}_{name}`") for name in TABLES)).persist()
-    try:
+    with persisted(join(*(spark.table(f"`{uid}_{name}`") for name in TABLES))) as posts:
         # Before the questions: asked side by side each of them would read the tables.
         posts.count()
         answers = _at_once(lambda name: _answer(spark, QUESTIONS[name](posts), uid, name), QUESTIONS)
-    finally:
-        posts.unpersist()
     return dict(zip(QUESTIONS, answers, strict=True))
 
 
@@ -143,31 +151,56 @@ def _ranked(rows: DataFrame) -> DataFrame:
     return ranked.withColumn("differs", F.col("kind") > F.lag("kind").over(same))
 
 
-def _save_quarantine(spark: SparkSession, cleaned: Cleaned, uid: str, count: int) -> None:
+def _save_quarantine(spark: SparkSession, cleaned: Cleaned, uid: str, count: int, objects: list[str]) -> None:
     """Replace one table's part of the quarantine. Only a topic that has such records is read again."""
     quarantine, part = f"`{uid}_quarantine`", f"table = '{cleaned.table.name}'"
     create_table(spark, quarantine, QUARANTINE, partitioned_by=["table"])
-    if not count and spark.table(quarantine).where(part).isEmpty():
+    if not count:
+        if not spark.table(quarantine).where(part).isEmpty():
+            _replace(spark.createDataFrame([], QUARANTINE), quarantine, part)
         return
-    rows = _with_lines(cleaned).quarantined if count else spark.createDataFrame([], QUARANTINE)
-    rows.write.format("delta").mode("overwrite").option("replaceWhere", part).saveAsTable(quarantine)
+    # The sink may add objects at any moment: this reading is of those of the first.
+    same = spark.createDataFrame([(name,) for name in objects], "source STRING")
+    place, bad = ["source", "block"], F.col("reason").isNotNull()
+    judged = cleaned.judged.join(F.broadcast(same), "source", "left_semi")
+    judged = judged.select(*place, "position", "time", "reason", F.when(bad, F.col("value")).alias("value"))
+    with persisted(judged) as kept:
+        _replace(_with_lines(Cleaned(cleaned.table, kept)).quarantined, quarantine, part)
+
+
+def _replace(rows: DataFrame, table: str, part: str) -> None:
+    rows.write.format("delta").mode("overwrite").option("replaceWhere", part).saveAsTable(table)
 
 
 def _with_lines(cleaned: Cleaned) -> Cleaned:
-    place, bad = ["source", "block"], F.col("reason").isNotNull()
-    judged = cleaned.judged.select(*place, "position", "time", "reason", F.when(bad, F.col("value")).alias("value"))
-    # Kept, so that both sides of the join come from one reading: the sink may add objects at any moment.
-    judged = judged.persist()
-    first = judged.groupBy(*place).agg(F.min("position").alias("first"))
+    """The records that do not fit, their ``position`` as the line in the object, or in the block of a large one."""
+    place = ["source", "block"]
+    first = cleaned.judged.groupBy(*place).agg(F.min("position").alias("first"))
     line = F.concat(F.lit("line "), (F.col("position") - F.col("first") + 1).cast("string"))
     after = F.when(F.col("block") > 0, F.concat(F.lit(" after byte "), F.col("block").cast("string")))
-    placed = judged.where(bad).join(first, place)
+    placed = cleaned.judged.where(F.col("reason").isNotNull()).join(first, place)
     return Cleaned(cleaned.table, placed.withColumn("position", F.concat(line, F.coalesce(after, F.lit("")))))
 
 
-def _save(rows: DataFrame, uid: str, name: str) -> None:
+def _what_was_read() -> list[Column]:
+    """Of a topic's records: how many, how many of them do not fit, and the objects that they are in."""
+    return [
+        F.count(F.lit(1)).alias("records"),
+        F.count("reason").alias("quarantined"),
+        F.collect_set("source").alias("objects"),
+    ]
+
+
+def _first(aggregate: DataFrame) -> dict[str, Any]:
+    row = aggregate.first()
+    assert row is not None  # an aggregate without groups has one row
+    return dict(row.asDict())
+
+
+def _save(rows: DataFrame, uid: str, name: str, **options: str) -> None:
     """Replace a table, schema and all, in one commit. The quotes: an uid may look like the number 0e12."""
-    rows.write.format("delta").mode("overwrite").option("overwriteSchema", True).saveAsTable(f"`{uid}_{name}`")
+    writer = rows.write.format("delta").mode("overwrite").option("overwriteSchema", True).options(**options)
+    writer.saveAsTable(f"`{uid}_{name}`")
 
 
 def _answer(spark: SparkSession, answer: DataFrame, uid: str, name: str) -> Answer:

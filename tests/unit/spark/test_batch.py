@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from pinterest.batch import Answer, BatchError, Loaded, answer, load
+from pinterest.batch import Answer, BatchError, Loaded, _records, answer, load
+from pinterest.cleaning import clean
+from pinterest.frames import persisted
 from pinterest.schemas import TABLES
 from tests.unit.spark.records import record
 from tests.unit.spark.test_questions import COLUMNS
@@ -218,3 +221,43 @@ def test_an_error_says_what_failed_and_where(spark: SparkSession, source: str, s
         load(spark, NUMBER, "pin", source)
     assert source in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_bad_records_of_every_run_reach_the_quarantine(spark: SparkSession, tmp_path: Path) -> None:
+    """On one driver, whose cache outlives a run: each run reads what is there now."""
+    uid = "d" * 12
+    for number in range(3):
+        put(tmp_path, uid, "user", f"not JSON {number}", record("user", ind=number), offset=number * 2)
+        loaded = load(spark, uid, "user", str(tmp_path))
+        assert (loaded.quarantined, loaded.rows, loaded.records) == (number + 1, number + 1, 2 * (number + 1))
+        found = {row["raw"] for row in table(spark, "quarantine", uid)}
+        assert found == {f"not JSON {each}" for each in range(number + 1)}
+
+
+def test_what_a_killed_run_has_kept_is_not_taken_for_what_is_there_now(spark: SparkSession, tmp_path: Path) -> None:
+    uid = "e" * 12
+    put(tmp_path, uid, "user", record("user", ind=1))
+    killed = persisted(clean(TABLES["user"], _records(spark, f"{tmp_path}/{uid}.user")).rows)
+    assert killed.__enter__().count() == 1
+    put(tmp_path, uid, "user", record("user", ind=2), offset=1)
+    assert load(spark, uid, "user", str(tmp_path)).rows == 2
+    killed.__exit__(None, None, None)
+
+
+def test_nothing_is_left_in_the_driver_s_cache(spark: SparkSession, results: list[Result], tmp_path: Path) -> None:
+    uid = "f" * 12
+    put(tmp_path, uid, "user", "not JSON", record("user"))
+    load(spark, uid, "user", str(tmp_path))
+    plan = clean(TABLES["user"], _records(spark, f"{tmp_path}/{uid}.user")).judged
+    assert "InMemoryRelation" not in plan._explain_string()
+
+
+def test_the_commit_says_what_the_table_was_made_of(spark: SparkSession, source: Path, results: list[Result]) -> None:
+    for name, loaded in results[1].loaded.items():
+        commit = spark.sql(f"DESCRIBE HISTORY `{UID}_{name}` LIMIT 1").first()
+        assert commit is not None
+        made_of = json.loads(commit["userMetadata"])
+        lines = sum(file.read_bytes().count(b"\n") for file in (source / f"{UID}.{name}").rglob("*.json"))
+        assert made_of["records"] == lines == made_of["rows"] + made_of["quarantined"] + made_of["duplicates"]
+        assert made_of["quarantined"] == loaded.quarantined
+        assert made_of["read_at"] <= commit["timestamp"].timestamp()
