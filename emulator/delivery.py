@@ -121,7 +121,7 @@ class Delivery:
     """Delivers groups of records, each call until every record is acknowledged or spilled. Safe to share by threads.
 
     ``auth`` puts onto each try what API Gateway knows its callers by. ``say`` tells the person of trouble, once a topic
-    and outage.
+    and outage. ``acknowledged`` is told the topic and number of the records that the other end has taken.
     """
 
     def __init__(
@@ -132,8 +132,10 @@ class Delivery:
         limits: Limits,
         say: Callable[[str], None] = lambda text: None,
         auth: AuthBase | None = None,
+        acknowledged: Callable[[str, int], None] = lambda topic, records: None,
     ) -> None:
         self._wire = wire
+        self._acknowledged = acknowledged
         self._auth = auth
         self._totals = totals
         self._spill = spill
@@ -156,6 +158,7 @@ class Delivery:
             sorted_out = _sort(group, verdicts)
             if done := [record for record, _ in sorted_out[Outcome.DELIVERED]]:
                 self._totals.delivered(len(done), sum(map(len, done)), time.monotonic() - began)
+                self._acknowledged(topic, len(done))
                 settled(done)
                 backoff = Backoff(self._give_up_after)
                 self._recovered(topic)

@@ -22,6 +22,7 @@ from emulator.source import Source
 from emulator.spill import Spill, SpillError
 from emulator.totals import Summary, Totals
 from pinflow.errors import PinflowError
+from pinflow.posted import Books
 from pinflow.profile import Profile
 
 
@@ -54,12 +55,13 @@ def emulate(profile: Profile, routes: list[Route], plan: Plan, *, quiet: bool) -
     """
     totals, stop = Totals(), threading.Event()
     spill = Spill(_spill_directory(profile))
+    books = Books(profile.home if profile.stack else None)
     error: PinflowError | None = None
     abandoned = False
     with _interruptible(stop), Reporter(totals, stop, plan.count or None, quiet) as reporter:
         patience = max(route.limits.give_up_after for route in routes)
         source = Source(profile.database.engine_url, plan.rows, patience, stop, reporter.say)
-        senders = [_sender(route, totals, spill, reporter.say) for route in routes]
+        senders = [_sender(route, totals, spill, books, reporter.say) for route in routes]
         posting = Posting(source, senders, totals, spill, stop)
         try:
             error = _post(posting, plan.schedule(source.count))
@@ -72,6 +74,7 @@ def emulate(profile: Profile, routes: list[Route], plan: Plan, *, quiet: bool) -
                 sender.abandon(spill, totals, error.what if error else "interrupted")
         except SpillError as problem:
             error = error or problem
+        books.close()
     return Outcome(totals.summary(spill.path, stop.is_set(), plan.start), error, abandoned)
 
 
@@ -100,8 +103,8 @@ def _told(problem: Exception) -> PinflowError:
     return PinflowError(f"{type(problem).__name__} at {where}: {problem}", "a defect of the emulator: please report it")
 
 
-def _sender(route: Route, totals: Totals, spill: Spill, say: Callable[[str], None]) -> Sender:
-    delivery = Delivery(route.wire, totals, spill, route.limits, say, route.auth)
+def _sender(route: Route, totals: Totals, spill: Spill, books: Books, say: Callable[[str], None]) -> Sender:
+    delivery = Delivery(route.wire, totals, spill, route.limits, say, route.auth, books.acknowledged)
     return Sender(delivery, route.destinations, route.limits, route.wire.overhead)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from pinflow.profile import ROOT
 from pinflow.stack.start import Say
 
-# Beside a directory for each service: the launcher's, the supervisor's, and the emulator's undelivered posts.
-_OWN = ("logs", "run", "spill", "supervisor")
+# Beside a directory for each service: the launcher's, the supervisor's, the emulator's books and undelivered posts.
+_OWN = ("logs", "posts", "run", "spill", "supervisor")
 
 
 def held(home: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import clean
 from pinflow.stack.native import NativeStack
 
-OURS = ("airflow", "databricks", "kafka", "localstack", "logs", "mysql", "run", "spark", "spill", "supervisor")
+OURS = ("airflow", "databricks", "kafka", "localstack", "logs", "mysql", "posts", "run", "spark", "spill", "supervisor")
 
 
 @pytest.fixture(autouse=True)
