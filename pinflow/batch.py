@@ -48,6 +48,11 @@ def notebooks_folder(workspace: Workspace) -> str:
     return f"{workspace_folder(workspace)}/notebooks"
 
 
+def run_name(profile: Profile) -> str:
+    """What a run of the batch is called in the workspace."""
+    return f"{profile.uid} batch"
+
+
 def run(profile: Profile, say: Say) -> Result:
     """Load the three tables side by side, then ask the questions. Raises PinflowError with the page of what failed."""
     workspace = Workspace(profile)
@@ -55,7 +60,7 @@ def run(profile: Profile, say: Say) -> Result:
     parameters = {"uid": profile.uid, "bucket": profile.storage.bucket}
     loads = [Task(f"load_{name}", f"{folder}/load_{name}", parameters) for name in ("pin", "geo", "user")]
     questions = Task("questions", f"{folder}/questions", parameters, tuple(load.key for load in loads))
-    outcome = workspace.run(f"{profile.uid} batch", [*loads, questions], say)
+    outcome = workspace.run(run_name(profile), [*loads, questions], say)
     return _result(outcome)
 
 

@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pinflow import counts, report
+from pinflow import account, report
 from pinflow import instance as instances
+from pinflow.account import tables
+from pinflow.account.waiting import until_landed
 from pinflow.airflow import Mwaa
 from pinflow.aws.commands import aws_down, aws_plan, aws_up
 from pinflow.confirmation import confirmed
@@ -86,19 +89,24 @@ def clean(profile: Profile, yes: bool) -> None:
 @cli.command()
 @click.pass_obj
 def status(profile: Profile) -> None:
-    """Each service's state, and what lies at each hop."""
+    """Each service's state, and the account of every record; status 1 where something is wrong."""
     if profile.stack is None:
         say("nothing of this profile runs on this machine; make doctor looks at each hop")
-        report.counts(counts.count(profile))
+        report.account(account.take(profile))
         show_streams(profile)
         return
     health = runtime.current(profile).health()
     report.services(health)
-    if any(one.state == "ready" for one in health):
-        report.counts(counts.count(profile))
-    if any(one.name == "databricks" and one.state == "ready" for one in health):
-        show_streams(profile)
-    if not all(one.state == "ready" for one in health):
+    ready = {one.name for one in health if one.state == "ready"}
+    well = len(ready) == len(health)
+    if ready:
+        found = account.take(profile)
+        report.account(found)
+        well &= found.adds_up
+    if "databricks" in ready:
+        well &= show_streams(profile)
+        well &= show_failure(profile)
+    if not well:
         raise click.exceptions.Exit(1)
 
 
@@ -119,9 +127,13 @@ def logs(profile: Profile, service: str | None, follow: bool, lines: int) -> Non
 @cli.command()
 @click.pass_obj
 def batch(profile: Profile) -> None:
-    """Load, clean and question what lies in S3, by a job of four notebooks; prints the answers."""
-    counts.wait_until_landed(profile, 60, say)
+    """Load, clean and analyse what is in S3, by a job of four notebooks; prints the answers.
+
+    Exit status 1 where the job fails, or where not every record is accounted for.
+    """
+    landed = until_landed(profile, 60, say)
     run_batch(profile)
+    _require_account(profile, landed)
 
 
 @cli.command()
@@ -140,7 +152,8 @@ def stream_status(profile: Profile, once: bool) -> None:
     """How far each stream's query is; anew every 2 s until Ctrl-C."""
     from pinflow import stream as streams
 
-    report.live(lambda: report.streams(streams.status(profile)), once)
+    watch = streams.Watch(profile)
+    report.live(lambda: report.streams(watch.status()), once)
 
 
 @cli.command("stream-stop")
@@ -155,12 +168,19 @@ def stream_stop(profile: Profile) -> None:
 @cli.command()
 @click.pass_obj
 def compare(profile: Profile) -> None:
-    """Whether the batch tables and the streams' agree on the posts that both have seen; status 1 when not."""
+    """Whether the batch tables and the streams' agree on the posts that both have seen; status 1 when not.
+
+    Also where not every record of either way is accounted for.
+    """
     from pinflow import stream as streams
 
     found = streams.compare(profile, say)
     report.comparison(found)
-    if not streams.agree(found):
+    well = streams.agree(found)
+    if profile.stack is not None:
+        _require_account(profile)
+        well &= show_streams(profile)
+    if not well:
         raise click.exceptions.Exit(1)
 
 
@@ -250,18 +270,19 @@ def demo(profile: Profile, posts: int) -> None:
     say(f"\nsending {posts} posts from MySQL through API Gateway, into Kafka and into Kinesis")
     ways = ("--to", "batch,stream", "--profile", str(profile.path), "--count", str(posts), "--rate", "max")
     run_module("emulator", "batch", *ways)
-    counts.wait_until_landed(profile, 60, say)
+    landed = until_landed(profile, 60, say)
     say("\nfrom S3 to cleaned tables and answers")
     by_airflow = profile.stack is not None and "airflow" in profile.stack.services
     _show_batch(profile, (job.run_by_airflow if by_airflow else job.run)(profile, say))
     say("the streams, and whether both ways agree")
-    report.console.print(report.streams(streams.status(profile)))
+    well = show_streams(profile)
     found = streams.compare(profile, say)
     report.comparison(found)
+    _require_account(profile, landed)
     say("\nwhere everything is")
     report.places(profile)
     say(f"done in {time.monotonic() - began:.0f} s; next: make status, make down, or make help")
-    if not streams.agree(found):
+    if not (well and streams.agree(found)):
         raise click.exceptions.Exit(1)
 
 
@@ -375,16 +396,36 @@ for command in (aws_plan, aws_up, aws_down):
     cli.add_command(command)
 
 
-def show_streams(profile: Profile) -> None:
-    """Print how the streams do, if they were ever started."""
-    if profile.stack and not counts.stream_rows(profile):
-        return
+def show_streams(profile: Profile) -> bool:
+    """Print how the streams do, if they were ever started; whether all is well with them."""
+    if profile.stack and not tables.stream_rows(profile):
+        return True
     from pinflow import stream as streams
 
     try:
-        report.console.print(report.streams(streams.status(profile)))
+        found = streams.Watch(profile).status()
     except PinflowError as error:
         say(f"streams: {error.what}")
+        return False
+    report.console.print(report.streams(found))
+    report.stream_problems(found)
+    return not any(one.state == "failed" or one.missing for one in found)
+
+
+def show_failure(profile: Profile) -> bool:
+    """Print how the last batch failed, where it did; whether it is well."""
+    from pinflow import batch as job
+    from pinflow.databricks import Workspace
+
+    try:
+        failure = Workspace(profile).last_failure(job.run_name(profile))
+    except PinflowError as error:
+        say(f"batch: {error.what}")
+        return False
+    if failure is None:
+        return True
+    report.wrong(f"the last batch failed: {failure.reason}", f"its cells and errors: {failure.page}; then make batch")
+    return False
 
 
 def run_batch(profile: Profile) -> None:
@@ -423,6 +464,16 @@ def main() -> None:
         file.write_text(traceback.format_exc())
         click.secho(f"unexpected: {type(error).__name__}: {error}\n  → details in {_short(file)}", fg="red", err=True)
         sys.exit(1)
+
+
+def _require_account(profile: Profile, landed: Mapping[str, int] | None = None) -> None:
+    """Raise PinflowError, after the account was shown, where a record of this stack is not accounted for."""
+    if profile.stack is None:
+        return
+    found = account.take(profile, landed)
+    if not found.adds_up:
+        report.account(found)
+        raise PinflowError("not every record is accounted for:\n  " + "\n  ".join(found.broken), "make status")
 
 
 def _show_batch(profile: Profile, result: Result) -> None:

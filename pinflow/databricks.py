@@ -20,6 +20,7 @@ from databricks.sdk.service.jobs import (
     NotebookTask,
     PauseStatus,
     Run,
+    RunResultState,
     RunTask,
     SubmitTask,
     TaskDependency,
@@ -58,6 +59,15 @@ class Outcome:
     succeeded: bool
     page: str
     results: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed: the first line of its error, its page, and when it ended, in seconds since 1970."""
+
+    reason: str
+    page: str
+    ended: float
 
 
 class Workspace:
@@ -142,6 +152,24 @@ class Workspace:
         with self._errors(f"runs named {name}"):
             latest = next((run for run in self.client.jobs.list_runs() if run.run_name == name), None)
             return self._outcome(self.client.jobs.get_run(latest.run_id or 0), say) if latest else None
+
+    def last_failure(self, name: str, *, job: bool = False) -> Failure | None:
+        """Of the latest ended run of that name, or of the job of that name: how it failed; None where it did not."""
+        with self._errors(f"runs of {name}"):
+            job_id = self._job(name) if job else None
+            if job and job_id is None:
+                return None
+            runs = self.client.jobs.list_runs(job_id=job_id, completed_only=True)
+            latest = next((run for run in runs if job or run.run_name == name), None)
+            state = latest.state.result_state if latest and latest.state else None
+            if latest is None or state in (None, RunResultState.SUCCESS, RunResultState.CANCELED):
+                return None
+            run = self.client.jobs.get_run(latest.run_id or 0)
+            failed = next((task for task in run.tasks or [] if task.run_id and _state(task) == "FAILED"), None)
+            error = self.client.jobs.get_run_output(failed.run_id).error if failed and failed.run_id else None
+            reason = (error or (run.state and run.state.state_message) or "failed").strip().splitlines()[0]
+            task = f"{failed.task_key}: " if failed else ""
+            return Failure(task + reason, run.run_page_url or "", (run.end_time or 0) / 1000)
 
     def keep_running(self, name: str, task: Task) -> str:
         """Run a notebook as a continuous job, which starts it again whenever it ends; returns the job's newest page.

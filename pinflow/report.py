@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pinflow.counts import Counts
+from pinflow.account import Account
 from pinflow.profile import Profile
 from pinflow.stack.health import Health
 
@@ -69,39 +69,55 @@ def services(health: list[Health]) -> None:
             console.print(Text(f"{one.name}: {one.detail}", style=colour))
 
 
-def counts(found: Counts) -> None:
-    """A line a topic, from MySQL to the cleaned table, and whether the hops agree."""
+def account(found: Account) -> None:
+    """Two lines a topic: from MySQL to S3, and from S3 to the cleaned table; then what does not add up."""
+    way_in = _numbers(
+        ("rows in MySQL", "posted", "in Kafka", "objects", "in S3", "dead letters", "nulls", "not yet in S3", "lost"),
+        (
+            (t.name, t.source_rows, t.posted, t.in_kafka, t.objects, t.in_s3, t.dead_letters, t.nulls, t.late, t.lost)
+            for t in found.topics
+        ),
+    )
+    console.print(way_in)
+    if any(topic.lines is not None for topic in found.topics):
+        way_on = _numbers(
+            ("records in S3", "rows in table", "duplicates", "quarantined", "not yet in table"),
+            ((t.name, t.lines, t.rows, t.duplicates, t.quarantined, t.waiting) for t in found.topics),
+        )
+        console.print(way_on)
+    for hop, reason in found.unknown.items():
+        console.print(f"[yellow]{hop}: {escape(reason)}[/]", soft_wrap=True)
+    for text in found.pending:
+        console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True)
+    for text in found.broken:
+        console.print(f"[red]{escape(text)}[/]", soft_wrap=True)
+    if not (found.unknown or found.pending or found.broken):
+        console.print("[green]all hops agree: every record is accounted for[/]")
+
+
+def wrong(what: str, fix: str) -> None:
+    """One thing that is wrong, and what to do."""
+    console.print(Text(what, style="red"), Text(f"  → {fix}"), sep="\n", soft_wrap=True)
+
+
+def stream_problems(found: Sequence[StreamStatus]) -> None:
+    """Why a stream's query failed, and what of a stream does not add up."""
+    for reason in dict.fromkeys(one.reason for one in found if one.reason):
+        wrong(f"the streams' last run failed: {reason}", "make stream starts it again; make logs S=databricks")
+    for one in found:
+        if one.missing:
+            console.print(Text(f"{one.name}: {one.missing}", style="red"), soft_wrap=True)
+
+
+def _numbers(columns: Sequence[str], rows: Iterable[tuple[str, *tuple[int | None, ...]]]) -> Table:
+    """A line a topic; a number that cannot be seen is a dash."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("topic", no_wrap=True)
-    for column in (
-        "rows in MySQL",
-        "records in Kafka",
-        "of these sunk",
-        "objects in S3",
-        "records in S3",
-        "posts in S3",
-    ):
+    for column in columns:
         table.add_column(column, justify="right")
-    table.add_column("rows in table", justify="right")
-    for topic in found.topics:
-        numbers = (
-            topic.source_rows,
-            topic.records,
-            topic.landed,
-            topic.objects,
-            topic.lines,
-            topic.posts,
-            topic.rows,
-        )
-        table.add_row(topic.name, *("—" if n is None else f"{n:,}" for n in numbers))
-    console.print(table)
-    quarantined = "—" if found.quarantined is None else f"{found.quarantined:,}"
-    console.print(f"quarantined rows: {quarantined}   dead letters: {found.dead_letters:,}")
-    differences = found.disagreements()
-    for difference in differences:
-        console.print(f"[yellow]{difference}[/]")
-    if not differences:
-        console.print("[green]all hops agree[/]")
+    for name, *numbers in rows:
+        table.add_row(name, *("—" if n is None else f"{n:,}" for n in numbers))
+    return table
 
 
 def streams(found: Sequence[StreamStatus]) -> Table:
@@ -112,7 +128,9 @@ def streams(found: Sequence[StreamStatus]) -> Table:
     for column in ("records read", "records/s", "records behind", "seconds behind", "rows in table", "quarantined"):
         table.add_column(column, justify="right")
     for one in found:
-        behind = ("—", "—") if one.lag is None else (f"{one.lag.records:,}", f"{one.lag.seconds:.1f}")
+        behind = ["—", "—"] if one.lag is None else ["—", f"{one.lag.seconds:.1f}"]
+        if one.lag is not None and one.lag.records is not None:
+            behind[0] = f"{one.lag.records:,}"
         rows = ("—" if n is None else f"{n:,}" for n in (one.rows, one.quarantined))
         state = f"[{_COLOURS[one.state]}]{one.state}[/]"
         table.add_row(one.name, state, f"{one.read:,}", f"{one.rows_per_second:,.1f}", *behind, *rows)

@@ -4,43 +4,39 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from pinflow import counts
-from pinflow.aws import client
+from pinflow import account, posted
+from pinflow.account import tables
+from pinflow.account.streams import Lag, Stream
 from pinflow.batch import sync_notebooks
 from pinflow.databricks import Task, Workspace
-from pinflow.errors import NotReady, PinflowError, brief
+from pinflow.errors import PinflowError
 from pinflow.profile import Profile
 
 Say = Callable[[str], None]
 
 FRESH = 15.0
 """Seconds for which what the notebook wrote counts as its present state; it writes every 2 s."""
-_MOST_COUNTED = 100_000
-
-
-@dataclass(frozen=True)
-class Lag:
-    """Records of a stream that its query has not read yet, and for how many seconds the first of them has waited."""
-
-    records: int
-    seconds: float
+_FAILED_LATELY = 120.0
+"""Seconds for which a failed run says why the queries do not run; the job starts the next one sooner."""
 
 
 @dataclass(frozen=True)
 class StreamStatus:
     """One stream and its query.
 
-    state        running, stopped, or waiting: the job is to run, and its notebook has not said anything lately
+    state        running, stopped, waiting (the job is to run, and its notebook has not said anything lately), or failed
+                 (and its last run failed)
     read         records read since the query's start
     rows         of its table, None where that cannot be read; quarantined: records that did not fit
     lag          None where the query's position is unknown
+    reason       of failed: the first line of the run's error, and its page
+    missing      what does not add up between stream and table, in words; "" where all does
     """
 
     name: str
@@ -50,6 +46,8 @@ class StreamStatus:
     rows: int | None
     quarantined: int | None
     lag: Lag | None
+    reason: str = ""
+    missing: str = ""
 
 
 def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
@@ -84,28 +82,66 @@ def stop(profile: Profile, say: Say) -> None:
     say("stopped the streams" if stopped else "no stream was running")
 
 
-def status(profile: Profile) -> list[StreamStatus]:
-    """Each stream at this moment: from the notebook, from the tables, and from Kinesis itself."""
-    workspace = Workspace(profile)
-    runs = workspace.keeps_running(job_name(profile))
-    found = {query["query"]: query for query in _progress(workspace)}
-    rows = counts.stream_rows(profile)
+class Watch:
+    """The streams, looked at again and again: what was read of Kinesis once is not read again."""
 
-    def one(kind: str, stream: str) -> StreamStatus:
-        query = found.get(f"{profile.uid}_{kind}", {})
-        state = "stopped" if not runs else "running" if query and _is_fresh([query]) else "waiting"
-        return StreamStatus(
-            name=stream,
-            state=state,
-            read=query.get("read", 0),
-            rows_per_second=query.get("rows_per_second", 0.0) if state == "running" else 0.0,
-            rows=rows.get(kind),
-            quarantined=rows.get(f"{kind} quarantined"),
-            lag=_lag(profile, stream, query.get("offset")),
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._workspace = Workspace(profile)
+        self._streams = [Stream(profile, name) for name in profile.streams]
+
+    def status(self) -> list[StreamStatus]:
+        """Each stream at this moment: from the notebook, from the tables, and from Kinesis itself."""
+        profile, name = self._profile, job_name(self._profile)
+        # In this order a record that moves on meanwhile is seen again, and none is missed.
+        acknowledged = posted.totals(profile.home) if profile.stack else Counter[str]()
+        runs = self._workspace.keeps_running(name)
+        found = {query["query"]: query for query in _progress(self._workspace)}
+        rows = tables.stream_rows(profile)
+        fresh = runs and _is_fresh(list(found.values()))
+        failure = self._workspace.last_failure(name, job=True) if runs and not fresh else None
+        if failure and time.time() - failure.ended > _FAILED_LATELY:
+            failure = None
+
+        def one(kind: str, stream: Stream) -> StreamStatus:
+            query = found.get(f"{profile.uid}_{kind}", {})
+            running = runs and query and _is_fresh([query])
+            state = "stopped" if not runs else "running" if running else "failed" if failure else "waiting"
+            offset = query.get("offset")
+            handled = rows.get(kind)
+            if profile.stack and (handled or offset):
+                stream.refresh()
+            return StreamStatus(
+                name=stream.name,
+                state=state,
+                read=query.get("read", 0),
+                rows_per_second=query.get("rows_per_second", 0.0) if state == "running" else 0.0,
+                rows=handled[0] if handled else None,
+                quarantined=handled[1] if handled else None,
+                lag=stream.lag(offset) if profile.stack else stream.seconds_behind(offset),
+                reason=f"{failure.reason}: {failure.page}" if failure and state == "failed" else "",
+                missing=_missing(stream, offset, sum(handled), acknowledged[stream.name]) if handled else "",
+            )
+
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(one, account.KEYS, self._streams))
+
+
+def _missing(stream: Stream, offset: Any, handled: int, acknowledged: int) -> str:
+    """What does not add up between a stream and its table, in which ``handled`` records are rows or quarantined.
+
+    More rows than records are no fault: Kinesis lets go of what is older than its retention period.
+    """
+    read = stream.read_by(offset)
+    if read is not None and handled < read:
+        return f"{read - handled:,} records of it were read, and are neither in the table nor in the quarantine"
+    left = stream.records - (read or 0)
+    if acknowledged > handled + left:
+        return (
+            f"{acknowledged - handled - left:,} of the {acknowledged:,} records posted to it are neither in the table "
+            "nor in the stream: Kinesis lost them, or the table was deleted"
         )
-
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(one, counts.KEYS, profile.streams))
+    return ""
 
 
 @dataclass(frozen=True)
@@ -151,61 +187,3 @@ def _progress(workspace: Workspace) -> list[dict[str, Any]]:
 
 def _is_fresh(progress: list[dict[str, Any]]) -> bool:
     return bool(progress) and all(time.time() - query["time"] < FRESH for query in progress)
-
-
-def _lag(profile: Profile, stream: str, offset: Any) -> Lag | None:
-    shards = _unread(stream, offset)
-    if shards is None:
-        return None
-    kinesis = client(profile, "kinesis")
-    try:
-        arrivals = [_arrivals(kinesis, stream, shard, place) for shard, place in shards.items()]
-    except (BotoCoreError, ClientError) as error:
-        raise NotReady(f"Kinesis: {brief(error)}") from None
-    first = min((one[0] for one in arrivals if one), default=None)
-    return Lag(sum(len(one) for one in arrivals), max(0.0, time.time() - first) if first else 0.0)
-
-
-def _unread(stream: str, offset: Any) -> dict[str, dict[str, Any]] | None:
-    """Shards that may hold more, each with the place to read on from, as GetShardIterator takes it.
-
-    Offsets differ: services/spark/kinesis writes {"streams": …}, Databricks a list of shards, as in its documents on
-    monitoring. None for anything else.
-    """
-    try:
-        document = json.loads(offset) if isinstance(offset, str) else offset
-        if isinstance(document, list):
-            shards = {one["shard"]["shardId"]: one for one in document if one["shard"]["stream"] == stream}
-        else:
-            shards = document["streams"][stream]
-        places = {shard: _place(position) for shard, position in shards.items()}
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-    return {shard: place for shard, place in places.items() if place} if places else None
-
-
-def _place(position: Any) -> dict[str, Any] | None:
-    """A position in either form; None at the end of a closed shard. Raises ValueError for anything else."""
-    match position:
-        case {"type": "SHARD_END"} | {"closed": True}:
-            return None
-        case {"type": "AFTER_SEQUENCE_NUMBER", "sequenceNumber": str(number)} | {"lastSeqNum": str(number)}:
-            return {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": number}
-        case {"type": "AT_TIMESTAMP", "timestamp": int(milliseconds)}:
-            return {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": milliseconds / 1000}
-        case {"type": "TRIM_HORIZON" | "LATEST" as kind}:
-            return {"ShardIteratorType": kind}
-    raise ValueError(position)
-
-
-def _arrivals(kinesis: Any, stream: str, shard: str, place: dict[str, Any]) -> list[float]:
-    """When each record after a place came, seconds since 1970; no more than the first so many."""
-    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, **place)["ShardIterator"]
-    found: list[float] = []
-    while iterator and len(found) < _MOST_COUNTED:
-        answer = kinesis.get_records(ShardIterator=iterator, Limit=2000)
-        found += [record["ApproximateArrivalTimestamp"].timestamp() for record in answer["Records"]]
-        if not answer.get("MillisBehindLatest"):
-            break
-        iterator = answer.get("NextShardIterator")
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from pinflow.counts import SOURCE_TABLES
+from pinflow.account import SOURCE_TABLES
 from pinflow.doctor.finding import Finding, failed, mend, ok
 from pinflow.errors import brief
 from pinflow.profile import Profile

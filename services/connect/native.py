@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pinflow.counts import wait_until_refilled
+from pinflow.account.waiting import until_refilled
 from pinflow.environment import read
 from pinflow.errors import NotReady, brief
 from pinflow.packages import python
@@ -54,7 +54,7 @@ def initialise(profile: Profile, say: Callable[[str], None]) -> None:
 def initialise_in_compose(profile: Profile, say: Callable[[str], None]) -> None:
     """The same once the connector was put: there by watch.py, with the addresses of the containers."""
     connector.wait_running(profile)
-    wait_until_refilled(profile, 30, say)
+    until_refilled(profile, 30, say)
 
 
 SERVICE = Service(

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 from tests.stack import Row, TestStack, wait_for
 
 JSON = {"Content-Type": "application/vnd.kafka.json.v2+json"}
+FROM = "__connect.errors.topic"
 
 
 def good_pin(index: int) -> dict[str, Any]:
@@ -82,6 +83,14 @@ def dead_letters(stack: TestStack) -> list[Any]:
     return found
 
 
+def records_in_kafka(stack: TestStack, topic: str) -> int:
+    consumer = KafkaConsumer(bootstrap_servers=stack.profile.kafka.bootstrap_servers)
+    partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+    found = sum(consumer.end_offsets(partitions).values()) - sum(consumer.beginning_offsets(partitions).values())
+    consumer.close()
+    return int(found)
+
+
 def test_the_good_records_among_them_are_in_the_table(spoiled: TestStack) -> None:
     posts = {row[0] for row in spoiled.table("pin") if row[0] >= 900_000}
     assert posts == {900_000, 900_009, 900_010}
@@ -118,6 +127,47 @@ def test_broken_utf8_is_set_aside(spoiled: TestStack) -> None:
     quarantined = [row for row in quarantine(spoiled) if "900005" in str(row)]
     assert dead or quarantined
     assert 900_005 not in {row[0] for row in spoiled.table("pin")}
+
+
+def test_a_bad_record_after_a_batch_reaches_the_quarantine_too(spoiled: TestStack) -> None:
+    """The driver lives on between the runs, and with it whatever the first one kept."""
+    before = {str(row) for row in quarantine(spoiled)}
+    for number in (900_006, 900_007):
+        send(spoiled, spoiled.profile.topics[1], {"ind": number, "country": "Peru"})
+        spoiled.pinflow("batch")
+    new = [row for row in quarantine(spoiled) if str(row) not in before]
+    assert sorted(row[5] for row in new) == [f'{{"ind":{n},"country":"Peru"}}' for n in (900_006, 900_007)]
+
+
+def test_a_batch_ends_well_where_a_null_and_a_bad_record_are_the_last_of_a_topic(spoiled: TestStack) -> None:
+    user = spoiled.profile.topics[2]
+    before = len(dead_letters(spoiled))
+    producer = KafkaProducer(bootstrap_servers=spoiled.profile.kafka.bootstrap_servers)
+    for value in (None, b"{the last"):
+        producer.send(user, value, key=b"k")
+    producer.flush()
+    producer.close()
+    wait_for("both are dead letters", lambda: len(dead_letters(spoiled)) == before + 2)
+    assert "Traceback" not in spoiled.pinflow("batch").stderr
+
+
+def test_status_has_every_record_of_each_topic(spoiled: TestStack) -> None:
+    """By the numbers of those who read the topics, the objects and the tables with clients of their own."""
+    done = spoiled.pinflow("status")
+    assert "all hops agree" in done.stdout
+    rows = [line.split() for line in done.stdout.replace(",", "").splitlines()]
+    for kind, topic in zip(("pin", "geo", "user"), spoiled.profile.topics, strict=True):
+        to_s3, to_table = (row for row in rows if row and row[0] == topic)
+        # rows in MySQL, posted, in Kafka, objects, in S3, dead letters, nulls, not yet in S3, lost
+        letters = [letter for letter in dead_letters(spoiled) if dict(letter.headers)[FROM] == topic.encode()]
+        dead = sum(bool(letter.value) for letter in letters)
+        in_s3, records = len(lines(spoiled, topic)), records_in_kafka(spoiled, topic)
+        assert [int(n) for n in (to_s3[3], *to_s3[5:])] == [records, in_s3, dead, len(letters) - dead, 0, 0]
+        assert records == in_s3 + len(letters)
+        # records in S3, rows in table, duplicates, quarantined, not yet in table
+        bad = sum(row[0] == kind for row in quarantine(spoiled))
+        count = len(spoiled.table(kind))
+        assert [int(n) for n in to_table[1:]] == [in_s3, count, in_s3 - count - bad, bad, 0]
 
 
 def test_a_row_of_10_mb_is_refused_spilled_and_counted_and_the_rest_goes_on(stack: TestStack) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pinflow import counts
+from pinflow.account import listed, take
 from pinflow.airflow import Mwaa
 from pinflow.aws import account, client
 from pinflow.aws.stack import Stack
@@ -24,7 +24,7 @@ def mistyped(as_person: pytest.MonkeyPatch, tmp_path: Path) -> Profile:
     return write_profile(tmp_path / "mistyped.yaml", "http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("ask", [Stack, Connector, counts.listed, lambda profile: client(profile, "kinesis")])
+@pytest.mark.parametrize("ask", [Stack, Connector, listed, lambda profile: client(profile, "kinesis")])
 def test_it_is_named_with_what_to_do(mistyped: Profile, ask: Callable[[Profile], Any]) -> None:
     with pytest.raises(PinflowError, match=r"The config profile \(nobody\) could not be found") as raised:
         ask(mistyped)
@@ -41,7 +41,7 @@ def test_an_environment_without_an_endpoint_is_awss_own_wherever_s3_is(
 
 
 def test_what_cannot_be_counted_for_it_is_named_and_the_rest_is_counted(mistyped: Profile) -> None:
-    unknown = counts.count(mistyped).unknown
+    unknown = take(mistyped).unknown
     assert {"nobody" in unknown[hop] for hop in ("Kafka", "S3")} == {True}
 
 

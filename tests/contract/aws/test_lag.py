@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from pinflow.account.streams import Stream
 from pinflow.aws import client
 from pinflow.profile import Profile
-from pinflow.stream import _lag
 from tests.contract.aws.conftest import write_profile
 
 SHARDS = ("shardId-000000000000", "shardId-000000000001")
@@ -47,7 +47,10 @@ def by_databricks(stream: str, shard: str, last: str | None, closed: bool = Fals
 
 
 def records(profile: Profile, offset: Any) -> int | None:
-    lag = _lag(profile, profile.streams[0], offset)
+    """As they are counted on this machine."""
+    stream = Stream(profile, profile.streams[0])
+    stream.refresh()
+    lag = stream.lag(offset)
     return lag.records if lag else None
 
 
@@ -73,6 +76,52 @@ def test_nothing_is_left_in_a_shard_that_is_closed_and_read(profile: Profile, nu
     assert records(profile, theirs) == 1
 
 
+def test_what_was_counted_is_not_read_again(
+    profile: Profile, numbers: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream(profile, profile.streams[0])
+    stream.refresh()
+    given: list[int] = []
+    original = stream._kinesis.get_records
+
+    def counted(**arguments: Any) -> Any:
+        answer = original(**arguments)
+        given.append(len(answer["Records"]))
+        return answer
+
+    monkeypatch.setattr(stream._kinesis, "get_records", counted)
+    client(profile, "kinesis").put_record(StreamName=stream.name, Data=b"{}", PartitionKey="k", ExplicitHashKey="0")
+    for _ in range(3):
+        stream.refresh()
+    ours = {shard: {"type": "AFTER_SEQUENCE_NUMBER", "sequenceNumber": numbers[shard][0]} for shard in SHARDS}
+    lag = stream.lag({"streams": {stream.name: ours}})
+    assert (stream.records, lag and lag.records) == (7, 5)
+    assert sum(given) == 1
+
+
+def test_on_aws_one_record_a_shard_is_read_and_none_is_counted(
+    profile: Profile, numbers: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GetRecords is limited to 2 MB a second and five requests a shard, for the query and everybody else."""
+    stream = Stream(profile, profile.streams[0])
+    asked: list[dict[str, Any]] = []
+    original = stream._kinesis.get_records
+
+    def noted(**given: Any) -> Any:
+        asked.append(given)
+        return original(**given)
+
+    monkeypatch.setattr(stream._kinesis, "get_records", noted)
+    theirs = [by_databricks(stream.name, shard, numbers[shard][0]) for shard in SHARDS]
+    lag = stream.seconds_behind(theirs)
+    assert lag is not None and lag.records is None
+    assert 0 < lag.seconds < 600
+    assert [given["Limit"] for given in asked] == [1, 1]
+    at_the_end = [by_databricks(stream.name, shard, numbers[shard][-1]) for shard in SHARDS]
+    lag = stream.seconds_behind(at_the_end)
+    assert lag is not None and lag.seconds == 0
+
+
 @pytest.mark.parametrize(
     "offset",
     [
@@ -82,4 +131,6 @@ def test_nothing_is_left_in_a_shard_that_is_closed_and_read(profile: Profile, nu
     ],
 )  # fmt: skip
 def test_any_other_offset_is_no_lag_and_no_error(profile: Profile, offset: Any) -> None:
-    assert records(profile, offset) is None
+    stream = Stream(profile, profile.streams[0])
+    assert stream.lag(offset) is None
+    assert stream.seconds_behind(offset) is None

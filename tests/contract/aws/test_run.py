@@ -16,7 +16,7 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from pinflow import batch, counts, doctor
+from pinflow import account, batch, broker, doctor
 from pinflow.aws import client
 from pinflow.cli import cli
 from pinflow.doctor import api, aws, kafka
@@ -134,7 +134,7 @@ def test_the_doctor_and_the_counts_read_another_implementation_as_well(
         s3.put_object(Bucket=profile.storage.bucket, Key=f"topics/{topic}/partition=0/{topic}+0+0.json", Body=b"{}\n")
     assert {finding.state for finding in (*aws.identity(profile), *aws.streams(profile))} == {"ok"}
     assert [finding.state for finding in aws.bucket(profile)] == ["ok", "ok", "unknown"]
-    assert [count.objects for count in counts.listed(profile).values()] == [1, 1, 0]
+    assert [len(objects) for objects in account.listed(profile).values()] == [1, 1, 0]
 
 
 # --- the other commands -----------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_status_needs_no_stack_and_names_what_cannot_be_seen(
     assert "nothing of this profile runs on this machine" in result.output
     assert "Kafka: 127.0.0.1:9" in result.output
     lines = [line.split() for line in result.output.splitlines() if line.strip()]
-    assert [f"{UID}.pin", "40", "—", "—", "0", "—", "—", "—"] in lines
+    assert [f"{UID}.pin", "40", "—", "—", "0", "—", "—", "—", "—", "—"] in lines
     assert [f"streaming-{UID}-pin", "stopped"] in [line[:2] for line in lines]
 
 
@@ -217,7 +217,7 @@ def test_kafka_python_signs_in_to_msk_with_the_keys_and_region_of_the_profile(
     for name in ("AWS_DEFAULT_REGION", "AWS_SECRET_ACCESS_KEY"):
         as_person.setenv(name, "to be put back after the test")
     as_person.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    settings = counts._security(deployed)
+    settings = broker.security(deployed)
     assert settings == {"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}
     first = json.loads(SaslMechanismAwsMskIam(host="b-1.x.kafka.amazonaws.com", **settings).auth_bytes())
     assert first["action"] == "kafka-cluster:Connect"

@@ -1,0 +1,96 @@
+"""What lies in S3: the objects of each topic, and their lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pinflow.aws import client
+from pinflow.errors import NotReady, brief
+from pinflow.profile import Profile
+
+_OF_THE_SINK = re.compile(r".*/partition=(\d+)/[^/]*\+(\d+)\+(\d+)\.[^/]*\Z", re.DOTALL)
+"""The sink's own keys: topics/<topic>/partition=<p>/<topic>+<p>+<first offset>.json."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it; ``modified`` in seconds since 1970, whole ones."""
+
+    key: str
+    etag: str
+    modified: float
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """Partition and first offset, by the key; None for an object that the sink did not write."""
+        found = _OF_THE_SINK.match(self.key)
+        return (int(found[2]), int(found[3])) if found and found[1] == found[2] else None
+
+
+class Bucket:
+    """The profile's bucket; an object that was read once is not read again. Methods raise NotReady."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile, self._name = profile, profile.storage.bucket
+        self._s3 = client(profile, "s3")
+        self._counted: dict[tuple[str, str], int] = {}
+
+    def listed(self, topic: str) -> list[Listed]:
+        """A topic's objects."""
+        try:
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=f"topics/{topic}/")
+            return [
+                Listed(item["Key"], item["ETag"], item["LastModified"].timestamp())
+                for page in pages
+                for item in page.get("Contents", [])
+            ]
+        except (BotoCoreError, ClientError) as error:
+            raise NotReady(f"s3://{self._name}: {brief(error)}") from None
+
+    def lines(self, found: Sequence[Listed]) -> dict[str, int]:
+        """How many lines each object has, by its key; one that is gone by now is left out."""
+        new = [one for one in found if (one.key, one.etag) not in self._counted]
+        for one, body in self.bodies(new):
+            self._counted[one.key, one.etag] = len(split(body))
+        return {one.key: self._counted[one.key, one.etag] for one in found if (one.key, one.etag) in self._counted}
+
+    def bodies(self, found: Sequence[Listed]) -> Iterator[tuple[Listed, bytes]]:
+        """What the objects hold; one that is gone by now is left out."""
+        with ThreadPoolExecutor(8) as pool:
+            # A few at a time: together they may be gigabytes.
+            for part in (found[start : start + 32] for start in range(0, len(found), 32)):
+                for one, body in zip(part, pool.map(self._body, part), strict=True):
+                    if body is not None:
+                        yield one, body
+
+    def _body(self, one: Listed) -> bytes | None:
+        try:
+            return self._s3.get_object(Bucket=self._name, Key=one.key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise NotReady(f"s3://{self._name}/{one.key}: {brief(error)}") from None
+        except BotoCoreError as error:
+            raise NotReady(f"s3://{self._name}/{one.key}: {brief(error)}") from None
+
+
+def split(body: bytes) -> list[bytes]:
+    """The lines of an object as Spark reads them, a record each."""
+    lines = body.split(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def key_of(line: bytes, name: str) -> int | None:
+    """The post's number in a record; None where there is none."""
+    try:
+        post = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    key = post.get(name) if isinstance(post, dict) else None
+    return key if type(key) is int else None

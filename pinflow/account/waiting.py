@@ -1,0 +1,98 @@
+"""Waiting until what is in Kafka has come to S3."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pinflow.account import placed, read_skipped
+from pinflow.account.objects import Bucket, Listed
+from pinflow.account.offsets import below
+from pinflow.account.topics import Topics
+from pinflow.errors import PinflowError
+from pinflow.profile import Profile
+
+Say = Callable[[str], None]
+
+_LOOK_EVERY = 0.3
+_STUCK_AFTER = 2.0
+"""Seconds without a new object after which the missing records are read: what is a null never comes."""
+
+
+def until_landed(profile: Profile, timeout: float, say: Say) -> dict[str, int]:
+    """Wait until all that the topics hold now is in S3 or was skipped; returns the lines in S3 by topic, seen then.
+
+    Raises PinflowError after ``timeout`` seconds without progress. What has landed is told from the objects and the
+    dead letters: the real sink's committed offset stays before bad records at the end of a partition, for ever.
+
+    A sink that does not run here is not waited for: MSK's brokers are reached from inside their VPC only, and MSK
+    Connect names its consumer groups as it likes.
+    """
+    if profile.stack is None:
+        say(f"taking what is in s3://{profile.storage.bucket} now; make doctor says how old the newest object is")
+        return {}
+    bucket, said = Bucket(profile), time.monotonic()
+    with Topics.of(profile) as topics:
+        topics.refresh()
+        wanted = {t: {n: p.end for n, p in numbered.items()} for t, numbered in topics.partitions.items()}
+        before, since = -1, time.monotonic()
+        while True:
+            lines = {topic: _lines(bucket, topic) for topic in profile.topics}
+            missing = _missing(topics, wanted, lines)
+            now = time.monotonic()
+            if not missing:
+                return {topic: sum(found.values()) for topic, found in lines.items()}
+            if missing != before:
+                before, since = missing, now
+            elif now - since > _STUCK_AFTER:
+                for topic, found in lines.items():
+                    read_skipped(topics, topic, found)
+            if now - since > timeout:
+                raise PinflowError(
+                    f"S3 sink: {missing:,} records are not in s3://{profile.storage.bucket}, and none has come for "
+                    f"{timeout:.0f} s",
+                    "make status shows which, and the connector's state; make logs S=connect its reason",
+                )
+            if now - said > 2:
+                say(f"waiting for the S3 sink: {missing:,} records to go")
+                said = now
+            time.sleep(_LOOK_EVERY)
+            topics.refresh()
+
+
+def until_refilled(profile: Profile, timeout: float, say: Say) -> None:
+    """After LocalStack lost S3, wait until its hook has reset the sink; `timeout` seconds at most.
+
+    Seen from outside: the sink has committed records of a topic of which no object is there, and which are not all
+    skipped.
+    """
+    began, bucket = time.monotonic(), Bucket(profile)
+    with Topics.of(profile) as topics:
+        while time.monotonic() - began < timeout:
+            topics.refresh()
+            landed = {
+                topic: sum(
+                    p.committed - p.begin - sum(p.begin <= o < p.committed for o in p.skipped) for p in of.values()
+                )
+                for topic, of in topics.partitions.items()
+            }
+            if all(bucket.listed(topic) for topic, records in landed.items() if records > 0):
+                return
+            say("S3 was lost with LocalStack: waiting until the sink writes again what Kafka holds")
+            time.sleep(1)
+
+
+def _lines(bucket: Bucket, topic: str) -> dict[Listed, int]:
+    found = bucket.listed(topic)
+    counts = bucket.lines(found)
+    return {one: counts[one.key] for one in found if one.key in counts}
+
+
+def _missing(topics: Topics, wanted: dict[str, dict[int, int]], lines: dict[str, dict[Listed, int]]) -> int:
+    """How many of the records below these ends are nowhere."""
+    return sum(
+        below(placed(topics.partitions[topic][number], number, lines[topic]).missing, end)
+        for topic, ends in wanted.items()
+        for number, end in ends.items()
+        if number in topics.partitions[topic]
+    )
