@@ -6,8 +6,8 @@ SHELL := /bin/bash
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
 export RUNTIME ?=
-# Python 3.11 or 3.12, whichever is there: python3 itself may be newer or older.
-PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+# The Python that .pinflow was installed with; else 3.11 or 3.12, whichever is there: python3 may be newer or older.
+PYTHON ?= $(shell for p in .pinflow/envs/bootstrap/bin/python python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && { command -v $$p; exit; }; done; echo python3)
 TOOL := .pinflow/envs/tool/bin
 PINFLOW := $(TOOL)/python -m pinflow

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +28,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ROOT / ".pinflow"
 REQUIREMENTS = ROOT / "requirements"
 ENVIRONMENTS = ("tool", "localstack", "spark")
+KINESIS = PACKAGES / "envs" / "localstack" / "kinesis", ROOT / "services/localstack/kinesis/package-lock.json"
+OLDEST_JAVA = 17
+_JRE = "install a JRE (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
+_LAUNCH = re.compile(r'-m pinflow\.stack\.launch \w+ "(.+)"')
 # Ivy's own default repository, without POMs and their parents, which take ten times as long as the jars themselves;
 # what comes is checked against our own checksums.
 IVY_SETTINGS = """<ivysettings><settings defaultResolver="default"/><resolvers>
@@ -34,22 +40,30 @@ IVY_SETTINGS = """<ivysettings><settings defaultResolver="default"/><resolvers>
 
 
 class InstallError(Exception):
-    """What could not be installed, why, and what to do."""
+    """``what`` could not be installed and why; ``fix`` says what to do."""
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(f"{what}\n  → {fix}" if fix else what)
+        self.what = what
+        self.fix = fix
 
 
 def main(wanted: list[str]) -> None:
-    """Install the named environments and lists of jars, or everything; raises InstallError."""
+    """Install the named environments and lists of jars, or everything; raises InstallError.
+
+    What a running stack uses is never replaced.
+    """
     check_python()
-    if not wanted:
-        # Before minutes are spent on the rest.
-        java()
-        jar_lists()
     asked = [airflow() if name == "airflow" else name for name in wanted if not name.startswith("jars/")]
     names = asked if wanted else [*ENVIRONMENTS, *chosen()]
     lists = [name.removeprefix("jars/") for name in wanted if name.startswith("jars/")] if wanted else jar_lists()
-    if lists and "spark" not in names:
-        names.append("spark")  # Ivy comes with pyspark
+    if lists:
+        java()  # before minutes are spent on the rest
+        if "spark" not in names:
+            names.append("spark")  # Ivy comes with pyspark
     with lock():
+        if not may_replace(names, lists):
+            return
         install_bootstrap()
         with ThreadPoolExecutor() as pool:
             environments = {name: pool.submit(install_environment, name) for name in names}
@@ -61,6 +75,78 @@ def main(wanted: list[str]) -> None:
                 job.result()
 
 
+def may_replace(names: list[str], lists: list[str]) -> bool:
+    """Whether to install at all: False where a running stack keeps the tool's environment from being replaced.
+
+    `make down` needs that environment, so one with an old lock file must do. Raises InstallError, which names the stack
+    and how to stop it, for anything else that a running stack may be using.
+    """
+    parts = {f"environment {name}": environment(name) for name in names}
+    parts |= {f"jars {name}": jars(name) for name in lists}
+    if "localstack" in names:
+        parts["Kinesis for LocalStack"] = KINESIS
+    made = {what: marker.read_text() for what, (home, _) in parts.items() if (marker := home / ".installed").is_file()}
+    outdated = [what for what, mark in made.items() if mark != fingerprint(parts[what][1])]
+    stacks = running_stacks() if outdated else {}
+    if not stacks:
+        return True
+    pythons = {made[what].split()[0] for what in outdated} - {python_version()}
+    why, by = "requirements have changed", ""
+    if pythons:
+        why = f"installed with Python {', '.join(pythons)}, this is {python_version()} ({sys.executable})"
+        by = "PYTHON=.pinflow/envs/bootstrap/bin/python "  # also where the shell exports another one
+    where = " and ".join(f"the stack in {home}" for home in stacks)
+    what = f"{', '.join(outdated)}: {why}; not replaced, because {where} is running"
+    fix = " && ".join(f"make {by}down PROFILE={profile}" for profile in stacks.values()) + ", then run this again"
+    if names == ["tool"] and not lists and not pythons:
+        say(f"{what}\n  → {fix}")
+        return False
+    raise InstallError(what, fix)
+
+
+def running_stacks() -> dict[Path, str]:
+    """The directory of each stack that runs as plain processes, and what to give as PROFILE to stop it."""
+    return {home: profile_of(home) for home in stack_homes() if _runs(home)}
+
+
+def stack_homes() -> list[Path]:
+    """The directories in which a stack was ever started as plain processes: those of .pinflow, and those linked there.
+
+    .pinflow/NAME, .pinflow/tests/NAME, and .pinflow/stacks/ID, a link to wherever stack.directory is.
+    """
+    files = (file for depth in ("*", "*/*") for file in PACKAGES.glob(f"{depth}/supervisor/supervisord.conf"))
+    return sorted({file.parent.parent.resolve() for file in files})
+
+
+def profile_of(home: Path) -> str:
+    """What to give as PROFILE for the stack in this directory: by the command that starts its services."""
+    with contextlib.suppress(FileNotFoundError):
+        found = _LAUNCH.search((home / "supervisor" / "supervisord.conf").read_text(encoding="utf-8"))
+        if found:
+            return shown(Path(found[1].replace("%%", "%")))
+    return home.name
+
+
+def shown(profile: Path) -> str:
+    """A profile as a person names it: by its name in profiles/, else by its path."""
+    return profile.stem if profile.parent == ROOT / "profiles" else str(profile)
+
+
+def _runs(home: Path) -> bool:
+    """Whether its supervisord answers, or a service lives that a killed supervisord left behind."""
+    configuration = (home / "supervisor" / "supervisord.conf").read_text(encoding="utf-8")
+    address = re.search(r"^file=(.+)$", configuration, re.MULTILINE)
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(address[1].replace("%%", "%") if address else "")
+        return True
+    for file in (home / "run").glob("*.pid"):
+        # Another process may have this number by now: then `make down` deletes the file.
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            os.kill(int(file.read_text().split()[0]), 0)
+            return True
+    return False
+
+
 def chosen() -> list[str]:
     """The environment of Airflow's version in the profile $PROFILE, where that profile starts Airflow."""
     return [airflow()] if re.search(r"\bairflow\b", _sections().get("stack", "").partition("services:")[2]) else []
@@ -70,7 +156,7 @@ def airflow() -> str:
     """The environment of Airflow's version in the profile $PROFILE; raises InstallError where it names none."""
     version = re.search(r"\bversion:\s*[\"']?([\d.]+)", _sections().get("airflow", ""))
     if version is None:
-        raise InstallError("PROFILE: no such profile, or no airflow.version in it\n  → bin/pinflow profile init")
+        raise InstallError("PROFILE: no such profile, or no airflow.version in it", "bin/pinflow profile init")
     return f"airflow-{version[1]}"
 
 
@@ -91,8 +177,8 @@ def jar_lists() -> list[str]:
         server = f"mariadb-{sys.platform}-{os.uname().machine}"
         if not (REQUIREMENTS / "jars" / f"{server}.txt").is_file():
             raise InstallError(
-                f"MySQL: no mysqld or mariadbd on PATH, and no packaged server ({server}) for this machine\n"
-                "  → install one (macOS: brew install mariadb; Debian, Ubuntu: apt install mariadb-server-core)"
+                f"MySQL: no mysqld or mariadbd on PATH, and no packaged server ({server}) for this machine",
+                "install one (macOS: brew install mariadb; Debian, Ubuntu: apt install mariadb-server-core)",
             )
         lists.append(server)
     return lists
@@ -100,8 +186,8 @@ def jar_lists() -> list[str]:
 
 def install_bootstrap() -> None:
     """A venv with uv in it, which makes the other environments ten times faster than pip does."""
-    home, lock_file = PACKAGES / "envs" / "bootstrap", REQUIREMENTS / "bootstrap.txt"
-    if stamped(home, lock_file):
+    home, lock_file = environment("bootstrap")
+    if stamped(home, lock_file) and has_python(home):
         return
     with step("installer"):
         shutil.rmtree(home, ignore_errors=True)
@@ -109,8 +195,8 @@ def install_bootstrap() -> None:
             venv.create(home, with_pip=True)
         except subprocess.CalledProcessError:
             raise InstallError(
-                "a virtual environment could not be made: this Python lacks ensurepip\n"
-                "  → Debian, Ubuntu: apt install python3-venv"
+                "a virtual environment could not be made: this Python lacks ensurepip",
+                "Debian, Ubuntu: apt install python3-venv",
             ) from None
         run([home / "bin/python", "-m", "pip", "install", "-q", "--require-hashes", "-r", lock_file], "pip")
         stamp(home, lock_file)
@@ -118,12 +204,12 @@ def install_bootstrap() -> None:
 
 def install_environment(name: str) -> None:
     """The venv .pinflow/envs/<name> with just what requirements/<name>.txt locks."""
-    home, lock_file = PACKAGES / "envs" / name, REQUIREMENTS / f"{name}.txt"
-    if stamped(home, lock_file):
+    home, lock_file = environment(name)
+    if stamped(home, lock_file) and has_python(home):
         return
     with step(f"environment {name}"):
         uv = PACKAGES / "envs/bootstrap/bin/uv"
-        run([uv, "venv", "-q", "--clear", "--python", sys.executable, home], f"{name}: venv")
+        run([uv, "venv", "-q", "--clear", "--python", interpreter(), home], f"{name}: venv")
         sync: list[str | Path] = [
             uv,
             "pip",
@@ -140,7 +226,7 @@ def install_environment(name: str) -> None:
 
 def install_jars(name: str, spark: Future[None]) -> None:
     """The jars of requirements/jars/<name>.txt, by Ivy (which pyspark brings), each with its checksum."""
-    home, listed = PACKAGES / "jars" / name, REQUIREMENTS / "jars" / f"{name}.txt"
+    home, listed = jars(name)
     if stamped(home, listed):
         return
     spark.result()
@@ -177,12 +263,12 @@ def install_jars(name: str, spark: Future[None]) -> None:
 def install_kinesis(localstack: Future[None]) -> None:
     """LocalStack fetches its Kinesis on the first call; fetch it now, so that nothing is fetched at run time."""
     localstack.result()
-    environment, lock_file = PACKAGES / "envs" / "localstack", ROOT / "services/localstack/kinesis/package-lock.json"
-    if stamped(environment / "kinesis", lock_file):
+    home, lock_file = KINESIS
+    if stamped(home, lock_file):
         return
     with step("Kinesis for LocalStack"):
-        run([environment / "bin/python", ROOT / "services/localstack/install.py"], "Kinesis for LocalStack")
-        stamp(environment / "kinesis", lock_file)
+        run([home.parent / "bin/python", ROOT / "services/localstack/install.py"], "Kinesis for LocalStack")
+        stamp(home, lock_file)
 
 
 def ivy_module(name: str, coordinates: list[str]) -> str:
@@ -207,15 +293,40 @@ def check_jar(directory: Path, coordinates: str, checksum: str) -> None:
 
 
 def java() -> str:
-    """The java executable; raises InstallError where there is none of version 17 or newer."""
+    """The java executable of $JAVA_HOME, else of PATH; raises InstallError unless it runs and is 17 or newer."""
     home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=f"{home}/bin" if home else None) or shutil.which("java")
+    # Where JAVA_HOME is set, Spark uses that one whatever is on PATH.
+    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if found is None:
+        missing = f"JAVA_HOME={home} has no bin/java" if home else "no `java` on PATH and no JAVA_HOME"
+        raise InstallError(f"Java: {missing}; Kafka and Spark need Java {OLDEST_JAVA} or newer", _JRE)
+    version = java_version(found)
+    if version < OLDEST_JAVA:
         raise InstallError(
-            "Java: no `java` on PATH and no JAVA_HOME; Kafka and Spark need Java 17 or newer\n"
-            "  → install a JRE (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
+            f"Java: {found} is version {version}; Kafka and Spark need {OLDEST_JAVA} or newer",
+            f"{_JRE}; if both versions must stay, set JAVA_HOME to the newer one",
         )
     return found
+
+
+@functools.cache
+def java_version(executable: str) -> int:
+    """17 for "17.0.15", 8 for "1.8.0_402"; raises InstallError where `java -version` fails, as macOS's own does."""
+    try:
+        done = subprocess.run(
+            [executable, "-version"], capture_output=True, text=True, errors="replace", timeout=60, check=False
+        )
+        said, status = (done.stderr + done.stdout).strip(), f"status {done.returncode}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said, status = str(error), type(error).__name__
+    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    if found is None or status != "status 0":
+        last = said.splitlines()[0] if said else "no output"
+        raise InstallError(
+            f"Java: `{executable} -version` failed ({status}): {last}; Kafka and Spark need {OLDEST_JAVA} or newer",
+            _JRE,
+        )
+    return int(found[1])
 
 
 def java_proxy() -> list[str]:
@@ -229,9 +340,24 @@ def java_proxy() -> list[str]:
 def check_python() -> None:
     if not (3, 11) <= sys.version_info < (3, 13):
         raise InstallError(
-            f"Python {sys.version.split()[0]} at {sys.executable}: pinflow needs 3.11 or 3.12 (LocalStack's limit)\n"
-            "  → install python3.12, or name one: make PYTHON=/path/to/python3.12 …"
+            f"Python {sys.version.split()[0]} at {sys.executable}: pinflow needs 3.11 or 3.12 (LocalStack's limit)",
+            "install python3.12, or name one: make PYTHON=/path/to/python3.12 …",
         )
+
+
+def environment(name: str) -> tuple[Path, Path]:
+    """Where an environment is, and the lock file that it is made from."""
+    return PACKAGES / "envs" / name, REQUIREMENTS / f"{name}.txt"
+
+
+def jars(name: str) -> tuple[Path, Path]:
+    """Where the jars of a list are, and the list."""
+    return PACKAGES / "jars" / name, REQUIREMENTS / "jars" / f"{name}.txt"
+
+
+def has_python(home: Path) -> bool:
+    """Whether the interpreter that an environment was made from is still there: its own is a link to that one."""
+    return (home / "bin" / "python").exists()
 
 
 def stamped(home: Path, source: Path) -> bool:
@@ -246,7 +372,21 @@ def stamp(home: Path, source: Path) -> None:
 
 
 def fingerprint(source: Path) -> str:
-    return f"{sys.version_info[0]}.{sys.version_info[1]} {hashlib.sha256(source.read_bytes()).hexdigest()}"
+    return f"{python_version()} {hashlib.sha256(source.read_bytes()).hexdigest()}"
+
+
+def interpreter() -> Path:
+    """The interpreter itself, where this one is an environment's: that environment may be deleted one day."""
+    in_environment = sys.prefix != sys.base_prefix
+    return Path(sys.base_prefix, "bin", f"python{python_version()}") if in_environment else Path(sys.executable)
+
+
+def python_version() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def run(command: list[str | Path], what: str) -> None:
@@ -261,15 +401,12 @@ def run(command: list[str | Path], what: str) -> None:
     if done.returncode:
         last = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-15:])
         raise InstallError(
-            f"{what}: failed with status {done.returncode}\n{last}\n  → is the network there? then again"
+            f"{what}: failed with status {done.returncode}\n{last}", "check the network connection, then run this again"
         )
 
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
     say(f"installing {what} …")
     began = time.monotonic()
     yield
@@ -284,7 +421,7 @@ def lock() -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("another installation is under way; waiting for it …", file=sys.stderr, flush=True)
+            say("another installation is running; waiting for it …")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -295,4 +432,4 @@ if __name__ == "__main__":
     except InstallError as problem:
         sys.exit(str(problem))
     except KeyboardInterrupt:
-        sys.exit("interrupted; the next run goes on from here")
+        sys.exit("interrupted; run the same command again: it continues from here")

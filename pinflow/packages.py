@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
+from pinflow import install
 from pinflow.errors import PreflightError
 from pinflow.profile import ROOT
 
@@ -23,15 +22,8 @@ def jars(name: str) -> Path:
 
 
 def java() -> Path:
-    """The java executable: $JAVA_HOME's, else the one on PATH; raises PreflightError where there is none."""
-    home = os.environ.get("JAVA_HOME")
-    candidate = Path(home, "bin", "java") if home else None
-    if candidate and candidate.is_file():
-        return candidate
-    found = shutil.which("java")
-    if found is None:
-        raise PreflightError(
-            "Java: no `java` on PATH and no JAVA_HOME; Kafka and Spark need Java 17 or newer",
-            "install a JRE (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17)",
-        )
-    return Path(found)
+    """The java executable: $JAVA_HOME's, else the one on PATH; raises PreflightError unless it is 17 or newer."""
+    try:
+        return Path(install.java())
+    except install.InstallError as error:
+        raise PreflightError(error.what, error.fix) from None

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
+from pinflow import install
 from pinflow.errors import PinflowError
 from pinflow.packages import PACKAGES
 from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import state, supervision
 from pinflow.stack.compose import project_name
 from pinflow.stack.start import Say
-
-_LAUNCH = re.compile(r'-m pinflow\.stack\.launch \w+ "(.+)"')
 
 
 @dataclass(frozen=True)
@@ -41,11 +38,11 @@ def running() -> list[Running]:
     """Every stack of this repository that runs, natively or in containers."""
     profiles = list(_profiles())
     natively = [
-        Running(f"the stack in {home}", f"make down PROFILE={_profile(home)}")
-        for home in sorted(_homes() | {profile.home for profile in profiles})
+        Running(f"the stack in {home}", f"make down PROFILE={install.profile_of(home)}")
+        for home in sorted(set(install.stack_homes()) | {profile.home for profile in profiles})
         if supervision.survivors(home) or supervision.supervisor(home)
     ]
-    names = {project_name(profile.home): _shown(profile.path) for profile in profiles}
+    names = {project_name(profile.home): install.shown(profile.path) for profile in profiles}
     return natively + [
         Running(
             f"the containers of {project}",
@@ -80,12 +77,6 @@ def delete_packages(say: Say) -> None:
         say(f"deleted {PACKAGES}: {', '.join(names)}")
 
 
-def _homes() -> set[Path]:
-    """The directories below .pinflow in which a stack was started natively: .pinflow/NAME, .pinflow/tests/NAME."""
-    files = (file for depth in ("*", "*/*") for file in PACKAGES.glob(f"{depth}/supervisor/supervisord.conf"))
-    return {file.parent.parent.resolve() for file in files}
-
-
 def _profiles() -> Iterator[Profile]:
     """Those of profiles/ that have a stack here; one that cannot be read has none that could be named."""
     for file in sorted((ROOT / "profiles").glob("*.yaml")):
@@ -93,16 +84,3 @@ def _profiles() -> Iterator[Profile]:
             profile = load(str(file))
             profile.home  # noqa: B018 - raises where nothing runs on this machine
             yield profile
-
-
-def _profile(home: Path) -> str:
-    """What to give as PROFILE: by the command with which supervisord starts its services."""
-    with suppress(FileNotFoundError):
-        found = _LAUNCH.search((home / "supervisor" / "supervisord.conf").read_text(encoding="utf-8"))
-        if found:
-            return _shown(Path(found[1].replace("%%", "%")))
-    return home.name
-
-
-def _shown(path: Path) -> str:
-    return path.stem if path.parent == ROOT / "profiles" else str(path)

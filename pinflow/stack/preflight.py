@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import socket
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +17,11 @@ from pinflow.stack.service import Service
 # GiB for the commands themselves: the emulator, the tool, what else runs here.
 MEMORY_MARGIN = 0.7
 DISK_NEEDED = 3 * 2**30
-OLDEST_JAVA = 17
 
 
 def check_machine(home: Path, services: Sequence[Service]) -> None:
     """Raise PreflightError when Java, memory for these services or disk space does not suffice."""
-    check_java()
+    java()
     available, needed = psutil.virtual_memory().available, memory_needed(services, MEMORY_MARGIN)
     if available < needed:
         raise PreflightError(
@@ -49,22 +46,6 @@ def memory_needed(services: Sequence[Service], margin: float) -> int:
 def memory_of_each(services: Sequence[Service]) -> str:
     """What each takes of it, in GiB: who makes room sees where it is."""
     return ", ".join(f"{service.name} {service.memory:.1f}" for service in services)
-
-
-def check_java() -> None:
-    """Raise PreflightError when there is no Java of at least version 17."""
-    executable = java()
-    done = subprocess.run([executable, "-version"], capture_output=True, text=True, check=False)
-    found = re.search(r'version "(\d+)(?:\.(\d+))?', done.stderr + done.stdout)
-    version = int(found.group(1)) if found else 0
-    # Java 8 and older call themselves 1.x.
-    if version == 1 and found:
-        version = int(found.group(2))
-    if version < OLDEST_JAVA:
-        raise PreflightError(
-            f"Java: {executable} is version {version or 'unknown'}; Kafka and Spark need {OLDEST_JAVA} or newer",
-            "install a newer one, and set JAVA_HOME to it if both must stay",
-        )
 
 
 def check_port(service: str, port: int) -> None:

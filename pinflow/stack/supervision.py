@@ -22,6 +22,7 @@ import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from pinflow.errors import PinflowError
+from pinflow.packages import PACKAGES
 from pinflow.profile import ROOT, Profile
 
 # A socket's path may have 107 bytes on Linux and 103 on macOS.
@@ -47,6 +48,8 @@ class Supervision:
         self.configuration = self.home / "supervisord.conf"
         self.pid_file = self.home / "supervisord.pid"
         self.logs = profile.home / "logs"
+        digest = hashlib.sha256(str(profile.home).encode()).hexdigest()[:12]
+        self.link = PACKAGES / "stacks" / digest
 
     @property
     def socket(self) -> Path:
@@ -64,6 +67,11 @@ class Supervision:
     def start(self) -> None:
         """Start supervisord if it is not running, and give it the profile's list of services; starts no service."""
         self._write_configuration()
+        if not self.profile.home.is_relative_to(PACKAGES):
+            # So that neither the installer nor `make clean` takes the packages from under it.
+            self.link.parent.mkdir(parents=True, exist_ok=True)
+            self.link.unlink(missing_ok=True)
+            self.link.symlink_to(self.profile.home)
         if self.alive():
             added, changed, removed = self._rpc().supervisor.reloadConfig()[0]
             for name in (*changed, *removed):
@@ -120,6 +128,7 @@ class Supervision:
                 psutil.Process(pid).wait(timeout=60)
         self.end_orphans()
         self.socket.unlink(missing_ok=True)
+        self.link.unlink(missing_ok=True)
 
     def end_orphans(self) -> list[str]:
         """End services whose supervisord was killed: only processes that this stack's launcher wrote down."""

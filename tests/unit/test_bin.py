@@ -41,6 +41,7 @@ def clone(tmp_path: Path) -> Path:
     uv.parent.mkdir()
     uv.write_text(UV)
     uv.chmod(0o755)
+    (bootstrap / "bin" / "python").symlink_to(sys.executable)
     return made
 
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
+import signal
+import socket
+import subprocess
 import sys
+import tempfile
+import venv
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,6 +20,7 @@ import pytest
 
 from pinflow import install
 
+COMMAND = [sys.executable, "pinflow/install.py"]
 LISTS = sorted((install.REQUIREMENTS / "jars").glob("*.txt"))
 
 
@@ -78,3 +87,274 @@ def test_a_profile_that_is_not_there_is_named_where_its_airflow_is_wanted(monkey
     assert install.chosen() == []
     with pytest.raises(install.InstallError, match="no such profile"):
         install.airflow()
+
+
+def fake_java(home: Path, script: str) -> Path:
+    """A JAVA_HOME whose `java` is a shell script; returns the directory for PATH."""
+    executable = home / "bin" / "java"
+    executable.parent.mkdir(parents=True)
+    executable.write_text(f"#!/bin/sh\n{script}\n")
+    executable.chmod(0o755)
+    return executable.parent
+
+
+def on_path(monkeypatch: pytest.MonkeyPatch, *directories: Path) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", ":".join([*map(str, directories), "/bin"]))
+
+
+def says(version: str) -> str:
+    return f"echo 'openjdk version \"{version}\" 2026-01-01' >&2"
+
+
+@pytest.mark.parametrize("version", ["17", "17.0.15", "21.0.2", "25-ea"])
+def test_java_from_17_on_is_taken(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_path(monkeypatch, fake_java(tmp_path, says(version)))
+    assert install.java() == str(tmp_path / "bin" / "java")
+
+
+def test_what_else_java_prints_is_not_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_path(monkeypatch, fake_java(tmp_path, f"echo 'Picked up JAVA_TOOL_OPTIONS: -Da=11' >&2; {says('21.0.2')}"))
+    assert install.java() == str(tmp_path / "bin" / "java")
+
+
+@pytest.mark.parametrize(("version", "seen"), [("1.8.0_402", "8"), ("11.0.22", "11")])
+def test_an_older_java_is_named(version: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_path(monkeypatch, fake_java(tmp_path, says(version)))
+    with pytest.raises(install.InstallError, match=rf"is version {seen}; Kafka and Spark need 17") as error:
+        install.java()
+    assert "JAVA_HOME" in str(error.value)
+    assert "openjdk-17" in str(error.value)
+
+
+def test_no_java_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(install.InstallError, match="no `java` on PATH") as error:
+        install.java()
+    assert "install a JRE" in str(error.value)
+
+
+def test_java_home_comes_before_path_as_it_does_for_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_path(monkeypatch, fake_java(tmp_path / "new", says("21")))
+    fake_java(tmp_path / "old", says("11.0.22"))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
+    with pytest.raises(install.InstallError, match="old/bin/java is version 11"):
+        install.java()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
+    with pytest.raises(install.InstallError, match=r"JAVA_HOME=\S+/nowhere has no bin/java"):
+        install.java()
+    monkeypatch.setenv("JAVA_HOME", "")
+    assert install.java() == str(tmp_path / "new" / "bin" / "java")
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        # What macOS has at /usr/bin/java where no Java is installed.
+        ("echo 'Unable to locate a Java Runtime.' >&2; exit 1", r"\(status 1\): Unable to locate a Java Runtime"),
+        (f"{says('17.0.15')}; exit 134", r"\(status 134\): openjdk version"),
+        ("true", r"\(status 0\): no output"),
+        ("exec /nowhere/java", r"\(status 127\): .*/nowhere/java"),
+    ],
+)
+def test_a_java_that_does_not_run_says_what_it_said(
+    script: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_path(monkeypatch, fake_java(tmp_path, script))
+    with pytest.raises(install.InstallError, match=rf"`\S+/java -version` failed {found}") as error:
+        install.java()
+    assert "install a JRE" in str(error.value)
+
+
+def test_an_old_java_stops_the_installer_before_anything_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "pinflow").mkdir()
+    shutil.copy(install.ROOT / "pinflow" / "install.py", tmp_path / "pinflow")
+    shutil.copytree(install.REQUIREMENTS, tmp_path / "requirements")
+    fake_java(tmp_path / "java", says("11.0.22"))
+    environment = {**os.environ, "JAVA_HOME": str(tmp_path / "java")}
+    for arguments in ([], ["jars/kafka"]):
+        done = subprocess.run(
+            [*COMMAND, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 1
+        assert "java is version 11" in done.stderr
+        assert "installing" not in done.stderr
+        assert not (tmp_path / ".pinflow").exists()
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A .pinflow of its own with the environments tool and spark, made by a uv that writes down how it was called."""
+
+    packages: Path
+    requirements: Path
+
+    def make(self, *names: str) -> list[str]:
+        """Install these; returns the names of the environments that were made anew."""
+        calls = self.packages / "calls"
+        calls.unlink(missing_ok=True)
+        install.main(list(names))
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return sorted(Path(line.split()[-1]).name for line in lines if line.startswith("venv"))
+
+    def lock(self, name: str, text: str) -> None:
+        (self.requirements / f"{name}.txt").write_text(text)
+
+    def stack(self, home: Path, profile: Path) -> socket.socket:
+        """A stack in this directory, as its supervisord and the launcher describe it; its socket takes connections."""
+        (home / "supervisor").mkdir(parents=True)
+        (home / "run").mkdir()
+        # Where a path in a test's own directory would be too long for a socket.
+        address = Path(tempfile.mkdtemp()) / "s"
+        command = f'command="/p/bin/python" -m pinflow.stack.launch kafka "{profile}"'
+        configuration = f"[unix_http_server]\nfile={address}\n\n[program:kafka]\n{command}\n"
+        (home / "supervisor" / "supervisord.conf").write_text(configuration)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(address))
+        listener.listen()
+        return listener
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
+    one = Installed(tmp_path / ".pinflow", tmp_path / "requirements")
+    one.requirements.mkdir()
+    monkeypatch.setattr(install, "PACKAGES", one.packages)
+    monkeypatch.setattr(install, "REQUIREMENTS", one.requirements)
+    for name in ("bootstrap", "tool", "spark"):
+        one.lock(name, "a==1")
+        install.stamp(one.packages / "envs" / name, one.requirements / f"{name}.txt")
+        (one.packages / "envs" / name / "bin").mkdir()
+        (one.packages / "envs" / name / "bin" / "python").symlink_to(sys.executable)
+    uv = one.packages / "envs" / "bootstrap" / "bin" / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$@" >> {one.packages}/calls\n')
+    uv.chmod(0o755)
+    return one
+
+
+def test_an_environment_is_made_again_when_its_lock_has_changed_or_its_python_is_gone(installed: Installed) -> None:
+    assert installed.make("tool", "spark") == []
+    installed.lock("spark", "a==2")
+    assert installed.make("tool", "spark") == ["spark"]
+    python = installed.packages / "envs" / "tool" / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/nowhere/python3.12")
+    assert installed.make("tool", "spark") == ["tool"]
+
+
+def test_what_a_running_stack_uses_is_never_replaced_when_a_lock_has_changed(installed: Installed) -> None:
+    home = installed.packages / "local"
+    with installed.stack(home, install.ROOT / "profiles" / "local.yaml"):
+        assert installed.make("tool", "spark") == []
+        installed.lock("spark", "a==2")
+        with pytest.raises(install.InstallError, match="environment spark: requirements have changed") as error:
+            installed.make("tool", "spark")
+        assert f"not replaced, because the stack in {home} is running" in error.value.what
+        assert error.value.fix == "make down PROFILE=local, then run this again"
+        assert not (installed.packages / "calls").exists()
+    assert installed.make("tool", "spark") == ["spark"]
+
+
+def test_the_tool_that_stops_a_running_stack_may_be_of_an_older_lock(
+    installed: Installed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with installed.stack(installed.packages / "local", install.ROOT / "profiles" / "local.yaml"):
+        installed.lock("tool", "a==2")
+        assert installed.make("tool") == []
+        assert "environment tool: requirements have changed" in (said := capsys.readouterr().err)
+        assert "make down PROFILE=local" in said
+    assert installed.make("tool") == ["tool"]
+
+
+def test_another_python_does_not_replace_what_a_running_stack_uses(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with installed.stack(installed.packages / "local", install.ROOT / "profiles" / "local.yaml"):
+        monkeypatch.setattr(install, "python_version", lambda: "3.10")
+        with pytest.raises(install.InstallError, match=r"environment tool: installed with Python 3\.1[12]") as error:
+            installed.make("tool")
+        assert str(installed.packages / "local") in error.value.what
+        # Also where PYTHON stands in the shell's environment.
+        stop = "make PYTHON=.pinflow/envs/bootstrap/bin/python down PROFILE=local"
+        assert error.value.fix == f"{stop}, then run this again"
+        assert not (installed.packages / "calls").exists()
+    install.stamp(installed.packages / "envs" / "bootstrap", installed.requirements / "bootstrap.txt")
+    assert installed.make("tool") == ["tool"]
+
+
+def test_a_stack_anywhere_is_found_by_its_link_and_named_by_its_profile(installed: Installed, tmp_path: Path) -> None:
+    home, profile = tmp_path / "disk" / "state", tmp_path / "mine.yaml"
+    with installed.stack(home, profile):
+        assert install.running_stacks() == {}
+        (installed.packages / "stacks").mkdir()
+        (installed.packages / "stacks" / "0a1b").symlink_to(home)
+        assert install.running_stacks() == {home: str(profile)}
+    assert install.running_stacks() == {}
+
+
+def test_a_service_that_a_killed_supervisor_left_counts_as_a_running_stack(installed: Installed) -> None:
+    home = installed.packages / "tests" / "e2e"
+    installed.stack(home, Path("/p.yaml")).close()
+    assert install.running_stacks() == {}
+    with subprocess.Popen(["sleep", "60"]) as orphan:
+        (home / "run" / "kafka.pid").write_text(f"{orphan.pid} 1.5")
+        assert install.running_stacks() == {home: "/p.yaml"}
+        orphan.kill()
+        orphan.wait()
+        assert install.running_stacks() == {}
+
+
+def test_make_goes_on_with_the_python_that_everything_was_installed_with(tmp_path: Path) -> None:
+    def python(**variables: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHON"} | variables
+        command = ["make", "-n", "install-tool"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.split()[0]
+
+    shutil.copy(install.ROOT / "Makefile", tmp_path)
+    remembered = tmp_path / ".pinflow" / "envs" / "bootstrap" / "bin" / "python"
+    remembered.parent.mkdir(parents=True)
+    remembered.symlink_to(sys.executable)
+    assert python() == ".pinflow/envs/bootstrap/bin/python"
+    assert python(PYTHON="/usr/bin/other") == "/usr/bin/other"
+    remembered.unlink()
+    remembered.symlink_to("/nowhere/python3.12")
+    assert "bootstrap" not in python()
+
+
+def test_an_environment_is_made_from_the_interpreter_itself(tmp_path: Path) -> None:
+    """A venv made by a venv's Python must outlive that venv."""
+    venv.create(tmp_path / "venv", symlinks=True)
+    code = "from pinflow import install; print(install.interpreter())"
+    command = [str(tmp_path / "venv" / "bin" / "python"), "-c", code]
+    done = subprocess.run(command, cwd=install.ROOT, capture_output=True, text=True, check=True)
+    found = Path(done.stdout.strip())
+    assert not found.is_relative_to(tmp_path)
+    assert found.exists()
+
+
+def test_ctrl_c_stops_the_installer_in_words_and_the_next_run_finishes(tmp_path: Path) -> None:
+    (tmp_path / "pinflow").mkdir()
+    shutil.copy(install.ROOT / "pinflow" / "install.py", tmp_path / "pinflow")
+    shutil.copytree(install.REQUIREMENTS, tmp_path / "requirements")
+    bootstrap = tmp_path / ".pinflow" / "envs" / "bootstrap"
+    install.stamp(bootstrap, install.REQUIREMENTS / "bootstrap.txt")
+    (bootstrap / "bin").mkdir()
+    (bootstrap / "bin" / "python").symlink_to(sys.executable)
+    uv = bootstrap / "bin" / "uv"
+    uv.write_text(f"#!/bin/sh\ntouch {tmp_path}/under-way\n[ $1 = venv ] || exec sleep 60\n")
+    uv.chmod(0o755)
+    command = [*COMMAND, "tool"]
+    # A group of its own, as a terminal makes one: Ctrl-C reaches every process in it.
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as first:
+        while not (tmp_path / "under-way").exists():
+            assert first.poll() is None
+        os.killpg(first.pid, signal.SIGINT)
+        said = first.communicate(timeout=30)[1]
+    assert first.returncode != 0
+    assert said.splitlines()[-1] == "interrupted; run the same command again: it continues from here"
+    assert "Traceback" not in said
+    uv.write_text("#!/bin/sh\n")
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (again.returncode, "installed environment tool" in again.stderr) == (0, True)

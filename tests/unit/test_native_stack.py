@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pinflow import instance
+from pinflow import install, instance
 from pinflow.errors import PinflowError, ProfileError, brief
 from pinflow.profile import Profile, load
+from pinflow.stack import supervision
 from pinflow.stack.native import NativeStack
 
 
@@ -37,6 +38,24 @@ def test_an_unknown_service_is_named_with_those_that_there_are(tmp_path: Path) -
 def test_a_service_without_what_it_needs_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="connect needs kafka, localstack"):
         NativeStack(profile(tmp_path, "connect"))
+
+
+def test_a_stack_whose_directory_is_elsewhere_is_linked_in_pinflow_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / ".pinflow"
+    monkeypatch.setattr(install, "PACKAGES", packages)
+    monkeypatch.setattr(supervision, "PACKAGES", packages)
+    one = profile(tmp_path, "mysql")
+    processes = NativeStack(one).supervision
+    assert install.running_stacks() == {}
+    processes.start()
+    try:
+        assert install.running_stacks() == {one.home: str(one.path)}
+    finally:
+        processes.shutdown()
+    assert install.running_stacks() == {}
+    assert list((packages / "stacks").iterdir()) == []
 
 
 def test_status_of_a_stack_that_never_ran_is_stopped(tmp_path: Path) -> None:

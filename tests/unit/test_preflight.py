@@ -12,40 +12,19 @@ import pytest
 from pinflow.errors import PreflightError
 from pinflow.profile import ROOT
 from pinflow.stack import launch, preflight
+from tests.unit.test_install import fake_java
 
 NAMES = ["mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks", "airflow"]
 WHOLE = [launch.service(name) for name in NAMES]
 
 
-def fake_java(directory: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `java` on PATH that gives itself out as a version; no other java is to be found."""
-    executable = directory / "java"
-    executable.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
-    executable.chmod(0o755)
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", f"{directory}:/bin")
-
-
-@pytest.mark.parametrize("version", ["17", "17.0.15", "21.0.2", "25-ea"])
-def test_java_from_17_on_is_taken(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_java(tmp_path, version, monkeypatch)
-    preflight.check_java()
-
-
-@pytest.mark.parametrize(("version", "seen"), [("1.8.0_402", "8"), ("11.0.22", "11")])
-def test_an_older_java_is_named(version: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_java(tmp_path, version, monkeypatch)
-    with pytest.raises(PreflightError, match=rf"is version {seen}; Kafka and Spark need 17") as error:
-        preflight.check_java()
-    assert "JAVA_HOME" in str(error.value)
-
-
-def test_no_java_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PreflightError, match="no `java` on PATH") as error:
-        preflight.check_java()
-    assert "install a JRE" in str(error.value)
+def test_an_old_java_is_said_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_java(tmp_path, "echo 'openjdk version \"11.0.22\"' >&2")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**30))
+    with pytest.raises(PreflightError, match=r"Java: .* is version 11; Kafka and Spark need 17") as error:
+        preflight.check_machine(tmp_path, WHOLE)
+    assert "install a JRE" in error.value.fix
 
 
 def test_too_little_memory_is_said_in_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from pinflow import instance
+from pinflow import install, instance
 from pinflow.cli import cli
 from pinflow.errors import PinflowError, ProfileError
 from pinflow.profile import ROOT, Profile, load
@@ -33,6 +33,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / ".pinflow"
     (directory / "envs" / "tool").mkdir(parents=True)
     monkeypatch.setattr(clean, "PACKAGES", directory)
+    monkeypatch.setattr(install, "PACKAGES", directory)
     return directory
 
 
