@@ -6,6 +6,7 @@ and no secret stands in an argument. COMPOSE_FILE, Docker's own variable, may ad
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,11 +26,11 @@ from pinflow.stack import images, launch, preflight, state
 from pinflow.stack.compose_variables import variables
 from pinflow.stack.health import Health
 from pinflow.stack.service import Service
-from pinflow.stack.start import Say, Start
+from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Life, Say, Start
 
 # GiB beside the services: Docker itself, and Spark, which takes more there than natively (bench/README.md).
 MEMORY_MARGIN = 1.3
-# Containers on a busy machine are slower than processes: a health check, then the next service.
+# Times the timeout without progress: containers are slower than processes, and `docker compose up` says nothing.
 PATIENCE = 3.0
 _NOBODY_LISTENS = re.compile(r"Connection reset by peer|Remote end closed connection without response")
 # Images with what runs natively as well; any other is the official one, and no stand-in.
@@ -57,6 +58,7 @@ class Container:
     pid: int
     exit_code: int
     seconds: float
+    restarts: int
 
 
 class ComposeStack:
@@ -69,12 +71,13 @@ class ComposeStack:
         self._creation: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - what `docker compose up` says, until this is gone
         self._before: set[str] = set()
+        self._restarts: dict[str, int] = {}
 
     def up(self, say: Say) -> None:
         """Start what is not running and wait until everything can be used.
 
-        Raises NoImages or PreflightError before anything is started, PinflowError with the last log lines of a service
-        that did not become ready. What did start goes on running, to be looked at.
+        Raises NoImages or PreflightError before anything is started, PinflowError with the last log lines of each
+        service that did not become ready. What did start keeps running.
         """
         self._preflight()
         definitions = json.loads(self._compose("config", "--format", "json"))["services"]
@@ -144,13 +147,13 @@ class ComposeStack:
         """What a service needs right after it is ready, as far as Compose has not done it."""
         (service.initialise_in_compose or service.initialise)(self.profile, say)
 
-    def given_up(self, name: str) -> str:
-        """Why the service is not going to be ready; nothing while it may."""
-        if self._creation is None or self._creation.poll() in (None, 0):
-            return ""
-        self._said.seek(0)
-        said = self._said.read().strip().splitlines()
-        return f"`docker compose up` ended: {said[-1] if said else 'no output'}"
+    def life(self, name: str) -> Life:
+        """What is seen of the service's container."""
+        container = self._container(name)
+        if container is None or container.state == "created":
+            return Life(over=self._creation_failed())
+        exits = container.restarts - self._restarts.get(container.identity, 0)
+        return Life(exits, _cpu(container.identity))
 
     def last_lines(self, name: str) -> str:
         """The end of a service's log."""
@@ -187,7 +190,9 @@ class ComposeStack:
         return tuple(name for name in definition.get("depends_on", ()) if name in names)
 
     def _preflight(self) -> None:
-        running = {name for name, one in self.containers().items() if one.state == "running"}
+        containers = self.containers()
+        self._restarts = {one.identity: one.restarts for one in containers.values()}
+        running = {name for name, one in containers.items() if one.state == "running"}
         self._before = running
         if not running:
             total = int(_docker("info", "--format", "{{.MemTotal}}"))
@@ -218,14 +223,35 @@ class ComposeStack:
                 self.probe(service)
                 state, detail = "ready", service.remark(self.profile)
             except NotReady as reason:
-                state, detail = "starting" if seconds < service.timeout else "failed", reason.what
+                state, detail = "starting" if seconds < service.timeout * LONGEST else "failed", reason.what
+                if container.restarts >= TOO_MANY_EXITS and seconds < service.timeout:
+                    state, detail = "failed", f"exited {container.restarts} times; last log line: {self._last(service)}"
         elif container is not None and container.state not in ("created", "removing"):
-            last = self.last_lines(service.name).strip().splitlines()[-1]
             state = "failed"
-            detail = f"its container is {container.state}, exit status {container.exit_code}; its last words: {last}"
+            detail = f"its container is {container.state}, exit status {container.exit_code}"
+            detail += f"; last log line: {self._last(service)}"
         official = container is not None and not container.image.startswith(_AS_NATIVELY)
         title = container.image if container is not None and official else service.title
         return Health(service.name, title, service.stand_in and not official, state, detail, pid, used, seconds)
+
+    def _creation_failed(self) -> str:
+        if self._creation is None or self._creation.poll() in (None, 0):
+            return ""
+        self._said.seek(0)
+        said = self._said.read().strip().splitlines()
+        return f"`docker compose up` failed: {said[-1] if said else 'no output'}"
+
+    def _container(self, name: str) -> Container | None:
+        """One of ``containers``, without `docker compose`, which takes too long to be asked every few seconds."""
+        label = "label=com.docker.compose"
+        of = ["--filter", f"{label}.project={self.project}", "--filter", f"{label}.service={name}"]
+        with contextlib.suppress(PinflowError):  # it is just being replaced
+            for identity in _docker("ps", "--all", "--quiet", *of).split():
+                return _container(json.loads(_docker("inspect", identity))[0])
+        return None
+
+    def _last(self, service: Service) -> str:
+        return self.last_lines(service.name).strip().splitlines()[-1]
 
     def _memory(self, containers: dict[str, Container]) -> dict[str, int]:
         """Bytes in use, by container, as its memory limit counts them without the page cache."""
@@ -272,7 +298,25 @@ def _container(inspected: dict[str, Any]) -> Container:
         seconds = max(0.0, time.time() - began.timestamp())
     health = state.get("Health", {}).get("Status", "")
     image = inspected["Config"]["Image"]
-    return Container(inspected["Id"], image, state["Status"], health, state["Pid"], state["ExitCode"], seconds)
+    return Container(
+        inspected["Id"],
+        image,
+        state["Status"],
+        health,
+        state["Pid"],
+        state["ExitCode"],
+        seconds,
+        inspected.get("RestartCount", 0),
+    )
+
+
+def _cpu(identity: str) -> float:
+    """Seconds of CPU time of a container's processes, as `docker top` shows it: [days-]hours:minutes:seconds."""
+    done = _run(["docker", "top", identity, "-eo", "pid,time"], 60, dict(os.environ))
+    total = 0
+    for days, hours, minutes, seconds in re.findall(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)$", done.stdout, re.MULTILINE):
+        total += ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
+    return total
 
 
 def _bytes(text: str) -> int:

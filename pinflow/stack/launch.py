@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
+from pathlib import Path
 
 import psutil
 
@@ -45,16 +47,24 @@ def services(profile: Profile) -> list[Service]:
 
 def become(name: str, profile: Profile) -> None:
     """Replace this process by the service's own; never returns unless exec fails."""
+    run = profile.home / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    _note_start(run / f"{name}.starts", profile.home / "logs" / f"{name}.log")
     command = service(name).command(profile)
     if command.directory:
         command.directory.mkdir(parents=True, exist_ok=True)
         os.chdir(command.directory)
-    run = profile.home / "run"
-    run.mkdir(parents=True, exist_ok=True)
     # For a stack whose supervisord was killed: the next `up` or `down` ends what is written down here.
     (run / f"{name}.pid").write_text(f"{os.getpid()} {psutil.Process().create_time()}")
     sys.stdout.flush()
     os.execvpe(command.arguments[0], command.arguments, {**os.environ, **command.environment})
+
+
+def _note_start(file: Path, log: Path) -> None:
+    """Add this moment and the log's length in bytes: supervisord does not tell how often it started a program again."""
+    earlier = file.read_text().splitlines() if file.exists() else []
+    size = log.stat().st_size if log.exists() else 0
+    file.write_text("".join(f"{line}\n" for line in [*earlier[-9:], f"{time.time()} {size}"]))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -12,8 +14,11 @@ from pinflow.profile import ROOT, Profile
 from pinflow.stack import launch, preflight, state
 from pinflow.stack.health import Health
 from pinflow.stack.service import Service
-from pinflow.stack.start import Say, Start
+from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Life, Say, Start
 from pinflow.stack.supervision import Process, Supervision
+
+# Seconds back in which `make status` counts exits.
+_RECENTLY = 300.0
 
 
 class NativeStack:
@@ -23,15 +28,17 @@ class NativeStack:
         self.profile = profile
         self.services = launch.services(profile)
         self.supervision = Supervision(profile, [s.name for s in self.services])
+        self._began = 0.0
 
     def up(self, say: Say) -> None:
         """Start what is not running and wait until everything can be used.
 
-        Raises PreflightError before anything is started, PinflowError with the last log lines of a service that
-        did not become ready in its time. What did start goes on running, to be looked at.
+        Raises PreflightError before anything is started, PinflowError with the last log lines of each service that
+        did not become ready. What did start keeps running.
         """
         self._preflight()
         self.supervision.start()
+        self._began = time.time()
         Start(self, say).run()
 
     def down(self, say: Say) -> None:
@@ -84,9 +91,13 @@ class NativeStack:
         """What a service needs right after it is ready."""
         service.initialise(self.profile, say)
 
-    def given_up(self, name: str) -> str:
-        """Why the service is not going to be ready; nothing while it may."""
-        return "it ends right after its start" if self.supervision.processes()[name].state == "FATAL" else ""
+    def life(self, name: str) -> Life:
+        """What is seen of the service's process."""
+        process = self.supervision.processes().get(name)
+        if process is None:
+            return Life(over="supervisord has been stopped")
+        over = "exits immediately after starting" if process.state == "FATAL" else ""
+        return Life(self.supervision.exits(name, process, self._began), _cpu(process.pid), over)
 
     def last_lines(self, name: str) -> str:
         """The end of a service's log."""
@@ -106,10 +117,15 @@ class NativeStack:
                 self.probe(service)
                 state, detail = "ready", service.remark(self.profile)
             except NotReady as reason:
-                state, detail = "starting" if seconds < service.timeout else "failed", reason.what
+                exits = self.supervision.exits(service.name, process, time.time() - _RECENTLY)
+                if exits >= TOO_MANY_EXITS:
+                    last = self.supervision.last_line_before_exit(service.name)
+                    state, detail = "failed", f"exited {exits} times in {_RECENTLY / 60:.0f} min; last log line: {last}"
+                else:
+                    state, detail = "starting" if seconds < service.timeout * LONGEST else "failed", reason.what
         elif process is not None and process.state in ("BACKOFF", "FATAL", "EXITED"):
             last = self.supervision.last_lines(service.name, 1).strip()
-            state, detail = "failed", f"it ends right after its start; its last words: {last}"
+            state, detail = "failed", f"exited immediately after starting; last log line: {last}"
         return Health(service.name, service.title, service.stand_in, state, detail, pid, _memory(pid), seconds)
 
     def _preflight(self) -> None:
@@ -131,6 +147,18 @@ class NativeStack:
             levels.append(level)
             left = {name: s for name, s in left.items() if name not in level}
         return levels
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU time, of its children too."""
+    total = 0.0
+    with contextlib.suppress(psutil.Error):
+        main = psutil.Process(pid)
+        for process in (main, *main.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def _memory(pid: int) -> int:

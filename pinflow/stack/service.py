@@ -42,7 +42,8 @@ class Service:
     initialise_in_compose  the same where Compose runs it and has done a part of the work itself; None: `initialise`
     remark     what a person must know of a service although it can be used; "" for nothing
     needs      services that must be ready before this one starts
-    timeout    seconds from start to ready, after which `up` fails with the service's last log lines
+    timeout    seconds without progress (no new log line, no CPU time, no new answer of the probe) after which `up`
+               fails with the service's last log lines; with progress, ten times as many
     """
 
     name: str

@@ -1,10 +1,12 @@
-"""Bringing services up side by side as far as their needs allow, with a bound on every wait."""
+"""Bringing services up side by side as far as their needs allow: as long as one makes progress, it is waited for."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pinflow.errors import NotReady, PinflowError
@@ -12,8 +14,30 @@ from pinflow.stack.service import Service
 
 Say = Callable[[str], None]
 
+TOO_MANY_EXITS = 3
+"""So often a process may exit without having been ready; the supervisor starts it again each time."""
+LONGEST = 10
+"""A service that makes progress and is still not ready fails after so many times its timeout."""
+
 _PROBE_EVERY = 0.2
+_LOOK_EVERY = 1.0
 _REPEAT_WAITING_LINE_AFTER = 10.0
+# Seconds. An idle JVM, or a service that does nothing but answer the probe, uses less in a minute.
+_CPU_OF_PROGRESS = 2.0
+
+
+@dataclass(frozen=True)
+class Life:
+    """What is seen of a service's process from outside.
+
+    exits  how often it exited since this `up` began
+    cpu    seconds of CPU time that it and its children have used; 0 where that is not known
+    over   why it is not going to be ready, where that is certain; else ""
+    """
+
+    exits: int = 0
+    cpu: float = 0
+    over: str = ""
 
 
 class Runner(Protocol):
@@ -35,8 +59,8 @@ class Runner(Protocol):
     def initialise(self, service: Service, say: Say) -> None:
         """Work right after it is ready."""
 
-    def given_up(self, name: str) -> str:
-        """Why it is not going to be ready; nothing while it may."""
+    def life(self, name: str) -> Life:
+        """What is seen of its process."""
 
     def last_lines(self, name: str) -> str:
         """The end of its log."""
@@ -45,20 +69,54 @@ class Runner(Protocol):
         """Where the whole log is."""
 
 
+class Progress:
+    """Since when nothing new was seen of a service.
+
+    New is a log line or an answer of the probe that differs from all before in more than numbers (so that neither a
+    retry nor the log of our own probes counts), and a good second of CPU time.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.since = now
+        self._seen: set[str | int] = set()
+
+    def see(self, answer: str, log: str, life: Life, now: float) -> None:
+        """Take in what is seen at this moment."""
+        words = {re.sub(r"\d+", "", line) for line in (answer, *log.splitlines())}
+        new = (words | {int(life.cpu / _CPU_OF_PROGRESS)}) - self._seen
+        if new:
+            self._seen |= new
+            self.since = now
+
+
 class Start:
     """One `up`: a thread a service, each waiting for the services that it needs."""
 
-    def __init__(self, stack: Runner, say: Say, patience: float = 1) -> None:
-        """``patience``: what each service's time to ready is multiplied by."""
+    def __init__(
+        self,
+        stack: Runner,
+        say: Say,
+        patience: float = 1,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """``patience``: what each service's timeout is multiplied by."""
         self.stack = stack
         self.say = say
         self.patience = patience
-        self.ready = {s.name: threading.Event() for s in stack.services}
-        self.failed = threading.Event()
-        self.errors: list[PinflowError] = []
+        self.clock = clock
+        self.sleep = sleep
+        self.settled = {s.name: threading.Event() for s in stack.services}
+        self.ready: set[str] = set()
+        self.errors: dict[str, PinflowError] = {}
+        self.skipped: dict[str, str] = {}
 
     def run(self) -> None:
-        """Return when all are ready; raises the PinflowError of the first that is not in its time."""
+        """Return when all are ready.
+
+        A service that fails keeps only those from starting that need it. Raises one PinflowError about all that failed
+        and all that were not started.
+        """
         threads = [threading.Thread(target=self._bring_up, args=(s,), daemon=True) for s in self.stack.services]
         for thread in threads:
             thread.start()
@@ -67,53 +125,90 @@ class Start:
             for thread in threads:
                 thread.join(0.1)
         if self.errors:
-            raise self.errors[0]
+            raise self._error()
 
     def _bring_up(self, service: Service) -> None:
         try:
-            for need in service.needs:
-                while not self.ready[need].wait(0.1):
-                    if self.failed.is_set():
-                        return
-            began = time.monotonic()
-            already = self.stack.running(service.name)
-            if not already:
-                self.stack.launch(service)
-            self._wait(service, began)
-            self.stack.initialise(service, lambda text: self.say(f"{service.name:<12} {text}"))
-            took = f"{'was running; ' if already else ''}ready after {time.monotonic() - began:.1f} s"
-            self.say(f"{service.name:<12} {took}  ({service.title})")
-            self.ready[service.name].set()
+            missing = self._wait_for_needs(service)
+            if missing:
+                self.skipped[service.name] = missing
+                self.say(f"{service.name:<12} not started: it needs {missing}")
+                return
+            self._start(service)
+            self.ready.add(service.name)
         except PinflowError as error:
-            self._fail(error)
+            self._fail(service, error)
         except Exception as error:
-            self._fail(PinflowError(f"{service.name}: {type(error).__name__}: {error}", self._see(service)))
+            self._fail(service, PinflowError(f"{service.name}: {type(error).__name__}: {error}", self._see(service)))
+        finally:
+            self.settled[service.name].set()
+
+    def _wait_for_needs(self, service: Service) -> str:
+        """The first of the services that it needs which is not going to be ready; "" once all are."""
+        for need in service.needs:
+            self.settled[need].wait()
+            if need not in self.ready:
+                return need
+        return ""
+
+    def _start(self, service: Service) -> None:
+        began = self.clock()
+        already = self.stack.running(service.name)
+        if not already:
+            self.stack.launch(service)
+        self._wait(service, began)
+        self.stack.initialise(service, lambda text: self.say(f"{service.name:<12} {text}"))
+        took = f"{'was running; ' if already else ''}ready after {self.clock() - began:.1f} s"
+        self.say(f"{service.name:<12} {took}  ({service.title})")
 
     def _wait(self, service: Service, began: float) -> None:
-        said, said_at = "", 0.0
-        while not self.failed.is_set():
+        progress = Progress(began)
+        look_every = _LOOK_EVERY * self.patience
+        looked, said, said_at = began - look_every, "", 0.0
+        while True:
             try:
                 self.stack.probe(service)
                 return
             except NotReady as reason:
                 waiting = reason.what
-            waited = time.monotonic() - began
-            why = self.stack.given_up(service.name)
-            if why or waited > service.timeout * self.patience:
-                lines = self.stack.last_lines(service.name)
-                raise PinflowError(
-                    f"{service.name}: {why or f'not ready after {waited:.0f} s'}: {waiting}\n"
-                    f"  last lines of its log:\n{lines}",
-                    self._see(service),
-                )
+            now = self.clock()
+            if now - looked >= look_every:
+                looked = now
+                life, log = self.stack.life(service.name), self.stack.last_lines(service.name)
+                progress.see(waiting, log, life, now)
+                why = self._hopeless(service, life, now - began, now - progress.since)
+                if why:
+                    raise PinflowError(
+                        f"{service.name}: {why}: {waiting}\n  last lines of its log:\n{log}", self._see(service)
+                    )
+            waited = now - began
             if waited > 1 and (waiting != said or waited - said_at > _REPEAT_WAITING_LINE_AFTER):
                 self.say(f"{service.name:<12} waiting, {waited:.0f} s: {waiting}")
                 said, said_at = waiting, waited
-            time.sleep(_PROBE_EVERY)
+            # Slower and slower: on a busy machine the probes must not be what keeps it busy.
+            self.sleep(min(max(_PROBE_EVERY, waited / 50), _LOOK_EVERY))
+
+    def _hopeless(self, service: Service, life: Life, waited: float, idle: float) -> str:
+        """Why it is not going to be ready; "" while it may."""
+        timeout = service.timeout * self.patience
+        if life.over:
+            return life.over
+        if life.exits >= TOO_MANY_EXITS:
+            return f"exited {life.exits} times without becoming ready"
+        if idle > timeout:
+            return f"not ready after {waited:.0f} s, and no progress for {idle:.0f} s"
+        if waited > timeout * LONGEST:
+            return f"not ready after {waited:.0f} s"
+        return ""
 
     def _see(self, service: Service) -> str:
-        return f"the whole log: {self.stack.log(service.name)}; then `make up` again"
+        return f"the whole log: {self.stack.log(service.name)}"
 
-    def _fail(self, error: PinflowError) -> None:
-        self.errors.append(error)
-        self.failed.set()
+    def _fail(self, service: Service, error: PinflowError) -> None:
+        self.errors[service.name] = error
+        self.say(f"{service.name:<12} failed; what does not need it goes on")
+
+    def _error(self) -> PinflowError:
+        failed = [str(error) for error in self.errors.values()]
+        skipped = [f"{name}: not started: it needs {need}" for name, need in self.skipped.items()]
+        return PinflowError("\n".join([*failed, *skipped]), "run `make up` again: it continues with what is not ready")

@@ -109,6 +109,7 @@ class Supervision:
 
     def launch(self, service: str) -> None:
         """Start a service without waiting for it; harmless when it runs already."""
+        (self.profile.home / "run" / f"{service}.starts").unlink(missing_ok=True)
         with contextlib.suppress(_Harmless):
             self._call("startProcess", service, False)
 
@@ -141,8 +142,9 @@ class Supervision:
                 for member in psutil.wait_procs(family, timeout=10)[1]:
                     member.kill()
                 ended.append(service)
-        for file in (self.profile.home / "run").glob("*.pid"):
-            file.unlink()
+        for pattern in ("*.pid", "*.starts"):
+            for file in (self.profile.home / "run").glob(pattern):
+                file.unlink()
         return ended
 
     def last_lines(self, service: str, count: int = 15) -> str:
@@ -154,6 +156,27 @@ class Supervision:
         except FileNotFoundError:
             lines = []
         return "\n".join(f"    {line}" for line in lines[-count:]) or "    (no output)"
+
+    def exits(self, service: str, process: Process, since: float) -> int:
+        """How often it has exited since then (seconds since 1970), without having been told to."""
+        again = [time for time, _ in self._starts(service)[1:] if time > since]
+        return len(again) + (process.state in ("BACKOFF", "FATAL", "EXITED"))
+
+    def last_line_before_exit(self, service: str) -> str:
+        """The last line that it logged before it was last started."""
+        starts = self._starts(service)
+        with contextlib.suppress(OSError, IndexError), self.log(service).open("rb") as log:
+            end = starts[-1][1]
+            log.seek(max(0, end - 8_000))
+            return log.read(min(end, 8_000)).decode(errors="replace").rstrip().splitlines()[-1].strip()
+        return self.last_lines(service, 1).strip()
+
+    def _starts(self, service: str) -> list[tuple[float, int]]:
+        """Of its last starts, oldest first: when, in seconds since 1970, and how long its log was (see launch.py)."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self.profile.home / "run" / f"{service}.starts").read_text().splitlines()
+            return [(float(time), int(size)) for time, size in (line.split() for line in lines)]
+        return []
 
     def _pid(self) -> int | None:
         with contextlib.suppress(FileNotFoundError, ValueError):

@@ -186,5 +186,4 @@ SERVICE = Service(
     # What is installed is the image's affair.
     initialise_in_compose=lambda profile, say: None,
     remark=remark,
-    timeout=180,
 )

@@ -67,6 +67,5 @@ SERVICE = Service(
     initialise=initialise,
     initialise_in_compose=initialise_in_compose,
     needs=("kafka", "localstack"),
-    timeout=60,
     stand_in=True,
 )

@@ -75,6 +75,5 @@ SERVICE = Service(
     probe=probe,
     memory=0.7,
     initialise=initialise,
-    timeout=60,
     stand_in=True,
 )

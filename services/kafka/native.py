@@ -108,7 +108,7 @@ def probe(profile: Profile) -> None:
     except OSError as error:
         raise NotReady(f"kafka: {host}:{port}: {error.strerror or error}") from None
     try:
-        with _admin(profile, timeout_ms=2000) as admin:
+        with _admin(profile, timeout_ms=5000) as admin:
             if not admin.describe_cluster()["brokers"]:
                 raise NotReady(f"kafka: {host}:{port} answers, but its broker is not registered yet")
             known = [name for name in profile.topics if name in admin.list_topics()]
@@ -122,7 +122,7 @@ def probe(profile: Profile) -> None:
 
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:
     """Make the profile's three topics unless they exist; their number of partitions is kafka.partitions."""
-    with _admin(profile, timeout_ms=15000) as admin:
+    with _admin(profile, timeout_ms=60000) as admin:
         existing = set(admin.list_topics())
         for name in profile.topics:
             if name in existing:
@@ -132,7 +132,7 @@ def initialise(profile: Profile, say: Callable[[str], None]) -> None:
             except TopicAlreadyExistsError:
                 continue
             say(f"made the topic {name} with {profile.kafka.partitions} partition(s)")
-        admin.wait_for_topics(list(profile.topics), timeout_ms=15000)
+        admin.wait_for_topics(list(profile.topics), timeout_ms=60000)
 
 
 def java(main: str, *flags: str) -> list[str]:
@@ -161,5 +161,4 @@ SERVICE = Service(
     memory=0.3,
     prepare=prepare,
     initialise=initialise,
-    timeout=60,
 )

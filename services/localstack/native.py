@@ -113,5 +113,4 @@ SERVICE = Service(
     initialise=_initialise,
     # Its ready hook has deployed the template, with the addresses of the containers.
     initialise_in_compose=lambda profile, say: None,
-    timeout=90,
 )

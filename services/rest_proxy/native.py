@@ -50,6 +50,5 @@ SERVICE = Service(
     probe=probe,
     memory=0.1,
     needs=("kafka",),
-    timeout=30,
     stand_in=True,
 )

@@ -105,5 +105,4 @@ SERVICE = Service(
     probe=probe,
     memory=1.5,
     owned=owned,
-    timeout=240,
 )

@@ -11,10 +11,11 @@ from pinflow.errors import PinflowError, ProfileError, brief
 from pinflow.profile import Profile, load
 from pinflow.stack import supervision
 from pinflow.stack.native import NativeStack
+from tests.unit.test_install import fake_java
 
 
-def profile(directory: Path, services: str) -> Profile:
-    file = instance.write("local", directory / "p.yaml", directory / "state", 0)
+def profile(directory: Path, services: str, offset: int = 0) -> Profile:
+    file = instance.write("local", directory / "p.yaml", directory / "state", offset)
     text = file.read_text().split("  services:")[0] + f"  services: [{services}]\n  dump: null\n"
     file.write_text(text)
     return load(str(file))
@@ -64,6 +65,38 @@ def test_status_of_a_stack_that_never_ran_is_stopped(tmp_path: Path) -> None:
         ("mysql", "stopped", 0, 0),
         ("kafka", "stopped", 0, 0),
     ]
+
+
+# Formats Kafka's data; as the broker it complains and exits, later than supervisord takes for a failed start.
+CRASHING_JAVA = """
+case "$*" in
+*-version*) echo 'openjdk version "21.0.2"' >&2 ;;
+*KafkaDockerWrapper*) ;;
+*) echo starting; sleep 1.2; echo 'disk on fire'; exit 1 ;;
+esac
+"""
+
+
+def test_a_service_that_exits_again_and_again_fails_soon_with_its_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_java(tmp_path / "java", CRASHING_JAVA)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "java"))
+    monkeypatch.setattr(supervision, "PACKAGES", tmp_path / ".pinflow")
+    stack = NativeStack(profile(tmp_path, "kafka", instance.free_offset("local")))
+    said: list[str] = []
+    try:
+        with pytest.raises(PinflowError, match=r"kafka: exited 3 times without becoming ready: .*refused") as error:
+            stack.up(said.append)
+        assert "    disk on fire\n" in error.value.what
+        (health,) = stack.health()
+        assert health.state == "failed"
+        assert health.detail.startswith("exited ")
+        assert health.detail.endswith("last log line: disk on fire")
+    finally:
+        stack.down(print)
+    (health,) = stack.health()
+    assert health.state == "stopped"
 
 
 def test_an_instance_moves_every_port_and_nothing_else(tmp_path: Path) -> None:

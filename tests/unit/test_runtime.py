@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,12 +18,13 @@ from pinflow.stack import runtime
 from pinflow.stack.compose import ComposeStack
 from pinflow.stack.images import NoImages
 from pinflow.stack.native import NativeStack
+from pinflow.stack.start import Life
 from pinflow.stack.supervision import Supervision
 
 SECRET = "canary-7d1f"
 NO_ENGINE = "info) echo 'Cannot connect to the Docker daemon' >&2; exit 1;;"
 ENGINE = "info) echo 26000000000;;"
-CONTAINER = {
+CONTAINER: dict[str, Any] = {
     "Id": "c0ffee",
     "Config": {"Image": "apache/kafka:4.1.0", "Labels": {"com.docker.compose.service": "kafka"}},
     "State": {"Status": "exited", "Running": False, "Pid": 0, "ExitCode": 137, "StartedAt": "2026-01-01T00:00:00Z"},
@@ -211,7 +214,34 @@ def test_status_tells_of_a_container_that_ended(docker: Docker, profile: Profile
     health = {one.name: one for one in ComposeStack(profile).health()}
     assert (health["mysql"].state, health["kafka"].state) == ("stopped", "failed")
     assert health["kafka"].title == "apache/kafka:4.1.0"
-    assert "exited, exit status 137; its last words: no space left on device" in health["kafka"].detail
+    assert "exited, exit status 137; last log line: no space left on device" in health["kafka"].detail
+
+
+def test_a_container_that_restarts_again_and_again_is_failed_and_counts_as_exits(
+    docker: Docker, profile: Profile
+) -> None:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.0Z")
+    running = {**CONTAINER["State"], "Status": "running", "Running": True, "StartedAt": now}
+
+    def restarted(count: int) -> None:
+        inspected = json.dumps([{**CONTAINER, "State": running, "RestartCount": count}])
+        docker.answers(
+            f"inspect) echo '{inspected}';;",
+            "ps) echo c0ffee;;",
+            "top) printf 'PID TIME\\n1 00:01:05\\n7 1-00:00:01\\n';;",
+            "stats) ;;",
+            compose="ps) echo c0ffee;; logs) echo 'no space left on device';;",
+        )
+
+    stack = ComposeStack(profile)
+    restarted(2)
+    assert {one.name: one.state for one in stack.health()}["kafka"] == "starting"
+    stack._preflight()  # what an `up` begins with: only exits from then on count
+    assert stack.life("kafka") == Life(exits=0, cpu=65 + 86401)
+    restarted(5)
+    assert stack.life("kafka").exits == 3
+    health = {one.name: one for one in stack.health()}["kafka"]
+    assert (health.state, health.detail) == ("failed", "exited 5 times; last log line: no space left on device")
 
 
 def test_secrets_reach_docker_by_its_environment_only(
