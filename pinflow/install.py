@@ -192,7 +192,7 @@ def install_bootstrap() -> None:
     with step("installer"):
         shutil.rmtree(home, ignore_errors=True)
         try:
-            venv.create(home, with_pip=True)
+            venv.create(home, symlinks=True, with_pip=True)
         except subprocess.CalledProcessError:
             raise InstallError(
                 "a virtual environment could not be made: this Python lacks ensurepip",

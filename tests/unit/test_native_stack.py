@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pinflow import install, instance
 from pinflow.errors import PinflowError, ProfileError, brief
-from pinflow.profile import Profile, load
+from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import supervision
 from pinflow.stack.native import NativeStack
+from tests.stack import wait_for
 from tests.unit.test_install import fake_java
 
 
@@ -97,6 +102,34 @@ def test_a_service_that_exits_again_and_again_fails_soon_with_its_last_line(
         stack.down(print)
     (health,) = stack.health()
     assert health.state == "stopped"
+
+
+def test_ctrl_c_leaves_what_was_started_and_the_next_up_waits_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_java(tmp_path / "java", CRASHING_JAVA.replace("sleep 1.2", "exec sleep 600"))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "java"))
+    one = profile(tmp_path, "kafka", instance.free_offset("local"))
+    command = [sys.executable, "-m", "pinflow", "--profile", str(one.path), "up"]
+    file, pids = one.home / "run" / "kafka.pid", []
+    try:
+        for _ in range(2):
+            # A group of its own, as a terminal makes one: Ctrl-C reaches every process in it.
+            with subprocess.Popen(
+                command, cwd=ROOT, env={**os.environ, "RUNTIME": "native"}, stderr=subprocess.PIPE, text=True,
+                start_new_session=True,
+            ) as up:  # fmt: skip
+                assert up.stderr
+                said = next(line for line in up.stderr if "waiting" in line or "Error" in line)
+                assert said.startswith("kafka        waiting")
+                pids.append(wait_for("the broker's pid", lambda: file.exists() and file.read_text()))
+                os.killpg(up.pid, signal.SIGINT)
+                assert up.stderr.read().splitlines()[-1].startswith("stopped by Ctrl-C; what was started goes on")
+                assert up.wait() == 130
+        assert pids[0] == pids[1]
+        assert [health.state for health in NativeStack(one).health()] == ["starting"]
+    finally:
+        NativeStack(one).down(print)
 
 
 def test_an_instance_moves_every_port_and_nothing_else(tmp_path: Path) -> None:
