@@ -34,6 +34,7 @@ class Sink:
         self._bootstrap_servers = bootstrap_servers
         self._commit_seconds = commit_seconds
         self._stopping = threading.Event()
+        self._lock = threading.Lock()  # of the tasks and of what is dealt to them
         self._dealt: list[dict[TopicPartition, str]] = [{} for _ in range(config.tasks_max)]
         self.tasks = [self._new_task(number) for number in range(config.tasks_max)]
         self._finder = threading.Thread(target=self._find_topics, name=f"{config.name}-topics", daemon=True)
@@ -50,18 +51,22 @@ class Sink:
     def stop(self) -> None:
         """Stop everything; buffered records are written first if S3 takes them within a few seconds."""
         self._stopping.set()
-        for task in self.tasks:
-            task.ask_to_stop()
-        for task in self.tasks:
-            task.wait_stopped()
+        with self._lock:
+            for task in self.tasks:
+                task.ask_to_stop()
+            for task in self.tasks:
+                task.wait_stopped()
 
     def restart_task(self, number: int) -> None:
-        """Stop a task and start it anew with the same partitions."""
-        self.tasks[number].wait_stopped()
-        task = self._new_task(number)
-        task.assign(self._dealt[number])
-        self.tasks[number] = task
-        task.start()
+        """Stop a task and start it anew with the same partitions; after `stop` it only stops."""
+        with self._lock:
+            self.tasks[number].wait_stopped()
+            if self._stopping.is_set():
+                return
+            task = self._new_task(number)
+            task.assign(self._dealt[number])
+            self.tasks[number] = task
+            task.start()
 
     @property
     def topics(self) -> set[str]:
@@ -73,9 +78,11 @@ class Sink:
             try:
                 with connect(KafkaAdminClient, self._bootstrap_servers, reconnect_backoff_max_ms=1000) as admin:
                     while not self._stopping.is_set():
-                        self._dealt = deal(self._partitions(admin), self._dealt)
-                        for task, partitions in zip(self.tasks, self._dealt, strict=True):
-                            task.assign(partitions)
+                        found = self._partitions(admin)
+                        with self._lock:
+                            self._dealt = deal(found, self._dealt)
+                            for task, partitions in zip(self.tasks, self._dealt, strict=True):
+                                task.assign(partitions)
                         self._stopping.wait(self._config.metadata_seconds)
             except (KafkaError, OSError) as error:
                 log.warning("%s: cannot list topics, trying again: %s", self._config.name, error)

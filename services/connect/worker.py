@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -41,6 +42,7 @@ class Connector:
     """A connector: properties as they were put, target state, and its tasks while it is started.
 
     ``failure`` says why stored properties could not be used (a worker update may refuse what it took before).
+    Only the holder of the worker's lock for this name changes it.
     """
 
     properties: Config
@@ -48,7 +50,6 @@ class Connector:
     config: SinkConfig | None = None
     sink: Sink | None = None
     failure: str | None = None
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class Worker:
@@ -69,7 +70,8 @@ class Worker:
         port = properties.get("rest.advertised.port") or properties["listeners"].rpartition(":")[2]
         self.id = f"{properties['rest.advertised.host.name']}:{port}"
         self._connectors: dict[str, Connector] = {}
-        self._lock = threading.Lock()
+        self._locks: dict[str, threading.RLock] = {}
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Start the connectors that the config topic holds."""
@@ -87,9 +89,11 @@ class Worker:
 
     def stop(self) -> None:
         """Stop all tasks; what they have buffered is written first if S3 takes it within a few seconds."""
-        with self._lock:
-            for connector in self._connectors.values():
-                self._stop_tasks(connector)
+        self._stopped.set()
+        for name in self.names():
+            with self._lock(name):
+                if name in self._connectors:
+                    self._stop_tasks(self._connectors[name])
         self._store.close()
 
     @property
@@ -100,6 +104,21 @@ class Worker:
     def names(self) -> list[str]:
         """The connectors' names."""
         return sorted(self._connectors)
+
+    def _lock(self, name: str) -> threading.RLock:
+        """The lock that is held through every change of the connector of this name.
+
+        It outlives the connector: who waits for it while another deletes the connector must see that, and not start
+        tasks that nobody can stop any more.
+        """
+        return self._locks.setdefault(name, threading.RLock())
+
+    @contextmanager
+    def _changing(self, name: str, message: str = "Connector {} not found") -> Iterator[Connector]:
+        """The connector, which nobody else changes meanwhile; raises RestError 404 if there is none by then."""
+        self._get(name, message)  # so that no lock is made for every name that somebody asks for
+        with self._lock(name):
+            yield self._get(name, message)
 
     def _get(self, name: str, message: str = "Connector {} not found") -> Connector:
         connector = self._connectors.get(name)
@@ -113,8 +132,9 @@ class Worker:
         """Create or update a connector; True if it is new. ``create``: an existing one is a 409."""
         properties = {**properties, "name": properties.get("name") or name}
         config = self._checked(name, properties)
-        with self._lock:
+        with self._lock(name):
             connector = self._connectors.get(name)
+            new = connector is None
             if connector is not None and create:
                 raise RestError(409, f"Connector {name} already exists")
             if state is not None:
@@ -122,11 +142,9 @@ class Worker:
             self._stored(self._store.write, name, properties)
             if connector is None:
                 self._connectors[name] = connector = Connector(properties, state or "STARTED")
-            with connector.lock:
-                self._stop_tasks(connector)
-                new = connector.config is None and connector.failure is None
-                connector.properties, connector.config, connector.failure = properties, config, None
-                self._start_tasks(connector)
+            self._stop_tasks(connector)
+            connector.properties, connector.config, connector.failure = properties, config, None
+            self._start_tasks(connector)
         return new
 
     def _checked(self, name: str, properties: Config) -> SinkConfig:
@@ -155,14 +173,14 @@ class Worker:
 
     def patch(self, name: str, changes: Config) -> dict[str, Any]:
         """Change single properties; null removes one."""
-        merged = {**self._get(name).properties, **changes}
-        self.put(name, {key: value for key, value in merged.items() if value is not None})
-        return self.info(name)
+        with self._changing(name) as connector:
+            merged = {**connector.properties, **changes}
+            self.put(name, {key: value for key, value in merged.items() if value is not None})
+            return self.info(name)
 
     def delete(self, name: str) -> None:
         """Delete a connector; its committed offsets stay, as with the real worker."""
-        with self._lock:
-            connector = self._get(name)
+        with self._changing(name) as connector:
             self._stored(self._store.write, name, None)
             self._stop_tasks(connector)
             del self._connectors[name]
@@ -205,8 +223,9 @@ class Worker:
         if connector.failure:
             own = {"state": "FAILED", **about, "trace": connector.failure}
         tasks: list[dict[str, Any]] = []
+        running = list(sink.tasks) if (sink := connector.sink) else []
         for number in range(self._task_count(connector)):
-            task = connector.sink.tasks[number] if connector.sink else None
+            task = running[number] if number < len(running) else None
             shown = {"id": number, "state": task.state if task else "PAUSED", **about}
             tasks.append(shown | ({"trace": task.trace} if task and task.trace else {}))
         return {"name": name, "connector": own, "tasks": tasks, "type": "sink"}
@@ -220,18 +239,15 @@ class Worker:
 
     def set_state(self, name: str, state: str) -> None:
         """Pause (PAUSED), stop (STOPPED) or resume (STARTED); returns when it is done."""
-        with self._lock:
-            connector = self._get(name, "Unknown connector {}")
+        with self._changing(name, "Unknown connector {}") as connector:
             self._stored(self._store.write_state, name, state)
-            with connector.lock:
-                connector.state = state
-                self._stop_tasks(connector) if state != "STARTED" else self._start_tasks(connector)
+            connector.state = state
+            self._stop_tasks(connector) if state != "STARTED" else self._start_tasks(connector)
 
     def restart(self, name: str, *, tasks: bool, only_failed: bool) -> dict[str, Any]:
         """Restart the connector; its tasks only if ``tasks``, of these only the failed ones if ``only_failed``."""
-        connector = self._get(name, "Unknown connector: {}")
-        status = self.status(name)
-        with connector.lock:
+        with self._changing(name, "Unknown connector: {}") as connector:
+            status = self.status(name)
             if tasks and connector.sink is not None:
                 for shown in status["tasks"]:
                     if shown["state"] == "FAILED" or not only_failed:
@@ -244,8 +260,7 @@ class Worker:
 
     def restart_task(self, name: str, task: int) -> None:
         """Restart one task."""
-        connector = self._get(name, "Unknown connector: {}")
-        with connector.lock:
+        with self._changing(name, "Unknown connector: {}") as connector:
             if connector.sink is None or task >= len(connector.sink.tasks):
                 raise RestError(404, f"Unknown task: {name}-{task}")
             connector.sink.restart_task(task)
@@ -253,10 +268,11 @@ class Worker:
     def topics(self, name: str) -> list[str]:
         """The topics of which the connector read records since its tasks started."""
         connector = self._connectors.get(name)
-        return sorted(connector.sink.topics) if connector and connector.sink else []
+        return sorted(sink.topics) if connector and (sink := connector.sink) else []
 
     def _start_tasks(self, connector: Connector) -> None:
-        if connector.sink is None and connector.config is not None and connector.state == "STARTED":
+        wanted = connector.state == "STARTED" and not self._stopped.is_set()
+        if wanted and connector.sink is None and connector.config is not None:
             connector.sink = Sink(connector.config, self._bootstrap_servers, self._commit_seconds)
             connector.sink.start()
 
@@ -283,15 +299,15 @@ class Worker:
     def reset_offsets(self, name: str) -> None:
         """Delete the committed offsets: all records that S3 does not hold land again, from the earliest on."""
         group = self._offsets_group(name)
-        self._require_stopped(name)
-        result = self._ask(lambda admin: admin.delete_groups([group])[group])
+        with self._changing(name):
+            self._require_stopped(name)
+            result = self._ask(lambda admin: admin.delete_groups([group])[group])
         if result not in ("OK", "GroupIdNotFoundError"):
             raise RestError(500, f"Failed to reset consumer group offsets for connector {name}: {result}")
 
     def alter_offsets(self, name: str, offsets: list[tuple[str, int, int | None]]) -> None:
         """Set committed offsets: (topic, partition, offset); an offset of None deletes that partition's."""
         group = self._offsets_group(name)
-        self._require_stopped(name)
         new = {TopicPartition(t, p): OffsetAndMetadata(o, "", -1) for t, p, o in offsets if o is not None}
         gone = [TopicPartition(topic, partition) for topic, partition, offset in offsets if offset is None]
 
@@ -299,7 +315,9 @@ class Worker:
             results = list(admin.alter_group_offsets(group, new).values()) if new else []
             return results + (list(admin.delete_group_offsets(group, gone).values()) if gone else [])
 
-        failed = [result.__name__ for result in self._ask(alter) if result.__name__ != "NoError"]
+        with self._changing(name):
+            self._require_stopped(name)
+            failed = [result.__name__ for result in self._ask(alter) if result.__name__ != "NoError"]
         if failed:
             raise RestError(500, f"Failed to alter consumer group offsets for connector {name}: {', '.join(failed)}")
 
@@ -323,7 +341,7 @@ class Worker:
                 with connect(KafkaAdminClient, self._bootstrap_servers, bootstrap_timeout_ms=5000) as admin:
                     return question(admin)
             except KafkaError as error:
-                if not error.retriable or time.monotonic() > until:
+                if not error.retriable or time.monotonic() > until or self._stopped.is_set():
                     reason = f"{type(error).__name__}: {error}"
                     raise RestError(500, f"Kafka ({self._bootstrap_servers}): {reason}") from None
-            time.sleep(0.2)
+            self._stopped.wait(0.2)
