@@ -75,15 +75,21 @@ def check_running(profile: Profile) -> None:
     """Raise NotReady unless the connector exists and all its tasks run; health is their state, not HTTP's."""
     name = profile.connect.connector
     found = status(profile)
-    tasks = found["tasks"]
-    if not tasks:
-        state = found.get("connector", {}).get("state")
-        raise NotReady(f"connector {name}: " + (f"{state}, no tasks" if state else "not created yet"))
-    for task in (found["connector"], *tasks):
-        if task["state"] != "RUNNING":
-            which = f"task {task['id']}" if "id" in task else "the connector"
-            reason = str(task.get("trace", "")).partition("\n")[0]
-            raise NotReady(f"connector {name}: {which} is {task['state']}" + (f": {reason}" if reason else ""))
+    if "connector" not in found:
+        raise NotReady(f"connector {name}: not created yet")
+    for part in (found["connector"], *found["tasks"]):
+        if part["state"] != "RUNNING":
+            which = f"task {part['id']}" if "id" in part else "the connector"
+            reason = _reason(str(part.get("trace", "")))
+            raise NotReady(f"connector {name}: {which} is {part['state']}" + (f": {reason}" if reason else ""))
+    if not found["tasks"]:
+        raise NotReady(f"connector {name}: no tasks yet")
+
+
+def _reason(trace: str) -> str:
+    """The first line of a trace, and the second where the first only leads to it."""
+    first, *others = trace.splitlines() or [""]
+    return f"{first} {others[0]}" if others and first.endswith(":") else first
 
 
 def wait_running(profile: Profile, seconds: float = 20) -> None:

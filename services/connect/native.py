@@ -13,6 +13,7 @@ from pinflow.errors import NotReady, brief
 from pinflow.packages import python
 from pinflow.profile import Profile
 from pinflow.stack.service import Command, Service
+from services import loops
 from services.connect import connector
 
 
@@ -36,13 +37,17 @@ def command(profile: Profile) -> Command:
 
 
 def probe(profile: Profile) -> None:
-    """Raise NotReady until the worker answers and, once there is a connector, all its tasks run."""
+    """Raise NotReady until the worker answers and, once there is a connector, all its tasks run, and find topics."""
     try:
         names = requests.get(f"{profile.connect.url}/connectors", timeout=3).json()
     except (requests.RequestException, ValueError) as error:
         raise NotReady(f"{profile.connect.url}/connectors: {brief(error)}") from None
     if profile.connect.connector in names:
-        connector.check_running(profile)
+        try:
+            connector.check_running(profile)
+        except NotReady as error:
+            raise NotReady(f"{error.what}\n{loops.see(profile, 'connect')}") from None
+    loops.check(profile, "connect", profile.connect.url)
 
 
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services import supervised
 from services.connect import options
 from services.connect.worker import RestError, Worker
 
@@ -125,6 +126,10 @@ def _root(worker: Worker, request: Request, body: Any) -> Response:
 
 def _health(worker: Worker, request: Request, body: Any) -> Response:
     return JSONResponse({"status": "healthy", "message": _HEALTHY})
+
+
+def _loops(worker: Worker, request: Request, body: Any) -> Response:
+    return JSONResponse(supervised.failing())
 
 
 def _list(worker: Worker, request: Request, body: Any) -> Response:
@@ -259,6 +264,7 @@ _PLUGIN = "/connector-plugins/{plugin}/config"
 _ROUTES: list[tuple[str, str, Handler]] = [
     ("/", "GET", _root),
     ("/health", "GET", _health),
+    (supervised.PATH, "GET", _loops),
     ("/connectors", "GET", _list),
     ("/connectors", "POST", _create),
     (_CONNECTOR, "GET", _reader("info")),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
 
+from services import supervised
 from services.connect.clients import connect
 from services.connect.config import SinkConfig
 from services.connect.task import Task
-
-log = logging.getLogger(__name__)
-
-RETRY_SECONDS = 1.0
 
 
 def deal(found: dict[TopicPartition, str], held: list[dict[TopicPartition, str]]) -> list[dict[TopicPartition, str]]:
@@ -37,7 +33,7 @@ class Sink:
         self._lock = threading.Lock()  # of the tasks and of what is dealt to them
         self._dealt: list[dict[TopicPartition, str]] = [{} for _ in range(config.tasks_max)]
         self.tasks = [self._new_task(number) for number in range(config.tasks_max)]
-        self._finder = threading.Thread(target=self._find_topics, name=f"{config.name}-topics", daemon=True)
+        self._finder = f"search for topics of {config.name}"
 
     def _new_task(self, number: int) -> Task:
         return Task(self._config, number, self._bootstrap_servers, self._commit_seconds)
@@ -46,7 +42,8 @@ class Sink:
         """Start the tasks and the search for topics."""
         for task in self.tasks:
             task.start()
-        self._finder.start()
+        away = (KafkaError, OSError)
+        supervised.start(self._finder, self._find_topics, stopping=self._stopping, known=away)
 
     def stop(self) -> None:
         """Stop everything; buffered records are written first if S3 takes them within a few seconds."""
@@ -74,19 +71,15 @@ class Sink:
         return {topic for task in self.tasks for topic in task.topics}
 
     def _find_topics(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with connect(KafkaAdminClient, self._bootstrap_servers, reconnect_backoff_max_ms=1000) as admin:
-                    while not self._stopping.is_set():
-                        found = self._partitions(admin)
-                        with self._lock:
-                            self._dealt = deal(found, self._dealt)
-                            for task, partitions in zip(self.tasks, self._dealt, strict=True):
-                                task.assign(partitions)
-                        self._stopping.wait(self._config.metadata_seconds)
-            except (KafkaError, OSError) as error:
-                log.warning("%s: cannot list topics, trying again: %s", self._config.name, error)
-                self._stopping.wait(RETRY_SECONDS)
+        with connect(KafkaAdminClient, self._bootstrap_servers, reconnect_backoff_max_ms=1000) as admin:
+            while not self._stopping.is_set():
+                found = self._partitions(admin)
+                with self._lock:
+                    self._dealt = deal(found, self._dealt)
+                    for task, partitions in zip(self.tasks, self._dealt, strict=True):
+                        task.assign(partitions)
+                supervised.recovered(self._finder)
+                self._stopping.wait(self._config.metadata_seconds)
 
     def _partitions(self, admin: KafkaAdminClient) -> dict[TopicPartition, str]:
         """The partitions of the topics that the connector takes, each with the topic's id."""

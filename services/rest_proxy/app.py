@@ -14,9 +14,10 @@ from kafka.errors import KafkaError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from services import supervised
 from services.rest_proxy import consumers, documents, metadata
 from services.rest_proxy.cluster import Cluster
 from services.rest_proxy.consumers import Instance, Instances
@@ -68,6 +69,10 @@ class Proxy:
         accept(request, V2)
         return answer(b"{}")
 
+    async def loops(self, request: Request) -> Response:
+        """The loops of this process that fail; not a part of the API."""
+        return JSONResponse(supervised.failing())
+
     async def look(self, request: Request, call: Callable[..., Any], *names: str) -> Response:
         """A metadata call with the parameters of its path."""
         accept(request, V2)
@@ -111,11 +116,9 @@ class Proxy:
         return Response(status_code=204) if result is None else answer(documents.dump(result))
 
     async def close_idle_instances(self) -> None:
-        """For ever: close the instances that have been idle for consumer.instance.timeout.ms."""
+        """Close the instances that have been idle for consumer.instance.timeout.ms."""
         seconds = self.settings.instance_timeout_ms / 1000
-        while True:
-            await asyncio.sleep(min(1.0, seconds))
-            await self._in(self._readers, lambda: self.instances.close_idle(seconds))
+        await self._in(self._readers, lambda: self.instances.close_idle(seconds))
 
     def close(self) -> None:
         """Leave the groups and send what is buffered."""
@@ -136,7 +139,8 @@ def application(settings: Settings) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        expiry = asyncio.create_task(proxy.close_idle_instances())
+        every = min(1.0, settings.instance_timeout_ms / 1000)
+        expiry = asyncio.create_task(supervised.run_async("expiry of consumers", proxy.close_idle_instances, every))
         yield
         expiry.cancel()
         await asyncio.to_thread(proxy.close)
@@ -189,6 +193,7 @@ def routes(proxy: Proxy) -> list[Route]:
         ("POST", f"{instance}/positions/end", tell(consumers.seek_to_end)),
         ("GET", f"{instance}/records", proxy.read),
         ("GET", "/brokers", look(metadata.brokers)),
+        ("GET", supervised.PATH, proxy.loops),
     ]
     return [Route(path, handler, methods=[method]) for method, path, handler in calls]
 

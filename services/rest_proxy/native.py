@@ -10,6 +10,7 @@ from pinflow import environment, packages
 from pinflow.errors import NotReady, brief
 from pinflow.profile import Profile
 from pinflow.stack.service import Command, Service
+from services import loops
 
 # Where the proxy waits for its broker, so does the probe: not longer than a probe may take.
 _PROBE_SECONDS = 5
@@ -32,7 +33,7 @@ def command(profile: Profile) -> Command:
 
 
 def probe(profile: Profile) -> None:
-    """Use it: it lists the topics, which it has from the broker."""
+    """Use it: it lists the topics, which it has from the broker; and none of its loops fails."""
     url = f"{profile.rest_proxy.url}/topics"
     try:
         response = requests.get(url, timeout=_PROBE_SECONDS)
@@ -40,6 +41,7 @@ def probe(profile: Profile) -> None:
         raise NotReady(f"rest_proxy: {url}: {brief(error)}") from None
     if response.status_code != 200 or not isinstance(response.json(), list):
         raise NotReady(f"rest_proxy: {url}: {response.status_code} {response.text[:200]}")
+    loops.check(profile, "rest_proxy", profile.rest_proxy.url)
 
 
 SERVICE = Service(

@@ -14,6 +14,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaConnectionError, KafkaError
 
+from services import supervised
 from services.connect import __main__ as process
 from services.connect import sink
 from services.connect.clients import connect
@@ -79,8 +80,12 @@ def test_the_search_for_topics_closes_the_client_that_failed(monkeypatch: pytest
         return Admin()
 
     monkeypatch.setattr(sink, "connect", connected)
-    monkeypatch.setattr(sink, "RETRY_SECONDS", 0.01)
-    searching._find_topics()
+    monkeypatch.setattr(supervised, "PAUSE", 0.01)
+    monkeypatch.setattr(searching, "tasks", [])
+    searching.start()
+    for thread in threading.enumerate():
+        if thread.name == "search for topics of sink":
+            thread.join(30)
     assert Admin.closed == made == 2
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -28,7 +28,8 @@ class FakeTask:
     made: list[FakeTask]
 
     def __init__(self, *_: Any) -> None:
-        self.state, self.trace, self.topics, self.running = "RUNNING", None, set[str](), False
+        self.state, self.topics, self.running = "RUNNING", set[str](), False
+        self.trace: str | None = None
         FakeTask.made.append(self)
 
     def assign(self, partitions: Mapping[Any, str]) -> None:
@@ -47,15 +48,16 @@ class FakeTask:
 
 
 class FakeStore:
-    """A config topic that forgets."""
+    """A config topic that forgets what is written; ``configs`` is what it holds."""
 
     cluster_id = "cluster"
+    configs: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, *_: Any) -> None:
         pass
 
     def load(self) -> tuple[dict[str, Any], dict[str, str]]:
-        return {}, {}
+        return self.configs, {}
 
     def write(self, name: str, properties: Any) -> None:
         pass

@@ -1,0 +1,39 @@
+"""What `make status` says of a service's supervised loops (supervised.py)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import requests
+
+from pinflow.errors import NotReady, brief
+from pinflow.profile import Profile
+from services.supervised import PATH
+
+
+def check(profile: Profile, service: str, url: str, headers: Mapping[str, str] | None = None) -> None:
+    """Raise NotReady with every loop that fails of the service at this URL.
+
+    A real service in the place of a stand-in has no such page: then there is nothing to say.
+    """
+    try:
+        answer = requests.get(url + PATH, headers=headers, timeout=5)
+        failures = answer.json() if answer.status_code == 200 else []
+    except (requests.RequestException, ValueError) as error:
+        raise NotReady(f"{url}{PATH}: {brief(error)}") from None
+    report(profile, service, failures)
+
+
+def report(profile: Profile, service: str, failures: Sequence[Mapping[str, Any]]) -> None:
+    """Raise NotReady with these failures of the service's loops, if there are any."""
+    if failures:
+        said = [f"{f['name']} fails since {time.strftime('%H:%M:%S', time.localtime(f['since']))}: {f['reason']}"
+                for f in failures]  # fmt: skip
+        raise NotReady("\n".join([*said, see(profile, service)]))
+
+
+def see(profile: Profile, service: str) -> str:
+    """What a person types to see more of a service."""
+    return f"see: make logs S={service} PROFILE={profile.path.stem}"

@@ -1,0 +1,126 @@
+"""Loops that must go on: the border of every long-lived thread and task of the services.
+
+A turn that raises is logged and shown by `failing` until a turn goes well; the loop goes on after a pause. Standard
+library only, and nothing else of this project: containers of Spark, Airflow and LocalStack load this file alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+PATH = "/_pinflow/loops"
+"""Where a service with an HTTP face answers with `failing()` as JSON; the real services have no such path."""
+PAUSE = 1.0
+"""Seconds between a turn that failed and the next."""
+
+log = logging.getLogger("pinflow.supervised")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A loop whose last turn failed: its name, the first line of the reason, since when (seconds since 1970)."""
+
+    name: str
+    reason: str
+    since: float
+
+
+_failures: dict[str, Failure] = {}
+
+
+def failing() -> list[dict[str, Any]]:
+    """The failures of this process's loops at this moment, as JSON objects."""
+    return [asdict(failure) for failure in list(_failures.values())]
+
+
+def is_failing(name: str) -> bool:
+    """Whether the last turn of this loop failed."""
+    return name in _failures
+
+
+@contextmanager
+def turn(name: str, known: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """One turn of a loop: an exception ends it, and goes no further than the log and `failing`.
+
+    ``known`` are failures that need no traceback, such as another service that is away.
+    """
+    try:
+        yield
+    except Exception as error:
+        failed(name, first_line(error), None if isinstance(error, known) else error)
+    else:
+        recovered(name)
+
+
+def run(
+    name: str,
+    work: Callable[[], object],
+    every: float | None = None,
+    stopping: threading.Event | None = None,
+    known: tuple[type[Exception], ...] = (),
+) -> None:
+    """Do the work every so many seconds until ``stopping`` is set; without ``every`` until it went well once."""
+    stopping = stopping or threading.Event()
+    try:
+        while not stopping.is_set():
+            with turn(name, known):
+                work()
+            if is_failing(name):
+                stopping.wait(PAUSE)
+            elif every is None:
+                return
+            else:
+                stopping.wait(every)
+    finally:
+        _failures.pop(name, None)
+
+
+def start(
+    name: str,
+    work: Callable[[], object],
+    every: float | None = None,
+    stopping: threading.Event | None = None,
+    known: tuple[type[Exception], ...] = (),
+) -> threading.Thread:
+    """`run` in a daemon thread."""
+    thread = threading.Thread(target=run, args=(name, work, every, stopping, known), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+async def run_async(name: str, work: Callable[[], Awaitable[object]], every: float) -> None:
+    """`run` for the event loop, until it is cancelled."""
+    try:
+        while True:
+            with turn(name):
+                await work()
+            await asyncio.sleep(PAUSE if is_failing(name) else every)
+    finally:
+        _failures.pop(name, None)
+
+
+def failed(name: str, reason: str, error: Exception | None = None) -> None:
+    """Note that a loop failed; the same reason again is not logged again."""
+    before = _failures.get(name)
+    if before is None or before.reason != reason:
+        log.error("%s failed, it is tried again: %s", name, reason, exc_info=error)
+    _failures[name] = Failure(name, reason, before.since if before else time.time())
+
+
+def recovered(name: str) -> None:
+    """Note that a loop works."""
+    if _failures.pop(name, None):
+        log.warning("%s works again", name)
+
+
+def first_line(error: Exception) -> str:
+    """The class of an exception and the first line of its text, 300 characters at most."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
