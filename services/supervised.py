@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -33,6 +34,7 @@ class Failure:
 
 
 _failures: dict[str, Failure] = {}
+os.register_at_fork(after_in_child=_failures.clear)  # a child runs none of its parent's loops
 
 
 def failing() -> list[dict[str, Any]]:

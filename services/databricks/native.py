@@ -13,6 +13,7 @@ from pinflow.errors import NotReady, ProfileError, brief
 from pinflow.packages import python
 from pinflow.profile import Profile
 from pinflow.stack.service import Command, Service
+from services import loops
 from services.databricks.workspace.settings import CONTROL_TOKEN, SECRETS, TOKEN
 from services.spark.native import control_url
 
@@ -48,7 +49,7 @@ def command(profile: Profile) -> Command:
 
 
 def probe(profile: Profile) -> None:
-    """Ready: the API takes the profile's token and answers with a list of runs."""
+    """Ready: the API takes the profile's token and answers with a list of runs, and none of its loops fails."""
     url = f"{profile.databricks.host}/api/2.1/jobs/runs/list"
     token = profile.databricks.token.get_secret_value()
     try:
@@ -56,6 +57,7 @@ def probe(profile: Profile) -> None:
         answer.raise_for_status()
     except requests.RequestException as error:
         raise NotReady(f"{url}: {brief(error)}") from None
+    loops.check(profile, "databricks", profile.databricks.host)
 
 
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:

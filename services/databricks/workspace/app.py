@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from services import supervised
 from services.databricks.workspace import auth, cluster_api, dbfs_api, jobs_api, pages, workspace_api
 from services.databricks.workspace.continuous import ContinuousJobs
 from services.databricks.workspace.errors import ApiError, malformed, not_implemented
@@ -67,6 +69,10 @@ def make_app(settings: Settings) -> FastAPI:
     @app.get("/.well-known/databricks-config")
     def describe() -> dict[str, str]:
         return {"oidc_endpoint": f"{settings.url}/oidc", "workspace_id": cluster_api.WORKSPACE_ID}
+
+    @app.get(supervised.PATH)
+    def show_failing_loops() -> list[dict[str, Any]]:
+        return supervised.failing()
 
     for api in (jobs_api, workspace_api, dbfs_api, cluster_api, pages):
         app.include_router(api.router)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from services import supervised
 from services.databricks.workspace.definitions import JobSettings
 from services.databricks.workspace.request import parse
 from services.databricks.workspace.runs import Request, Runs
@@ -35,7 +36,7 @@ class ContinuousJobs:
     def open(self) -> None:
         """Start what was running when the workspace ended."""
         for job in self._store.jobs(None, -1, 0, None):
-            self.see_to(job.job_id)
+            self._keep(job.job_id)
 
     def close(self) -> None:
         """Start nothing more."""
@@ -45,15 +46,30 @@ class ContinuousJobs:
 
     def see_to(self, job_id: int) -> None:
         """Start a run of the job at once, if it should have one and has none; after each change of the job."""
-        if timer := self._due.pop(job_id, None):
-            timer.cancel()
         settings = self._settings(job_id)
         if settings is not None and not self._runs.is_active(job_id):
             self._runs.start(Request(settings, settings.name, job_id=job_id, trigger="CONTINUOUS"))
             self._runs.forget_all_but(job_id, _KEPT_RUNS)
+        # Not before: what failed is tried again by the timer.
+        if timer := self._due.pop(job_id, None):
+            timer.cancel()
+        supervised.recovered(_loop(job_id))
+
+    def _keep(self, job_id: int) -> None:
+        """`see_to` where nobody is there to hear of a failure: it is shown, and tried again."""
+        with supervised.turn(_loop(job_id)):
+            self.see_to(job_id)
+        if supervised.is_failing(_loop(job_id)):
+            self._keep_in(FIRST_WAIT, job_id)
+
+    def _keep_in(self, seconds: float, job_id: int) -> None:
+        self._due[job_id] = asyncio.get_running_loop().call_later(seconds, self._keep, job_id)
 
     def _ended(self, run: Run) -> None:
-        if self._settings(run.job_id) is None:
+        wanted = True  # until `_keep` has found out
+        with supervised.turn(_loop(run.job_id)):
+            wanted = self._settings(run.job_id) is not None
+        if not wanted:
             self._failures.pop(run.job_id, None)
             return
         if run.result in ("SUCCESS", "CANCELED") or now() - (run.started or now()) >= _HEALTHY:
@@ -61,8 +77,7 @@ class ContinuousJobs:
         else:
             self._failures[run.job_id] += 1
         doublings = min(max(0, self._failures[run.job_id] - 1), 10)
-        wait = min(FIRST_WAIT * 2**doublings, LONGEST_WAIT)
-        self._due[run.job_id] = asyncio.get_running_loop().call_later(wait, self.see_to, run.job_id)
+        self._keep_in(min(FIRST_WAIT * 2**doublings, LONGEST_WAIT), run.job_id)
 
     def _settings(self, job_id: int) -> JobSettings | None:
         """The settings of a job that is to run continuously."""
@@ -70,3 +85,7 @@ class ContinuousJobs:
         if job is None or job.settings.get("continuous", {}).get("pause_status") != "UNPAUSED":
             return None
         return parse(JobSettings, job.settings)
+
+
+def _loop(job_id: int) -> str:
+    return f"continuous job {job_id}"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from services import supervised
 from services.databricks.workspace import outcome, sessions
 from services.databricks.workspace.definitions import Definition, tasks_of
 from services.databricks.workspace.errors import invalid_parameter, invalid_state
@@ -182,10 +183,13 @@ class Runs:
 
     async def _until_done(self, execution: Execution) -> None:
         run = execution.run
-        await execution.carry_out(lambda: self._turn(run))
+        # Neither the run's own state nor the clean-up after it may keep a continuous job from its next run.
+        with supervised.turn("ends of runs"):
+            await execution.carry_out(lambda: self._turn(run))
         del self._going[run.run_id]
         log.info("run %s (%s) ended: %s %s", run.run_id, run.name, run.life, run.result)
-        self._forget_expired()
+        with supervised.turn("clean-up of old runs"):
+            self._forget_expired()
         if not run.active:
             self.on_end(run)
 
