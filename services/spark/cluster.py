@@ -27,6 +27,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
+from services import supervised
 from services.spark import control, credentials, delta_connect
 from services.spark.files import Files
 from services.spark.hadoop import Hadoop
@@ -88,9 +89,10 @@ class Cluster:
         return self.home / "ready"
 
     def beat(self) -> None:
-        """Renew the file `ready`: the pid of this process and the time, in one atomic step."""
+        """Renew the file `ready` in one atomic step: the pid of this process, the time, and the loops that fail."""
         draft = self.ready.with_suffix(".new")
-        draft.write_text(json.dumps({"pid": os.getpid(), "time": time.time()}), encoding="utf-8")
+        beat = {"pid": os.getpid(), "time": time.time(), "failing": supervised.failing()}
+        draft.write_text(json.dumps(beat), encoding="utf-8")
         draft.replace(self.ready)
 
     @contextmanager

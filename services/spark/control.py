@@ -13,7 +13,6 @@ import hmac
 import io
 import json
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from services import supervised
 from services.spark.failures import JavaFailure
 from services.spark.files import Files, Source
 from services.spark.mounts import Mounts
@@ -159,7 +159,7 @@ class Control:
 def serve(control: Control, host: str, port: int, token: str) -> None:
     """Answer requests that carry the token, in threads of their own; returns at once. Raises OSError (port in use)."""
     server = _Server((host, port), _handler(control, host, token.encode()))
-    threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
+    supervised.start("control endpoint", server.serve_forever)
 
 
 class _Server(HTTPServer):
@@ -179,6 +179,8 @@ class _Server(HTTPServer):
             self.finish_request(request, client_address)
         except OSError:
             pass  # the client went away
+        except Exception:
+            self.handle_error(request, client_address)  # a pool keeps what its threads raise to itself
         finally:
             self.shutdown_request(request)
 

@@ -7,12 +7,14 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pinflow import environment, packages
 from pinflow.errors import NotReady, ProfileError
 from pinflow.profile import ROOT, Profile
 from pinflow.stack.service import Command, Service
+from services import loops
 
 STALE = 60.0
 """Seconds after which a heartbeat counts as lost. It comes every 2 s; on a busy machine much may come between."""
@@ -69,8 +71,12 @@ def command(profile: Profile) -> Command:
 
 
 def probe(profile: Profile) -> None:
-    """Ready when the cluster, after its warm-up, has renewed its heartbeat and its port takes connections."""
-    age = time.time() - _heartbeat(profile)["time"]
+    """Ready when the cluster, after its warm-up, has renewed its heartbeat and its port takes connections.
+
+    None of its loops may fail: the heartbeat says which do.
+    """
+    beat = _heartbeat(profile)
+    age = time.time() - beat["time"]
     if age > STALE:
         raise NotReady(f"Spark has not answered itself for {age:.0f} s")
     host, port = address(profile)
@@ -78,6 +84,7 @@ def probe(profile: Profile) -> None:
         socket.create_connection((host, port), timeout=2).close()
     except OSError as error:
         raise NotReady(f"Spark Connect on {host}:{port}: {error}") from None
+    loops.report(profile, "spark", beat.get("failing", []))
 
 
 def owned(profile: Profile) -> None:
@@ -88,10 +95,10 @@ def owned(profile: Profile) -> None:
         raise NotReady(_STARTING) from None
 
 
-def _heartbeat(profile: Profile) -> dict[str, float]:
-    """Process id, and seconds since 1970."""
+def _heartbeat(profile: Profile) -> dict[str, Any]:
+    """Process id, seconds since 1970, and the loops that fail."""
     try:
-        beat: dict[str, float] = json.loads((home(profile) / "ready").read_text(encoding="utf-8"))
+        beat: dict[str, Any] = json.loads((home(profile) / "ready").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotReady(_STARTING) from None
     return beat

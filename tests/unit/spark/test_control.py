@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
+from http.server import HTTPServer
 from typing import Any, cast
 
 import pytest
 import requests
 
+from services import supervised
 from services.spark import control
 
 
@@ -18,13 +21,18 @@ class Calls:
         return lambda given: {"path": path}
 
 
-@pytest.fixture(scope="module")
-def port() -> int:
+def serve() -> int:
+    """The endpoint on a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         free = int(listener.getsockname()[1])
     control.serve(cast(Any, Calls()), "127.0.0.1", free, "t0ken")
     return free
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return serve()
 
 
 def ask(port: int, host: str, token: str = "t0ken", call: str = "fs/ls") -> requests.Response:
@@ -49,3 +57,31 @@ def test_a_name_that_a_web_site_can_have_is_refused_whatever_the_token(port: int
 
 def test_the_token_is_asked_for(port: int) -> None:
     assert ask(port, "localhost", token="wrong").status_code == 401
+
+
+def test_the_endpoint_answers_again_after_a_failure_of_its_own_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "PAUSE", 0.05)
+    failed = set[int]()
+
+    def fail_once(server: HTTPServer) -> None:
+        if server.server_port not in failed:
+            failed.add(server.server_port)
+            raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(control._Server, "service_actions", fail_once)
+    port, until = serve(), time.monotonic() + 30
+    while port not in failed:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert ask(port, "localhost").json() == {"path": "/fs/ls"}
+
+
+def test_a_failure_of_an_answering_thread_is_logged(capfd: pytest.CaptureFixture[str], port: int) -> None:
+    def finish(server: object, request: object, address: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control._Server, "finish_request", finish)
+        with pytest.raises(requests.ConnectionError):
+            ask(port, "localhost")
+    assert "nobody thought of this" in capfd.readouterr().err
