@@ -16,6 +16,7 @@ from .events import Events
 STREAMS = {"stdout": 1, "stderr": 2}
 PIPE = 1 << 20
 """Bytes that a pipe holds until the printing process has to wait."""
+RETRY_SECONDS = 1.0
 
 
 class Capture:
@@ -26,6 +27,7 @@ class Capture:
         self._lock = threading.Lock()
         self._readers: dict[int, str] = {}
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
+        self._missing = ""
 
     def start(self) -> None:
         """Take over descriptors 0, 1 and 2: nothing to read, and two pipes to write to."""
@@ -63,14 +65,23 @@ class Capture:
 
     def _read_forever(self) -> None:
         while True:
-            select.select(list(self._readers), [], [])
-            with self._lock:
-                self._read()
+            try:
+                select.select(list(self._readers), [], [])
+                with self._lock:
+                    self._read()
+            except Exception as error:
+                # Whatever it was (a full disk): without a reader the notebook stops as soon as a pipe is full. Not by
+                # services/supervised.py, whose log would go into the very pipes that are read here.
+                self._missing = f"{type(error).__name__}: {error}"
+                time.sleep(RETRY_SECONDS)
             # Small prints come together into one event, and a busy notebook keeps the interpreter for itself.
             time.sleep(0.02)
 
     def _read(self) -> int:
         """Bytes read from both pipes, 0 if there are none."""
+        if self._missing:
+            self._events.text("stderr", f"\n*** Output is missing here, it could not be kept: {self._missing} ***\n")
+            self._missing = ""
         size = 0
         for reader in select.select(list(self._readers), [], [], 0)[0]:
             try:
