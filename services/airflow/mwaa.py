@@ -10,16 +10,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import urllib.error
 import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 LONGEST_PATH = 64
 """RestApiPath in botocore's model of the service."""
 TIMEOUT = 60.0
+# By its path: neither the project nor services/ may be on Airflow's search path, for both have folders of that name.
+supervised = runpy.run_path(str(Path(__file__).resolve().parents[1] / "supervised.py"))
+FAILING = "failing.json"
+"""In AIRFLOW_HOME: the programs that start.py sees fail."""
 
 
 class Refused(Exception):
@@ -49,7 +55,7 @@ class Door(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
             check_key(self.headers.get("Authorization", ""))
-            status, error, document = 200, None, self._document(body)
+            status, error, document = 200, None, failing() if self.path == supervised["PATH"] else self._document(body)
         except Refused as refused:
             status, error, document = refused.status, refused.name, refused.document
         content = json.dumps(document).encode()
@@ -73,6 +79,15 @@ class Door(BaseHTTPRequestHandler):
             message = f"Environment {name} not found; the one here is {environment}."
             raise Refused("ResourceNotFoundException", 404, {"message": message})
         return invoke(body) if operation == "restapi" else {"Environment": describe(environment)}
+
+
+def failing() -> list[dict[str, Any]]:
+    """What fails of this service, for `make status`: loops of this process, and programs that start.py keeps."""
+    try:
+        programs = json.loads((Path(os.environ["AIRFLOW_HOME"]) / FAILING).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        programs = []
+    return [*programs, *supervised["failing"]()]
 
 
 def check_key(authorization: str) -> None:

@@ -16,6 +16,7 @@ from pinflow.aws import client
 from pinflow.errors import NotReady, PinflowError, PreflightError, ProfileError, brief
 from pinflow.profile import Profile
 from pinflow.stack.service import Command, Service
+from services import loops
 from services.airflow.requirements import differences
 
 HERE = Path(__file__).resolve().parent
@@ -45,7 +46,14 @@ def prepare(profile: Profile) -> None:
 
 
 def probe(profile: Profile) -> None:
-    """Ready: the scheduler's and the DAG processor's heartbeats are fresh, and the DAG of the bucket is parsed."""
+    """Ready: the scheduler's and the DAG processor's heartbeats are fresh, and the DAG of the bucket is parsed.
+
+    None of its programs and loops may fail.
+    """
+    # As if signed: no web page can send that header.
+    key = profile.aws.access_key_id.get_secret_value() if profile.aws.access_key_id else "test"
+    signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={key}/"}
+    loops.check(profile, "airflow", profile.airflow.endpoint_url or "", signed)
     mwaa = Mwaa(profile, patient=False)
     try:
         for part, state in mwaa.health().items():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import http.client
 import importlib
+import json
 import os
 import runpy
 import secrets
@@ -43,6 +44,8 @@ PRELOADED = (
 )
 GRACE = 15.0
 """Seconds from SIGTERM to SIGKILL. A task that ends in them cancels its run on Databricks."""
+SETTLED = 30.0
+"""A program that ends sooner after its start fails; one that lives longer works. Seconds."""
 
 
 @dataclass
@@ -59,9 +62,14 @@ class Program:
         if self.pid:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if not pid:
+                if time.monotonic() - self.started > SETTLED:
+                    mwaa.supervised["recovered"](self.name)
                 return
-            say(f"{self.name} ended with status {os.waitstatus_to_exitcode(status)}; it is started again")
+            ended = f"ended with status {os.waitstatus_to_exitcode(status)}"
+            say(f"{self.name} {ended}; it is started again")
             self.pid = 0
+            if time.monotonic() - self.started < SETTLED:
+                mwaa.supervised["failed"](self.name, f"{ended} soon after its start")
         if time.monotonic() - self.started > 5:
             self.pid, self.started = fork(self.run), time.monotonic()
 
@@ -78,7 +86,8 @@ def main() -> None:
     # What the processes sign their requests to each other with. The one that Airflow makes up is too short for its own
     # library, which says so at every request.
     os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = secrets.token_hex(32)
-    door = Program("mwaa", mwaa.serve)
+    (HOME / mwaa.FAILING).unlink(missing_ok=True)
+    door = Program("mwaa", serve)
     door.keep()
     migration = migrate()
     if FORKS:
@@ -94,6 +103,7 @@ def main() -> None:
     while not ending:
         for program in programs:
             program.keep()
+        show_failing()
         time.sleep(0.3)
     terminate(psutil.Process().children(recursive=True))
 
@@ -103,7 +113,7 @@ def airflow_programs() -> list[Program]:
     both = {"scheduler": ("scheduler", "--skip-serve-logs"), "triggerer": ("triggerer", "--skip-serve-logs")}
     commands: dict[str, tuple[str, ...]] = {"webserver" if OLD else "api-server": (), **both}
     found = [Program(name, lambda c=command or (name,): airflow(*c)) for name, command in commands.items()]  # type: ignore[misc]
-    return [*found, Program("sync", sync) if OLD else Program("dag-processor", dag_processor)]
+    return found if OLD else [*found, Program("dag-processor", dag_processor)]
 
 
 def airflow(*arguments: str) -> None:
@@ -136,9 +146,21 @@ def has_bucket(endpoint: str) -> bool:
     return True
 
 
-def sync() -> None:
-    """For Airflow 2, which knows no bundles: keep the folder of the DAGs as the bucket is."""
-    runpy.run_path(str(Path(__file__).with_name("sync.py")), run_name="__main__")
+def serve() -> None:
+    """The door, and for Airflow 2, which knows no bundles, a thread that keeps the folder of DAGs as the bucket is."""
+    if OLD:
+        sync = runpy.run_path(str(Path(__file__).with_name("sync.py")))
+        mwaa.supervised["start"]("sync of the DAGs", sync["syncing"](), every=sync["EVERY"], known=sync["AWAY"])
+    mwaa.serve()
+
+
+def show_failing() -> None:
+    """Write down which programs fail, for the door to tell."""
+    file, failing = HOME / mwaa.FAILING, json.dumps(mwaa.supervised["failing"]())
+    if not file.exists() or file.read_text(encoding="utf-8") != failing:
+        draft = file.with_suffix(".new")
+        draft.write_text(failing, encoding="utf-8")
+        draft.replace(file)
 
 
 def migrate() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import boto3
@@ -12,19 +12,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 PREFIX = "dags/"
 EVERY = 3.0
+AWAY = (BotoCoreError, ClientError)
+"""What is raised while S3 does not answer; nothing is deleted then."""
 
 
-def main() -> None:
-    """For ever; an S3 that does not answer is asked again, and nothing is deleted meanwhile."""
+def syncing() -> Callable[[], None]:
+    """The function to call every few seconds; it remembers what is there."""
     by_path = Config(s3={"addressing_style": "path"}, retries={"mode": "standard"})
     s3 = boto3.client("s3", endpoint_url=os.environ["MWAA_S3_ENDPOINT_URL"] or None, config=by_path)
     folder, have = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]), dict[str, str]()
-    while True:
-        try:
-            have = sync(s3, os.environ["MWAA_BUCKET"], folder, have)
-        except (BotoCoreError, ClientError) as error:
-            print(f"pinflow: s3://{os.environ['MWAA_BUCKET']}/{PREFIX}: {error}", flush=True)
-        time.sleep(EVERY)
+
+    def once() -> None:
+        nonlocal have
+        have = sync(s3, os.environ["MWAA_BUCKET"], folder, have)
+
+    return once
 
 
 def sync(s3: object, bucket: str, folder: Path, have: dict[str, str]) -> dict[str, str]:
@@ -47,7 +49,3 @@ def sync(s3: object, bucket: str, folder: Path, have: dict[str, str]) -> dict[st
         if file.relative_to(folder).as_posix() not in there and "__pycache__" not in file.parts:
             file.unlink()
     return there
-
-
-if __name__ == "__main__":
-    main()

@@ -6,13 +6,18 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from pinflow.errors import NotReady
+from pinflow.profile import load
+from services import loops
 from services.airflow import mwaa
 
 
@@ -42,7 +47,7 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     airflow, door = listening(Airflow), listening(mwaa.Door)
     for name, value in {
         "MWAA_ENVIRONMENT": "here",
@@ -51,6 +56,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "MWAA_BUCKET": "dags",
         "AIRFLOW_VERSION": "3.2.1",
         "AWS_ACCESS_KEY_ID": "this-key",
+        "AIRFLOW_HOME": str(tmp_path),
     }.items():
         monkeypatch.setenv(name, value)
     yield f"http://127.0.0.1:{door.server_port}"
@@ -122,3 +128,13 @@ def test_the_environment_is_described(endpoint: str) -> None:
     assert client(endpoint).list_environments()["Environments"] == ["here"]
     found = client(endpoint).get_environment(Name="here")["Environment"]
     assert (found["AirflowVersion"], found["Status"], found["WebserverUrl"]) == ("3.2.1", "AVAILABLE", "127.0.0.1:8080")
+
+
+def test_what_fails_is_told_to_whom_has_the_key(endpoint: str, tmp_path: Path) -> None:
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=this-key/"}
+    loops.check(load("local"), "airflow", endpoint, signed)
+    failure = {"name": "scheduler", "reason": "ended with status 1 soon after its start", "since": 0.0}
+    (tmp_path / "failing.json").write_text(json.dumps([failure]), encoding="utf-8")
+    with pytest.raises(NotReady, match=r"scheduler fails since .*: ended with status 1 soon after its start"):
+        loops.check(load("local"), "airflow", endpoint, signed)
+    assert requests.get(endpoint + "/_pinflow/loops", timeout=10).status_code == 403

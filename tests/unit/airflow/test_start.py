@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -31,6 +33,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "airflow_start", module)
     spec.loader.exec_module(module)
+    module.mwaa.supervised["_failures"].clear()
     return module
 
 
@@ -46,6 +49,38 @@ def test_only_processes_of_a_predecessor_are_ended(start: ModuleType, tmp_path: 
         for process in (left, *others):
             process.kill()
             process.wait()
+
+
+def test_a_program_that_ends_again_and_again_is_shown_until_it_has_settled(start: ModuleType, tmp_path: Path) -> None:
+    program = start.Program("scheduler", lambda: os._exit(3))  # never called: 5 s have not passed
+    ended = subprocess.Popen(["sh", "-c", "exit 3"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    program.pid, program.started = ended.pid, start.time.monotonic()
+    program.keep()
+    start.show_failing()
+    (shown,) = json.loads((tmp_path / "failing.json").read_text())
+    assert (shown["name"], shown["reason"]) == ("scheduler", "ended with status 3 soon after its start")
+    alive = subprocess.Popen(["sleep", "60"])
+    try:
+        program.pid, program.started = alive.pid, start.time.monotonic() - start.SETTLED - 1
+        program.keep()
+        start.show_failing()
+        assert json.loads((tmp_path / "failing.json").read_text()) == []
+    finally:
+        alive.kill()
+        alive.wait()
+
+
+def test_a_program_that_ends_after_long_work_does_not_fail(
+    start: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    program = start.Program("scheduler", lambda: os._exit(0), pid=ended.pid, started=start.time.monotonic() - 1000)
+    monkeypatch.setattr(start, "fork", lambda run: 0)
+    program.keep()
+    start.show_failing()
+    assert json.loads((tmp_path / "failing.json").read_text()) == []
 
 
 class S3(BaseHTTPRequestHandler):

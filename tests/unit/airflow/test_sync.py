@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from services import supervised
 from services.airflow.sync import sync
 
 
@@ -38,3 +42,22 @@ def test_a_key_that_leads_out_of_the_folder_is_no_file_of_it(tmp_path: Path) -> 
     (tmp_path / "dags").mkdir()
     sync(Bucket(**{"dags/../out.py": "1", "dags//tmp/x.py": "1", "dags/in.py": "1"}), "b", tmp_path / "dags", {})
     assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["in.py"]
+
+
+def test_a_failure_that_nobody_thought_of_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a disk that is full: the next turn fetches what is missing."""
+    monkeypatch.setattr(supervised, "PAUSE", 0.01)
+    bucket, done, have, turns = Bucket(**{"dags/a.py": "a"}), threading.Event(), dict[str, str](), []
+    (tmp_path / ".a.py.incoming").mkdir()
+
+    def work() -> None:
+        turns.append(1)
+        if len(turns) == 3:
+            (tmp_path / ".a.py.incoming").rmdir()
+        have.update(sync(bucket, "dags", tmp_path, have))
+        done.set()
+
+    thread = supervised.start("sync", work, every=0.01, stopping=done)
+    assert done.wait(30)
+    thread.join(30)
+    assert (tmp_path / "a.py").read_text() == "a"
