@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import string
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,22 +18,24 @@ from typing import Any
 
 RUNNING = Path("/tmp/running")
 EVERY = 2.0
+# By its path: as a script in its container this file has no package around it.
+supervised = runpy.run_path(str(Path(__file__).parents[1] / "supervised.py"))
 
 
 def main() -> None:
     """Until SIGTERM."""
     said = ""
-    while True:
-        try:
-            state = keep()
-        except (OSError, ValueError) as error:
-            state = f"Kafka Connect does not answer: {error}"
+
+    def look() -> None:
+        nonlocal said
+        state = keep()
         if state == "running":
             RUNNING.touch()
         if state != said:
             print(state, flush=True)
             said = state
-        time.sleep(EVERY)
+
+    supervised["run"]("watch over the connector", look, every=EVERY, known=(OSError, ValueError))
 
 
 def keep() -> str:

@@ -14,6 +14,7 @@ from pinflow.aws import client
 from pinflow.errors import NotReady, PreflightError, brief
 from pinflow.profile import ROOT, Profile
 from pinflow.stack.service import Command, Service
+from services import loops
 from services.localstack import deploy, install
 
 HERE = Path(__file__).resolve().parent
@@ -81,7 +82,7 @@ def _prepare(profile: Profile) -> None:
 
 
 def _probe(profile: Profile) -> None:
-    """Ready: the template is deployed in this life of LocalStack, and Kinesis answers."""
+    """Ready: the template is deployed in this life of LocalStack, Kinesis answers, and no loop of ours fails there."""
     url = f"{_endpoint(profile)}/_localstack/init/ready"
     try:
         stage = requests.get(url, timeout=2).json()
@@ -96,6 +97,7 @@ def _probe(profile: Profile) -> None:
         client(profile, "kinesis").describe_stream_summary(StreamName=f"streaming-{profile.uid}-pin")
     except (BotoCoreError, ClientError) as error:
         raise NotReady(f"Kinesis: {brief(error)}") from None
+    loops.check(profile, "localstack", _endpoint(profile))
 
 
 def _initialise(profile: Profile, say: Callable[[str], None]) -> None:

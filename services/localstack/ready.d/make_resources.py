@@ -6,9 +6,9 @@ The same file runs in the official image and natively; PINFLOW_DIRECTORY is wher
 """
 
 import contextlib
+import json
 import os
 import runpy
-import threading
 import time
 from pathlib import Path
 
@@ -17,10 +17,12 @@ import localstack.utils.net
 import psutil
 from botocore.config import Config
 from localstack import config
+from localstack.runtime import get_current_runtime
 
 directory = Path(os.environ["PINFLOW_DIRECTORY"])
 cloudformation = runpy.run_path(str(directory / "services" / "localstack" / "cloudformation.py"))
 replay = runpy.run_path(str(directory / "services" / "localstack" / "replay.py"))
+supervised = runpy.run_path(str(directory / "services" / "supervised.py"))
 
 
 def client(service):
@@ -33,6 +35,15 @@ def client(service):
 
 def say(message):
     print(f"pinflow: {message}", flush=True)
+
+
+def show_failing_loops(chain, context, response):
+    """What `make status` asks."""
+    if context.request.path == supervised["PATH"]:
+        response.status_code = 200
+        response.headers["Content-Type"] = "application/json"
+        response.set_response(json.dumps(supervised["failing"]()).encode())
+        chain.stop()
 
 
 def save_kinesis():
@@ -69,11 +80,15 @@ bucket_files = runpy.run_path(str(directory / "services" / "airflow" / "bucket.p
 for key, file in bucket_files(directory / "airflow").items():
     client("s3").upload_file(str(file), os.environ["PINFLOW_DAG_BUCKET"], key)
 
+# A new list: requests that are under way go through the old one, and would come twice to the handler that they are at.
+gateway = get_current_runtime().components.gateway
+gateway.request_handlers = [show_failing_loops, *gateway.request_handlers]
+
 born = Path(config.dirs.data) / "born"  # in the directory that outlives LocalStack
 if born.exists():
     connector = replay["Connector"](os.environ["PINFLOW_CONNECT_URL"], os.environ["PINFLOW_CONNECTOR"])
     bucket = replay["Bucket"](client("s3"), os.environ["PINFLOW_BUCKET"], f"topics/{os.environ['PINFLOW_UID']}.")
-    threading.Thread(target=replay["replay"], args=(connector, bucket, say), name="replay", daemon=True).start()
+    supervised["start"]("replay of the topics into S3", lambda: replay["replay"](connector, bucket, say))
 else:
     save_kinesis()
     born.parent.mkdir(parents=True, exist_ok=True)
