@@ -184,6 +184,15 @@ def test_every_service_has_its_folder_and_its_settings(service: str) -> None:
     assert (ROOT / "services" / service / "native.py").is_file()
 
 
+@pytest.mark.parametrize("service", ["localstack", "connector", "airflow", "spark", "databricks"])
+def test_the_border_of_loops_is_where_it_is_needed(service: str) -> None:
+    """Beside the folder of the service, for which the image or the mounts hold nothing else of services/."""
+    dockerfile = ROOT / "services" / service / "Dockerfile"
+    copied = dockerfile.read_text(encoding="utf-8") if dockerfile.exists() else ""
+    mounted = "./services/supervised.py:/opt/pinflow/services/supervised.py:ro" in SERVICES[service].get("volumes", [])
+    assert mounted or "COPY services/__init__.py services/supervised.py services/\n" in copied
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_is_watched_limited_and_started_again(service: str) -> None:
     definition = SERVICES[service]
