@@ -58,6 +58,11 @@ def put(profile: Profile, store_url: str | None = None) -> str:
     return f"connector {name}: unchanged"
 
 
+def url(profile: Profile) -> str:
+    """The connector in the worker's REST API."""
+    return f"{profile.connect.url}/connectors/{profile.connect.connector}"
+
+
 def configuration(profile: Profile) -> dict[str, str]:
     """The connector's configuration as the worker has it; empty if there is no connector."""
     found: dict[str, str] = _call(profile, "GET", f"/connectors/{profile.connect.connector}/config", missing={})
@@ -112,20 +117,20 @@ def _advice(profile: Profile, reason: str) -> str:
             f"the bucket {profile.storage.bucket} does not exist at {profile.aws.endpoint_url or 'AWS'}: create the "
             "resources of localstack/ (make up does), then run this again"
         )
-    return f"see {profile.connect.url}/connectors/{profile.connect.connector}/status"
+    return f"see {url(profile)}/status"
 
 
 def _call(profile: Profile, method: str, path: str, *, body: Any = None, missing: Any = None) -> Any:
     """One REST call; ``missing`` is returned for a 404 if it is given. Raises PinflowError."""
-    url = profile.connect.url + path
+    address = profile.connect.url + path
     try:
-        response = requests.request(method, url, json=body, timeout=TIMEOUT)
+        response = requests.request(method, address, json=body, timeout=TIMEOUT)
     except requests.RequestException as error:
-        raise PinflowError(f"Kafka Connect: {method} {url}: {error}", "is it running? see make status") from None
+        raise PinflowError(f"Kafka Connect: {method} {address}: {error}", "is it running? see make status") from None
     if response.status_code == 404 and missing is not None:
         return missing
     if not response.ok:
-        raise PinflowError(f"Kafka Connect: {method} {url}: {response.status_code}: {_message(response)}")
+        raise PinflowError(f"Kafka Connect: {method} {address}: {response.status_code}: {_message(response)}")
     return response.json() if response.content else None
 
 

@@ -162,6 +162,8 @@ def test_a_failed_task_is_in_the_status_with_its_reason_and_makes_it_fail(
         "org.apache.kafka.connect.errors.ConnectException: the first line\nsee: make logs S=connect PROFILE=local"
     ) in status.output
     assert "a.b.C" not in status.output
+    url = f"{profile.connect.url}/connectors/{profile.connect.connector}"
+    assert f"fix the cause, then: curl -X POST '{url}/restart?includeTasks=true&onlyFailed=true'" in status.output
 
 
 def test_a_connector_that_a_new_worker_refuses_is_told_with_the_reason(sink: tuple[Profile, Broken]) -> None:
