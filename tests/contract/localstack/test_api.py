@@ -71,6 +71,22 @@ def test_proxy_never_asks_the_rest_proxy_for_plain_json_alone(
     assert "application/vnd.kafka.v2+json" in rest_proxy.seen[-1].headers["accept"]
 
 
+def test_a_method_that_streams_does_not_have_goes_to_the_rest_proxy_as_on_aws(api: str, rest_proxy: Backend) -> None:
+    """API Gateway looks for resource and method together: PUT /streams/{stream-name} is none, so /{proxy+} has it.
+
+    Measured on AWS by others with trees of this shape: https://github.com/ministackorg/ministack/pull/1423 and
+    https://github.com/floci-io/floci/pull/3399; a 403 Missing Authentication Token comes where nothing matches at all.
+    """
+    answer = requests.put(f"{api}/streams/record", json={"Data": {}, "PartitionKey": "p"}, timeout=30)
+    assert answer.status_code == 200
+    assert (rest_proxy.seen[-1].method, rest_proxy.seen[-1].path) == ("PUT", "/streams/record")
+
+
+def test_what_matches_no_resource_is_a_403(api: str) -> None:
+    answer = requests.put(f"{api}/", json={}, timeout=30)
+    assert (answer.status_code, answer.json()) == (403, {"message": "Missing Authentication Token"})
+
+
 def test_proxy_takes_ten_megabytes_and_refuses_more_with_413(api: str, rest_proxy: Backend) -> None:
     headers = {"Content-Type": "application/vnd.kafka.json.v2+json"}
     limit = 10 * 1024 * 1024
