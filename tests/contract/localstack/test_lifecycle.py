@@ -12,8 +12,9 @@ import pytest
 import requests
 
 from pinflow.aws import client
-from pinflow.errors import PinflowError
+from pinflow.errors import NotReady, PinflowError
 from services.localstack import deploy, replay
+from services.localstack.native import SERVICE
 from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running
 
 STREAM = f"streaming-{UID}-geo"
@@ -168,6 +169,27 @@ def test_killed_and_started_again_it_is_as_before_and_the_sink_starts_over(
 
 def test_its_log_is_quiet(localstack: Running) -> None:
     assert len(localstack.log().splitlines()) < 30
+
+
+def test_a_replay_that_fails_is_shown_and_goes_on(localstack: Running, connect: FakeConnect) -> None:
+    usual, calls = connect.backend.answer, len(connect.backend.seen)
+    connect.backend.answer = lambda seen: (200, {"nobody": "thought of this"})
+    localstack.end(signal.SIGTERM)
+    localstack.start()
+    deadline, said = time.monotonic() + 90, ""
+    while "replay" not in said:
+        assert time.monotonic() < deadline, said
+        try:
+            SERVICE.probe(localstack.profile)
+        except NotReady as error:
+            said = error.what
+        time.sleep(0.2)
+    assert "replay of the topics into S3 fails since " in said
+    assert "KeyError: 'offsets'" in said
+    assert "see: make logs S=localstack" in said
+    connect.offsets, connect.backend.answer = [{"partition": {}, "offset": {}}], usual
+    localstack.wait()
+    assert "PUT /connectors/sink/resume" in connect.backend.calls()[calls:]
 
 
 def test_ended_it_leaves_no_process_and_keeps_kinesis(localstack: Running) -> None:
