@@ -7,15 +7,31 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import posixpath
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, unquote
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 
-TAKES_VALUE = ("-r", "--requirement", "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "-e")
+FILE, EDITABLE = ("-r", "--requirement"), ("-e", "--editable")
+TAKES_VALUE = (
+    *FILE,
+    *EDITABLE,
+    *("-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-t", "--target"),
+    *("--trusted-host", "--proxy", "--no-binary", "--only-binary", "--timeout", "--retries", "--cache-dir", "--log"),
+)
 PATIENCE = ["--retries", "1", "--timeout", "15", "--disable-pip-version-check", "--no-input"]
 
 
@@ -31,7 +47,8 @@ class Pip:
 
     def run(self, line: str) -> None:
         """`install requests==2.31`, `list`, ... Raises PipFailed."""
-        words = [self._local(word) for word in shlex.split(line, comments=True)]
+        # A comment begins after a blank only: URLs hold # too.
+        words = [self._local(word) for word in shlex.split(re.sub(r"(^|\s)#.*", "", line))]
         if words[:1] == ["install"]:
             self._install(words[1:])
         elif words[:1] == ["uninstall"]:
@@ -48,12 +65,14 @@ class Pip:
                 print(f"Requirement already satisfied: {word} ({installed})")
             else:
                 wanted.append(word)
-        values = [word for word, before in zip(wanted, ["", *wanted], strict=False) if before in TAKES_VALUE]
-        if not values and all(word.startswith("-") for word in wanted):
+        if not any(_asks(word, before) for word, before in zip(wanted, ["", *wanted], strict=False)):
             return
         self._directory.mkdir(parents=True, exist_ok=True)
         constraints = self._directory.with_suffix(".constraints")
-        constraints.write_text(_constraints(wanted), encoding="utf-8")
+        versions = _versions()
+        free = replaced(requirements(wanted), versions, upgrade)
+        kept = [f"{name}=={version}\n" for name, version in sorted(versions.items()) if name not in free]
+        constraints.write_text("".join(kept), encoding="utf-8")
         self._call(["install", *PATIENCE, "--target", str(self._directory), "-c", str(constraints), *wanted])
         if str(self._directory) not in sys.path:
             sys.path.insert(0, str(self._directory))
@@ -69,6 +88,83 @@ class Pip:
             )
 
 
+def requirements(words: Iterable[str]) -> Iterator[Requirement]:
+    """What the arguments of `pip install` name, in files of -r too. A library that has no name there is left out."""
+    before = ""
+    for word in words:
+        option, equals, value = word.partition("=")
+        if before in FILE:
+            yield from _of_file(Path(word))
+        elif option in FILE and equals:
+            yield from _of_file(Path(value))
+        elif word.startswith("-r") and len(word) > 2:
+            yield from _of_file(Path(word[2:]))
+        elif before in EDITABLE or not (word.startswith("-") or before in TAKES_VALUE):
+            yield from _of_word(word)
+        before = word
+
+
+def _asks(word: str, before: str) -> bool:
+    """Whether an argument says what to install, and is no option or its value."""
+    if before in (*FILE, *EDITABLE) or word.startswith((*FILE, *EDITABLE)):
+        return True
+    return not (word.startswith("-") or before in TAKES_VALUE)
+
+
+def replaced(named: Iterable[Requirement], installed: Mapping[str, str], upgrade: bool) -> set[str]:
+    """Canonical names of what may get another version than the installed one, for it is asked for.
+
+    Everything else keeps its version, so that what is imported already still fits.
+    """
+    free = set()
+    for requirement in named:
+        name = canonicalize_name(requirement.name)
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        other = requirement.url or not requirement.specifier.contains(installed.get(name, "0"), prereleases=True)
+        if applies and (upgrade or other):
+            free.add(str(name))
+    return free
+
+
+def _of_file(file: Path) -> Iterator[Requirement]:
+    """https://pip.pypa.io/en/stable/reference/requirements-file-format/"""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return  # pip says what is wrong with it
+    for line in text.replace("\\\n", "").splitlines():
+        words = re.sub(r"(^|\s+)#.*", "", line).strip()
+        if words.startswith("-"):
+            option, _, value = words.replace("=", " ", 1).partition(" ")
+            if option in FILE:
+                yield from _of_file(file.parent / value.strip())
+            elif option in EDITABLE:
+                yield from _of_word(value.strip())
+        elif words:
+            # Options of one requirement, such as its hashes.
+            yield from _of_word(re.split(r"\s--", words)[0])
+
+
+def _of_word(word: str) -> Iterator[Requirement]:
+    """`name[extra]>=1; marker`, `name @ url`, a wheel's or sdist's path or URL, a URL that ends in #egg=name."""
+    try:
+        yield Requirement(word)
+        return
+    except InvalidRequirement:
+        location, _, fragment = word.partition("#")
+    names = parse_qs(fragment).get("egg", [])
+    file = posixpath.basename(unquote(location.partition("?")[0]))
+    for parse in (parse_wheel_filename, parse_sdist_filename):
+        try:
+            names.append(parse(file)[0])
+        except (InvalidWheelFilename, InvalidSdistFilename):
+            continue
+    for name in names[:1]:
+        found = Requirement(name)
+        found.url = word
+        yield found
+
+
 def _installed(word: str) -> str:
     """The installed version that satisfies a requirement, "" if none does or the word is none."""
     try:
@@ -76,11 +172,12 @@ def _installed(word: str) -> str:
         version = importlib.metadata.version(requirement.name)
     except (InvalidRequirement, importlib.metadata.PackageNotFoundError):
         return ""
-    return version if not requirement.url and requirement.specifier.contains(version, prereleases=True) else ""
+    # What an extra needs is for pip to find out.
+    plain = not requirement.url and not requirement.extras
+    return version if plain and requirement.specifier.contains(version, prereleases=True) else ""
 
 
-def _constraints(wanted: list[str]) -> str:
-    """The cluster's own libraries keep their versions, so that what is imported already still fits."""
-    names = {word.split("=")[0].split("[")[0].split("<")[0].split(">")[0].lower() for word in wanted}
-    installed = {each.metadata["Name"].lower(): each.version for each in importlib.metadata.distributions()}
-    return "".join(f"{name}=={version}\n" for name, version in sorted(installed.items()) if name not in names)
+def _versions() -> dict[str, str]:
+    """Canonical name and version of all that is installed."""
+    found = importlib.metadata.distributions()
+    return {str(canonicalize_name(each.metadata["Name"])): each.version for each in found if each.metadata["Name"]}

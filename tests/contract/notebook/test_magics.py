@@ -111,17 +111,33 @@ def test_pip_installs_for_this_run_only(bench: Bench) -> None:
     assert bench.cells("import tiny").state == "FAILED"
 
 
+def test_pip_installs_another_version_of_what_the_cluster_has(bench: Bench) -> None:
+    home = bench.workspace / "Users/me/wheels"
+    home.mkdir(parents=True)
+    for name, needs in (("colour", "six<1"), ("six", "")):
+        _wheel(str(home / f"{name}-0.9-py3-none-any.whl"), name, "0.9", needs)
+    ended = bench.cells(
+        f"# MAGIC %pip install --no-index --find-links {home} SIX~=0.9  # an older one",
+        "import importlib.metadata\nprint(importlib.metadata.version('six'))",
+    ).ok()
+    assert ended.printed(2) == "0.9\n"
+    ended = bench.cells(f"# MAGIC %pip install --no-index --find-links {home} colour")
+    assert ended.state == "FAILED" and "conflict" in ended.printed(1) + ended.printed(1, "stderr")
+
+
 @pytest.mark.parametrize("language", ["scala", "r"])
 def test_other_languages_are_refused_clearly(bench: Bench, language: str) -> None:
     ended = bench.cells(f"# MAGIC %{language}\n# MAGIC val x = 1")
     assert ended.state == "FAILED" and "cells do not run here" in ended.error
 
 
-def _wheel(path: str) -> None:
+def _wheel(path: str, name: str = "tiny", version: str = "1.0", needs: str = "") -> None:
     import zipfile
 
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("tiny.py", "WORD = 'tiny word'\n")
-        wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
-        wheel.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("tiny-1.0.dist-info/RECORD", "tiny.py,,\n")
+        wheel.writestr(f"{name}.py", f"WORD = '{name} word'\n")
+        wheel.writestr(f"{info}/METADATA", metadata + (f"Requires-Dist: {needs}\n" if needs else ""))
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n")
