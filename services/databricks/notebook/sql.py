@@ -9,12 +9,23 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pyspark.sql.connect.functions import lit
+from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
+
 from .widgets import Widgets
 
+# As Spark's SqlBaseLexer.g4 has them; comments that begin with /* are in `_tokens`, for they nest.
 TOKEN = re.compile(
-    r"""'(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | :: | [\w)\]]:\w+ | :\w+ | [;?] | .""",
+    r"""[rR]'[^']*' | [rR]"[^"]*" | '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | `[^`]*` | --(?:\\\n|[^\r\n])* | /\*\+ | \*/
+    | :: | :\w+ | :`[^`]*` | \w+ | .""",
     re.VERBOSE | re.DOTALL,
 )
+APART = " \t\r\n(),"
+"""Beside these a literal joins with nothing."""
+COLLECTIONS = ("array", "map", "map_from_arrays", "map_from_entries", "named_struct", "struct")
+"""Functions that Spark takes in a parameter, beside literals."""
+SUFFIX = {"byte": "Y", "short": "S", "integer": "", "long": "L"}
+EPOCH = datetime.datetime(1970, 1, 1)
 CREATE_WIDGET = re.compile(
     r"create\s+widget\s+(text|dropdown|combobox|multiselect)\s+(`?[\w.]+`?)\s+default\s+(['\"])(.*?)\3"
     r"(?:\s+choices\s+(.*))?\Z",
@@ -28,7 +39,7 @@ def statements(text: str) -> list[str]:
     if re.match(r"\s*begin\b(?!\s*(?:transaction|work|;))", text, re.IGNORECASE):
         return [text.strip().removesuffix(";")]
     parts = [""]
-    for token in TOKEN.findall(text):
+    for token in _tokens(text):
         if token == ";":
             parts.append("")
         else:
@@ -64,46 +75,106 @@ def bind(statement: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:
     """A statement with the values of its :name or ? parameter markers in their place, as literals.
 
     Spark does it on the server, but not where Delta's parser stands before Spark's (Delta 4.4 with Spark 4.2: every
-    marker is "unbound" there). Raises ValueError if values for ? are missing.
+    marker is "unbound" there); and Spark 4.2 itself pastes -5 into `10-:x` so that a comment begins. A name in a
+    string, a comment or a path (`column:name`) is no marker. Raises ValueError if values for ? are missing.
     """
     named: Mapping[str, Any] = arguments if isinstance(arguments, Mapping) else {}
-    positional: Iterator[Any] = iter(()) if isinstance(arguments, Mapping) else iter(arguments)
-    parts = []
-    for token in TOKEN.findall(statement):
-        if token.startswith(":") and token[1:] in named:
-            token = literal(named[token[1:]])
-        elif token == "?" and not isinstance(arguments, Mapping):
+    positional: Iterator[Any] | None = None if isinstance(arguments, Mapping) else iter(arguments)
+    tokens = list(_tokens(statement))
+    parts: list[str] = []
+    word = ""
+    for n, token in enumerate(tokens):
+        before, after = tokens[n - 1][-1] if n else " ", (tokens[n + 1] if n + 1 < len(tokens) else " ")[0]
+        name = token[1:].strip("`")
+        if token[0] == ":" and name and name in named and not re.match(r"[\w)\]`]", before):
+            text = literal(named[name])
+        elif token == "?" and positional is not None:
             try:
-                token = literal(next(positional))
+                text = literal(next(positional))
             except StopIteration:
                 raise ValueError(f"more ? than values in {statement!r}") from None
-        parts.append(token)
+        else:
+            parts.append(token)
+            word = token if token.strip() and not _is_comment(token) else word
+            continue
+        # `a -5` would subtract; a number of an interval takes no brackets.
+        if text.startswith("-") and re.search(r"[\w)\]`'\"]$", word) and word.lower() != "interval":
+            text = f"({text})"
+        parts += [" " * (before not in APART), text, " " * (after not in APART)]
+        word = text
     return "".join(parts)
 
 
 def literal(value: Any) -> str:
-    """A Python value as SQL. Raises ValueError for a type that has no literal."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    if isinstance(value, int):
-        return f"{value}L" if abs(value) >= 1 << 31 else str(value)
-    if isinstance(value, float):
-        return f"{value!r}D" if math.isfinite(value) else f"double('{value}')"
-    if isinstance(value, decimal.Decimal):
-        return f"{value:f}BD"
-    if isinstance(value, datetime.datetime):
-        return f"TIMESTAMP'{value.isoformat(' ')}'"
-    if isinstance(value, datetime.date):
-        return f"DATE'{value.isoformat()}'"
+    """A Python value as SQL, of the type that PySpark gives it; or the literal or collection in a Column.
+
+    Raises ValueError for another Column, and what PySpark raises for a value that it has no literal for.
+    """
     if isinstance(value, Mapping):
         return f"map({', '.join(literal(each) for pair in value.items() for each in pair)})"
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
         return f"array({', '.join(map(literal, value))})"
-    raise ValueError(f"a parameter of type {type(value).__name__} cannot be put into a SQL statement")
+    return _of_expression(lit(value).to_plan(None))
+
+
+def _of_expression(expression: Any) -> str:
+    """SQL of what PySpark would send: a spark.connect.Expression, as Spark Connect's expressions.proto says."""
+    kind = expression.WhichOneof("expr_type")
+    if kind == "literal":
+        return _of_literal(expression.literal)
+    if kind == "alias":
+        return f"{_of_expression(expression.alias.expr)} AS `{expression.alias.name[0].replace('`', '``')}`"
+    if kind == "cast" and expression.cast.expr.unresolved_function.function_name == "array":  # of a numpy array
+        return f"CAST({_of_expression(expression.cast.expr)} AS {_type(expression.cast.type)})"
+    function = expression.unresolved_function
+    if function.function_name not in COLLECTIONS:
+        raise ValueError(f"a parameter of a SQL statement is a value or one of {', '.join(COLLECTIONS)} of values")
+    return f"{function.function_name}({', '.join(map(_of_expression, function.arguments))})"
+
+
+def _of_literal(sent: Any) -> str:
+    kind = sent.WhichOneof("literal_type")
+    value = getattr(sent, kind)
+    if kind == "null":
+        return "NULL" if value.WhichOneof("kind") == "null" else f"CAST(NULL AS {_type(value)})"
+    if kind == "string":
+        return f"'{_escaped(value)}'"
+    if kind == "binary":
+        return f"X'{value.hex()}'"
+    if kind == "boolean":
+        return str(value).upper()
+    if kind in SUFFIX:
+        return f"{value}{SUFFIX[kind]}"
+    if kind in ("float", "double"):
+        return f"{value!r}{kind[0].upper()}" if math.isfinite(value) else f"{kind}('{value}')"
+    if kind == "decimal":
+        number = decimal.Decimal(value.value)
+        if not number.is_finite():
+            raise ValueError(f"Spark has no decimal {number}")
+        return f"{number:f}BD"
+    if kind == "date":
+        return f"DATE'{EPOCH.date() + datetime.timedelta(value)}'"
+    if kind == "timestamp":
+        return f"TIMESTAMP'{EPOCH + datetime.timedelta(microseconds=value)}+00:00'"
+    if kind == "timestamp_ntz":
+        return f"TIMESTAMP_NTZ'{EPOCH + datetime.timedelta(microseconds=value)}'"
+    if kind == "time":
+        return f"TIME'{(EPOCH + datetime.timedelta(microseconds=value.nano // 1000)).time()}'"
+    if kind == "day_time_interval":
+        seconds, micros = divmod(abs(value), 1_000_000)
+        sign, clock = "-" * (value < 0), EPOCH + datetime.timedelta(0, seconds % 86400, micros)
+        return f"INTERVAL '{sign}{seconds // 86400} {clock.time()}' DAY TO SECOND"
+    raise ValueError(f"a parameter of type {kind} cannot be put into a SQL statement")
+
+
+def _escaped(text: str) -> str:
+    """For between single quotes. Spark replaces ${x} in a statement, and PySpark {x}: not so in a value."""
+    text = text.replace("\\", "\\\\").replace("'", "\\'")
+    return re.sub(r"[\0${}]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _type(sent: Any) -> str:
+    return str(proto_schema_to_pyspark_data_type(sent).simpleString())
 
 
 def _choices(text: str, spark: Any) -> list[str]:
@@ -113,4 +184,31 @@ def _choices(text: str, spark: Any) -> list[str]:
 
 
 def _without_comments(text: str) -> str:
-    return "".join(token for token in TOKEN.findall(text) if not token.startswith(("--", "/*")))
+    return "".join(token for token in _tokens(text) if not _is_comment(token))
+
+
+def _is_comment(token: str) -> bool:
+    return token.startswith("--") or (token.startswith("/*") and token != "/*+")
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """All of a text in pieces: strings, comments, words, parameter markers, other characters one by one."""
+    at = 0
+    while at < len(text):
+        if text.startswith("/*", at) and not text.startswith("/*+", at):
+            end = _end_of_comment(text, at)
+        else:
+            found = TOKEN.match(text, at)
+            end = found.end() if found else at + 1
+        yield text[at:end]
+        at = end
+
+
+def _end_of_comment(text: str, at: int) -> int:
+    """Comments nest."""
+    depth = 0
+    for found in re.compile(r"/\*(?!\+)|\*/").finditer(text, at):
+        depth += 1 if found[0] == "/*" else -1
+        if depth == 0:
+            return found.end()
+    return len(text)
