@@ -14,7 +14,6 @@ import grpc
 from pyspark import cloudpickle
 from pyspark.errors.exceptions.base import PySparkAttributeError
 from pyspark.errors.utils import ErrorClassesReader
-from pyspark.sql import Column, DataFrame, functions, types
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.readwriter import DataFrameReader, DataFrameWriter
 from pyspark.sql.connect.session import SparkSession
@@ -22,6 +21,7 @@ from pyspark.sql.connect.streaming.readwriter import DataStreamReader, DataStrea
 from pyspark.sql.session import SparkSession as ClassicSession
 from pyspark.sql.streaming.listener import StreamingQueryProgress
 
+from . import spark_3
 from .document import Document
 from .sql import bind
 
@@ -38,9 +38,6 @@ OF_SESSION = ("createDataFrame", "range", "read", "readStream", "sql", "streams"
 
 FIRST_ROWS, NO_ROWS = 60.0, 10.0
 """Seconds that a run waits at its end for a stream's first rows: while it starts or has some in work, and otherwise."""
-
-LEAKED = (Column, DataFrame, types.ArrayType, types.DataType, types.StringType, types.StructType)
-"""What `from pyspark.sql.functions import *` brought along in Spark 3, which had no list of what it should."""
 
 LOST = ("SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "NO_ACTIVE_SESSION", "StatusCode.UNAVAILABLE")
 
@@ -187,16 +184,13 @@ def _one_session(session: SparkSession) -> None:
 
 def _as_on_databricks(workspace_root: Path) -> None:
     ErrorClassesReader().error_info_map["JVM_ATTRIBUTE_NOT_SUPPORTED"]["message"] = [NO_JVM]
-    # Databricks' own name for toTable, and names that Spark 4 has taken away.
+    # Databricks' own name for toTable.
     DataStreamWriter.table = DataStreamWriter.toTable
     _send_modules_of(workspace_root)
     _parameters_of_sql()
     _keys_out_of_paths()
     _progress_as_a_dict()
-    for kind in LEAKED:
-        setattr(functions, kind.__name__, kind)
-    DataFrame.to_pandas_on_spark = lambda frame, index_col=None: frame.pandas_api(index_col)
-    functions.__all__ = [*functions.__all__, *(kind.__name__ for kind in LEAKED)]
+    spark_3.restore()
     # PySpark writes each error of a query as JSON to stderr too, beside raising it.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.contract.notebook.bench import Bench
@@ -135,6 +137,32 @@ def test_names_that_spark_4_has_taken_away(bench: Bench) -> None:
         "print(sqlContext.sql('select 2 as c').first().c)"
     ).ok()
     assert ended.printed() == "(1, 2)\n2\n"
+
+
+def test_a_star_brings_what_it_brought_in_spark_3(bench: Bench) -> None:
+    recorded = Path(__file__).with_name("spark_3_functions.txt").read_text()
+    names = " ".join(line for line in recorded.splitlines() if not line.startswith("#")).split()
+    assert len(names) > 400
+    bench.file("/Users/me/lib_star.py", "from pyspark.sql.functions import *\nmean_of = lambda x: np.mean(x)\n")
+    ended = bench.cells(
+        f"names = {names}\n"
+        "given = {}\nexec('from pyspark.sql.functions import *', given)\nimport lib_star, pyspark.sql.functions as F\n"
+        "print([n for n in names if n not in given or n not in vars(lib_star) or not hasattr(F, n)])\n"
+        "print(lib_star.mean_of([1, 3]), given['Optional'][given['DataFrame']], given['List'][int])"
+    ).ok()
+    assert ended.printed() == "[]\n2.0 typing.Optional[pyspark.sql.dataframe.DataFrame] typing.List[int]\n"
+
+
+def test_functions_that_spark_4_has_deprecated_still_compute(bench: Bench) -> None:
+    ended = bench.cells(
+        "from pyspark.sql.functions import (approxCountDistinct, bitwiseNOT, countDistinct, shiftLeft, shiftRight,\n"
+        "    shiftRightUnsigned, sumDistinct, toDegrees, toRadians)\n"
+        "rows = spark.sql('select * from values (1, -8), (1, -8), (2, 5) as t(a, b)')\n"
+        "print(*rows.agg(countDistinct('a', 'b'), sumDistinct('a'), approxCountDistinct('a')).first())\n"
+        "print(*rows.select(bitwiseNOT('b'), shiftLeft('b', 2), shiftRight('b', 1), shiftRightUnsigned('b', 28),\n"
+        "    toDegrees('a').cast('int'), toRadians('a').cast('decimal(5,4)')).first())"
+    ).ok()
+    assert ended.printed() == "2 3 2\n7 -32 -4 15 57 0.0175\n"
 
 
 def test_table_is_an_alias_of_to_table(bench: Bench) -> None:
