@@ -10,8 +10,7 @@ import shutil
 import sys
 import time
 import traceback
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import functions
@@ -27,6 +26,7 @@ from .events import EXIT_VALUE, Events
 from .format import Cell, NotANotebook
 from .pip import Pip
 from .shell import Cancelled, Failure, Interpreter, NotebookExit, ToldAlready, failure
+from .streams import Streams
 from .workspace import NotebookNotFound, Workspace
 
 SCRATCH, LIBRARIES = "scratch", "libraries"
@@ -56,6 +56,7 @@ class Run:
         self.document, self._interpreter = document, interpreter
         self.events = Events(document.output)
         self.capture = Capture(self.events)
+        self.streams = Streams(lambda: self.events.cell)
         self._workspace = Workspace(document.workspace_root)
         self._display = Display(self.events, self.capture.drain)
         self.dbutils = DBUtils(document, self.events, self._workspace, self._display.display)
@@ -80,17 +81,15 @@ class Run:
             return self._tell(failure(error, traceback.format_exc()), 0, "before the first cell")
         for cell in cells:
             if result := self._top_cell(cell):
-                return result
-        with suppress(Exception):  # finish() tells of streams that do not answer
-            session.await_first_rows(self.spark)
-        return Result("SUCCESS")
+                return self._with_streams(result)
+        return self._with_streams(Result("SUCCESS"))
 
     def finish(self, result: Result) -> None:
         """The last event. What the notebook left running on the cluster ends before it."""
         stopped: list[str] = []
         if self.spark is not None:
             try:
-                stopped = session.stop_streams(self.spark)
+                stopped = self.streams.stop(self.spark)
                 self.spark.client.release_session()
             except Exception as error:
                 self.events.emit("stream", text=f"streams of this run could not be stopped: {failure(error).summary}")
@@ -136,6 +135,7 @@ class Run:
         scratch = document.output / SCRATCH
         local = local_paths.install(filesystem.Control(document), self._workspace, scratch)
         self.spark = session.connect(document)
+        self.streams.install()
         self.events.emit("session", session_id=self.spark.session_id, user_id=document.user)
         # IPython's own open() knows the original one only.
         self._interpreter.namespace.pop("open", None)
@@ -189,6 +189,22 @@ class Run:
                 status = "error"
             seconds = round(time.monotonic() - started, 3)
             self.events.emit("cell_end", cell=cell.n, status=status, seconds=seconds)
+        return result
+
+    def _with_streams(self, result: Result) -> Result:
+        """A run whose cells succeeded fails with the first of its streams that failed; each is shown at its cell."""
+        try:
+            if result.state == "SUCCESS":
+                self.streams.await_first_rows()
+            failed = self.streams.failed()
+        except Exception as error:
+            if result.state != "SUCCESS":
+                return result
+            return self._tell(failure(error, traceback.format_exc()), 0, "while its streams ran")
+        for number, exception in failed:
+            whole = failure(exception)
+            told = self._tell(replace(whole, summary=whole.summary.partition("\n")[0]), number)
+            result = told if result.state == "SUCCESS" else result
         return result
 
     def _cell(self, cell: Cell) -> Failure | None:

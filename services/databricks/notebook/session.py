@@ -6,7 +6,6 @@ import functools
 import logging
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,6 @@ NO_JVM = (
 
 OF_SESSION = ("createDataFrame", "range", "read", "readStream", "sql", "streams", "table", "udf")
 """What a SQLContext has of its session."""
-
-FIRST_ROWS, NO_ROWS = 60.0, 10.0
-"""Seconds that a run waits at its end for a stream's first rows: while it starts or has some in work, and otherwise."""
 
 LOST = ("SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "NO_ACTIVE_SESSION", "StatusCode.UNAVAILABLE")
 
@@ -73,30 +69,6 @@ def lost(error: BaseException | None) -> bool:
             return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
-
-
-def await_first_rows(session: SparkSession) -> None:
-    """Give what the notebook leaves streaming the time to write its first rows: to see them it was started."""
-    began = time.monotonic()
-
-    def waits(query: Any) -> bool:
-        if any(progress["numInputRows"] for progress in query.recentProgress):
-            return False
-        status = query.status
-        busy = status["isDataAvailable"] or status["message"].startswith("Initializing")
-        return time.monotonic() - began < (FIRST_ROWS if busy else NO_ROWS)
-
-    while any(waits(query) for query in session.streams.active):
-        time.sleep(0.2)
-
-
-def stop_streams(session: SparkSession) -> list[str]:
-    """Stop what the session still streams; the names of the queries."""
-    stopped = []
-    for query in session.streams.active:
-        stopped.append(query.name or str(query.id))
-        query.stop()
-    return stopped
 
 
 class NoSparkContext:
@@ -184,8 +156,6 @@ def _one_session(session: SparkSession) -> None:
 
 def _as_on_databricks(workspace_root: Path) -> None:
     ErrorClassesReader().error_info_map["JVM_ATTRIBUTE_NOT_SUPPORTED"]["message"] = [NO_JVM]
-    # Databricks' own name for toTable.
-    DataStreamWriter.table = DataStreamWriter.toTable
     _send_modules_of(workspace_root)
     _parameters_of_sql()
     _keys_out_of_paths()
