@@ -135,9 +135,14 @@ class Storage(_Section):
 
 
 class Spark(_Section):
-    """The Spark Connect server, as `sc://host:port`."""
+    """The Spark Connect server, as `sc://host:port`.
+
+    ``local_files``: what dbutils.fs may write and delete in `file:/`, which without containers is this machine's disk.
+    scratch: what is below the temporary directory and stack.directory; all: whatever the user of the stack may.
+    """
 
     remote: str = Field(pattern=r"^sc://[^:/]+:\d+")
+    local_files: Literal["scratch", "all"] = Field(default="scratch", description="scratch or all")
 
 
 class Databricks(_Section):

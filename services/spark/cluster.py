@@ -31,6 +31,7 @@ from services import supervised
 from services.spark import control, credentials, delta_connect
 from services.spark.files import Files
 from services.spark.hadoop import Hadoop
+from services.spark.local_disk import LocalDisk
 from services.spark.mounts import Mounts
 from services.spark.sessions import Sessions
 
@@ -58,7 +59,8 @@ def main() -> None:
 class Cluster:
     """Where the cluster keeps its state, its id, and the address that Spark Connect listens on.
 
-    ``control_token`` is what the control endpoint, on the port after that, asks for; there is none without it.
+    ``writable``: directories of file:/ below which dbutils.fs may write. ``control_token`` is what the control
+    endpoint, on the port after that, asks for; there is none without it.
     """
 
     home: Path
@@ -66,17 +68,20 @@ class Cluster:
     port: int
     region: str
     cluster_id: str
+    writable: tuple[Path, ...]
     control_token: str = field(repr=False)
 
     @classmethod
     def from_environment(cls) -> Cluster:
-        """Read CLUSTER_HOME, CLUSTER_ADDRESS, AWS_REGION, CLUSTER_ID; take CLUSTER_CONTROL_TOKEN out of it.
+        """Read CLUSTER_HOME, _ADDRESS, _ID, _WRITABLE and AWS_REGION; take CLUSTER_CONTROL_TOKEN out of it.
 
         What runs on the cluster inherits the environment, and the token is none of its business.
         """
         host, _, port = os.environ["CLUSTER_ADDRESS"].rpartition(":")
         token, cluster_id = os.environ.pop("CLUSTER_CONTROL_TOKEN", ""), os.environ.get("CLUSTER_ID", "")
-        return cls(Path(os.environ["CLUSTER_HOME"]), host, int(port), os.environ["AWS_REGION"], cluster_id, token)
+        writable = tuple(map(Path, os.environ["CLUSTER_WRITABLE"].split(os.pathsep)))
+        home, region = Path(os.environ["CLUSTER_HOME"]), os.environ["AWS_REGION"]
+        return cls(home, host, int(port), region, cluster_id, writable, token)
 
     @property
     def dbfs(self) -> Path:
@@ -165,7 +170,8 @@ class Cluster:
         if access_key and secret_key:
             credentials.provide(spark, self.dbfs, access_key, secret_key, self.home / "credentials.sha256")
         if self.control_token:
-            calls = control.Control(Files(hadoop, mounts, self.dbfs), mounts, Sessions(spark.sparkContext))
+            files = Files(hadoop, mounts, self.dbfs, LocalDisk(self.writable))
+            calls = control.Control(files, mounts, Sessions(spark.sparkContext))
             control.serve(calls, self.host, self.port + 1, self.control_token)
 
 

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from services.spark.failures import JAVA_ERRORS, JavaFailure, already_exists, illegal, not_found, of_java
 from services.spark.hadoop import S3_SCHEMES, Hadoop
+from services.spark.local_disk import LocalDisk
 from services.spark.mounts import Mount, Mounts, within
 
 CHUNK = 1 << 20
@@ -48,6 +49,11 @@ class Place:
         return self.shown.removeprefix("dbfs:") if self.shown.startswith("dbfs:") else None
 
     @property
+    def local(self) -> str | None:
+        """The path on the machine's disk; None for another file system."""
+        return self.shown.removeprefix("file:") if self.shown.startswith("file:") else None
+
+    @property
     def name(self) -> str:
         return posixpath.basename(self.shown)
 
@@ -66,10 +72,13 @@ class Place:
 
 
 class Files:
-    """All that dbutils.fs does; every call raises JavaFailure with the exception that Databricks would show."""
+    """All that dbutils.fs does; every call raises JavaFailure with the exception that Databricks would show.
 
-    def __init__(self, hadoop: Hadoop, mounts: Mounts, root: Path) -> None:
-        self._hadoop, self._mounts, self._root = hadoop, mounts, str(root)
+    ``root`` is the directory that dbfs:/ is; what may change in file:/ is for ``disk`` to say.
+    """
+
+    def __init__(self, hadoop: Hadoop, mounts: Mounts, root: Path, disk: LocalDisk) -> None:
+        self._hadoop, self._mounts, self._root, self._disk = hadoop, mounts, str(root), disk
 
     def ls(self, path: str) -> list[dict[str, Any]]:
         """The entries of a directory by name, or the one of a file: path, name, size, modificationTime (ms), isDir."""
@@ -116,7 +125,7 @@ class Files:
     def write(self, path: str, source: Source, overwrite: bool) -> dict[str, Any]:
         """All of ``source`` into a file, in chunks. A file that could not be written to its end is not left behind."""
         with self._failures():
-            place = self._place(path)
+            place = self._writable(path)
             status = self._status(place)
             if self._is_mount(place) or (status is not None and status.isDirectory()):
                 raise already_exists(f"{place.shown} (a directory)")
@@ -127,7 +136,7 @@ class Files:
     def mkdirs(self, path: str) -> dict[str, Any]:
         """A directory and those above it."""
         with self._failures():
-            place = self._place(path)
+            place = self._writable(path)
             place.file_system.mkdirs(place.path)
             return {}
 
@@ -140,7 +149,7 @@ class Files:
     def mv(self, source: str, to: str, recurse: bool) -> dict[str, Any]:
         """As cp, and the source is gone."""
         with self._failures():
-            place, target = self._place(source), self._place(to)
+            place, target = self._removable(source), self._writable(to)
             self._require_no_mount(place)
             self._existing(place, source)
             if not self._renamed(place, target, recurse):
@@ -151,7 +160,7 @@ class Files:
     def rm(self, path: str, recurse: bool) -> dict[str, Any]:
         """Remove a file or directory; removed is False if there is none."""
         with self._failures():
-            place = self._place(path)
+            place = self._removable(path)
             self._require_no_mount(place)
             return {"removed": bool(place.file_system.delete(place.path, recurse))}
 
@@ -170,6 +179,18 @@ class Files:
             bucket, _, key = path.strip("/").partition("/")
             shown, real = f"{scheme}://{bucket}/{key}", self._hadoop.path(scheme, bucket, f"/{key}")
         return Place(shown, self._hadoop.file_system(real), real)
+
+    def _writable(self, given: str) -> Place:
+        place = self._place(given)
+        if place.local is not None:
+            self._disk.require_writable(place.local)
+        return place
+
+    def _removable(self, given: str) -> Place:
+        place = self._place(given)
+        if place.local is not None:
+            self._disk.require_removable(place.local)
+        return place
 
     def _mount_of(self, path: str) -> Mount | None:
         return next((mount for mount in self._mounts.all() if within(path, mount.point)), None)
@@ -238,11 +259,11 @@ class Files:
         return written
 
     def _transfer(self, one: Callable[[Place, Place], None], source: str, to: str, recurse: bool) -> None:
-        entry, place, target = self.status(source), self._place(source), self._place(to)
+        entry, place, target = self.status(source), self._place(source), self._writable(to)
         if not entry["isDir"]:
             status = self._status(target)
             into = self._is_mount(target) or (status is not None and status.isDirectory())
-            one(place, self._place(target.below(place.name)) if into else target)
+            one(place, self._writable(target.below(place.name)) if into else target)
             return
         if not recurse:
             raise JavaFailure("java.io.IOException", f"{place.shown} is a directory: it needs recurse = true")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,20 @@ def warehouse(profile: Profile) -> Path:
     return home(profile) / "dbfs" / "user" / "hive" / "warehouse"
 
 
+def writable(profile: Profile) -> list[Path]:
+    """Below which directories dbutils.fs may write and delete in file:/, which is the disk of this machine."""
+    if profile.spark.local_files == "all":
+        return [Path("/")]
+    return [Path("/tmp"), *({Path(tempfile.gettempdir())} - {Path("/tmp")}), profile.home]
+
+
 def command(profile: Profile) -> Command:
     """cluster.py with the variables of spark.env and this machine's addresses and paths."""
     host, port = address(profile)
     variables = environment.read("spark") | {
         "CLUSTER_HOME": str(home(profile)),
         "CLUSTER_ADDRESS": f"{host}:{port}",
+        "CLUSTER_WRITABLE": os.pathsep.join(map(str, writable(profile))),
         "SPARK_CONF_DIR": str(ROOT / "services" / "spark"),
         "SPARK_DIST_CLASSPATH": str(packages.jars("spark") / "*"),
         "PYSPARK_PYTHON": str(packages.python("spark")),

@@ -41,6 +41,7 @@ ADDRESSES_AND_PATHS = {
     "spark": {
         "CLUSTER_HOME",
         "CLUSTER_ADDRESS",
+        "CLUSTER_WRITABLE",
         "SPARK_CONF_DIR",
         "SPARK_DIST_CLASSPATH",
         "PYSPARK_PYTHON",

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pinflow.errors import PinflowError, ProfileError, brief
 from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import supervision
 from pinflow.stack.native import NativeStack
+from services.spark import native as spark
 from tests.stack import wait_for
 from tests.unit.test_install import fake_java
 
@@ -33,6 +35,15 @@ def test_consumers_stop_before_what_they_consume_from(tmp_path: Path) -> None:
     assert place["connect"] < place["kafka"]
     assert place["connect"] < place["localstack"]
     assert place["rest_proxy"] < place["kafka"]
+
+
+def test_dbutils_may_change_temporary_and_the_stacks_own_files_unless_the_profile_says_all(tmp_path: Path) -> None:
+    made = profile(tmp_path, "spark")
+    given = spark.command(made).environment["CLUSTER_WRITABLE"].split(os.pathsep)
+    assert {"/tmp", tempfile.gettempdir(), str(tmp_path / "state")} == set(given)
+    text = made.path.read_text()
+    made.path.write_text(text.replace("  remote: sc:", "  local_files: all\n  remote: sc:"))
+    assert spark.command(load(str(made.path))).environment["CLUSTER_WRITABLE"] == "/"
 
 
 def test_an_unknown_service_is_named_with_those_that_there_are(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ def test_an_unknown_key_is_named_beside_the_known_ones(draft: Draft, section: st
         ("kafka.partitions", 0, "greater than or equal to 1"),
         ("kafka.partitions", "many", "int"),
         ("spark.remote", "http://127.0.0.1:15002", "sc://"),
+        ("spark.local_files", "everything", "scratch or all"),
         ("api.authorization", "cognito", "none or iam"),
         ("kafka.security", "scram", "plaintext or iam"),
         ("kafka.role_arn", "msk-role", "a role's ARN"),

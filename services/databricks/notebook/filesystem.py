@@ -109,21 +109,22 @@ def _also_called(**aliases: str) -> Callable[[F], F]:
 
 
 class FileSystem:
-    """dbutils.fs."""
+    """dbutils.fs. `url` makes of a file:/ URL of a Databricks driver the one of this machine."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
+        self.url: Callable[[str], str] = str
 
     @_also_called(dir="path")
     def ls(self, path: str) -> list[FileInfo]:
         """Lists the contents of a directory"""
-        entries = self._control("/fs/ls", path=str(path))
+        entries = self._control("/fs/ls", path=self.url(str(path)))
         return [FileInfo(e["path"], e["name"], e["size"], e.get("modificationTime", 0)) for e in entries]
 
     @_also_called(file="path", maxBytes="max_bytes")
     def head(self, path: str, max_bytes: int = 65536) -> str:
         """Returns up to the first 'maxBytes' bytes of the given file as a String encoded in UTF-8"""
-        answer = self._control("/fs/head", path=str(path), max_bytes=int(max_bytes))
+        answer = self._control("/fs/head", path=self.url(str(path)), max_bytes=int(max_bytes))
         text: str = answer["text"]
         if answer.get("truncated") or len(text.encode()) >= int(max_bytes):
             print(f"[Truncated to first {max_bytes} bytes]")
@@ -132,14 +133,14 @@ class FileSystem:
     @_also_called(file="path")
     def put(self, path: str, contents: str, overwrite: bool = False) -> bool:
         """Writes the given String out to a file, encoded in UTF-8"""
-        self._control("/fs/put", path=str(path), contents=contents, overwrite=bool(overwrite))
+        self._control("/fs/put", path=self.url(str(path)), contents=contents, overwrite=bool(overwrite))
         print(f"Wrote {len(contents.encode())} bytes.")
         return True
 
     @_also_called(dir="path")
     def mkdirs(self, path: str) -> bool:
         """Creates the given directory if it does not exist, also creating any necessary parent directories"""
-        self._control("/fs/mkdirs", path=str(path))
+        self._control("/fs/mkdirs", path=self.url(str(path)))
         return True
 
     @_also_called(from_="source", dest="to", recursive="recurse")
@@ -155,7 +156,7 @@ class FileSystem:
     @_also_called(dir="path", recursive="recurse")
     def rm(self, path: str, recurse: bool = False) -> bool:
         """Removes a file or directory"""
-        return bool(self._control("/fs/rm", path=str(path), recurse=bool(recurse)).get("removed"))
+        return bool(self._control("/fs/rm", path=self.url(str(path)), recurse=bool(recurse)).get("removed"))
 
     @_also_called(mountPoint="mount_point", extraConfigs="extra_configs", encryptionType="encryption_type")
     def mount(
@@ -201,7 +202,7 @@ class FileSystem:
         return True
 
     def _two(self, path: str, source: str, to: str, recurse: bool) -> bool:
-        values: dict[str, Any] = {"from": str(source), "to": str(to), "recurse": bool(recurse)}
+        values: dict[str, Any] = {"from": self.url(str(source)), "to": self.url(str(to)), "recurse": bool(recurse)}
         self._control(path, **values)
         return True
 

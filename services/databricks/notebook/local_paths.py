@@ -1,8 +1,9 @@
 """Paths of a Databricks driver in ordinary Python: /dbfs/... and /Workspace/... in open, os and what uses them.
 
 On Databricks these are file systems of the driver. Here Python's own functions are taught them: `/Workspace` is the
-workspace's directory; a file of `/dbfs` is fetched when it is opened and written back when it is closed. Libraries
-that open files by themselves in C, and commands of %sh, do not see /dbfs.
+workspace's directory, `/databricks/driver` the one that the run started in; a file of `/dbfs` is fetched when it is
+opened and written back when it is closed. Libraries that open files by themselves in C, and commands of %sh, do not
+see /dbfs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import builtins
 import io
 import os
 import posixpath
+import re
 import stat
 import tempfile
 from collections.abc import Callable
@@ -22,26 +24,51 @@ from .filesystem import Control
 from .java_errors import ExecutionError
 from .workspace import Workspace
 
+DRIVER = "/databricks/driver"
+"""The driver's first working directory on Databricks."""
 CHUNK = 1 << 20
 """Bytes of one read, the limit of Databricks' own DBFS API."""
 
 
-def install(control: Control, workspace: Workspace, scratch: Path) -> Callable[[str], str]:
-    """Teach Python both; returns what makes a local path of one, for other tools."""
-    dbfs = Dbfs(control, scratch)
+class OnDisk:
+    """Where a driver's paths are on the disk of this machine."""
 
-    def workspace_path(path: Any) -> Any:
+    def __init__(self, workspace: Workspace, driver: Path) -> None:
+        self._workspace, self._driver = workspace, driver
+
+    def path(self, path: Any) -> Any:
+        """Of /Workspace/a and /databricks/driver/a; any other path as it is."""
         text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
         if isinstance(text, str) and text.startswith("/Workspace/"):
-            return str(workspace.file(text))
+            return str(self._workspace.file(text))
+        if isinstance(text, str) and (text == DRIVER or text.startswith(DRIVER + "/")):
+            return str(self._driver) + text.removeprefix(DRIVER)
         return path
+
+    def url(self, url: Any) -> Any:
+        """The same of file:/Workspace/a and file:/databricks/driver/a, for Spark and dbutils; dbfs:/a of file:/dbfs/a.
+
+        Of a list, of each; any other value as it is.
+        """
+        if isinstance(url, list | tuple):
+            return [self.url(each) for each in url]
+        found = re.fullmatch(r"file:/*(/.*)", url, re.DOTALL) if isinstance(url, str) else None
+        if not found:
+            return url
+        path = self.path(found[1])
+        return _dbfs_path(path) or (f"file:{path}" if path != found[1] else url)
+
+
+def install(control: Control, on_disk: OnDisk, scratch: Path) -> Callable[[str], str]:
+    """Teach Python these paths; returns what makes a local path of one, for other tools."""
+    dbfs = Dbfs(control, scratch)
 
     def route(name: str, on_dbfs: Callable[..., Any]) -> None:
         original = getattr(os, name)
 
         def routed(path: Any = ".", *args: Any, **kwargs: Any) -> Any:
             found = _dbfs_path(path)
-            return on_dbfs(found) if found else original(workspace_path(path), *args, **kwargs)
+            return on_dbfs(found) if found else original(on_disk.path(path), *args, **kwargs)
 
         setattr(os, name, routed)
 
@@ -52,7 +79,7 @@ def install(control: Control, workspace: Workspace, scratch: Path) -> Callable[[
         return (
             dbfs.open(found, mode, *args, **kwargs)
             if found
-            else original_open(workspace_path(file), mode, *args, **kwargs)
+            else original_open(on_disk.path(file), mode, *args, **kwargs)
         )
 
     builtins.open = io.open = open_anywhere
@@ -62,7 +89,7 @@ def install(control: Control, workspace: Workspace, scratch: Path) -> Callable[[
     route("scandir", dbfs.scandir)
     for name in ("chmod", "utime"):
         route(name, lambda path: None)
-    return lambda word: str(dbfs.fetch(found)) if (found := _dbfs_path(word)) else str(workspace_path(word))
+    return lambda word: str(dbfs.fetch(found)) if (found := _dbfs_path(word)) else str(on_disk.path(word))
 
 
 def _dbfs_path(path: Any) -> str | None:

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import functions
@@ -133,8 +134,10 @@ class Run:
         sys.path[:0] = self._workspace.import_path(document.notebook_path)
         self._workspace.import_from_workspace_paths()
         scratch = document.output / SCRATCH
-        local = local_paths.install(filesystem.Control(document), self._workspace, scratch)
-        self.spark = session.connect(document)
+        on_disk = local_paths.OnDisk(self._workspace, Path.cwd())
+        local = local_paths.install(filesystem.Control(document), on_disk, scratch)
+        self.dbutils.fs.url = on_disk.url
+        self.spark = session.connect(document, on_disk.url)
         self.streams.install()
         self.events.emit("session", session_id=self.spark.session_id, user_id=document.user)
         # IPython's own open() knows the original one only.

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,10 @@ OF_SESSION = ("createDataFrame", "range", "read", "readStream", "sql", "streams"
 LOST = ("SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "NO_ACTIVE_SESSION", "StatusCode.UNAVAILABLE")
 
 
-def connect(document: Document) -> SparkSession:
+def connect(document: Document, local: Callable[[Any], Any]) -> SparkSession:
     """A new session on the cluster; with it PySpark's own ways to a session lead to this one.
+
+    `local` makes of a file:/ URL of a Databricks driver the one of this machine.
 
     Raises what PySpark raises if the cluster does not answer within about half a minute.
     """
@@ -53,7 +56,7 @@ def connect(document: Document) -> SparkSession:
     session.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=5000)])
     SparkSession._set_default_and_active_session(session)
     _one_session(session)
-    _as_on_databricks(document.workspace_root)
+    _as_on_databricks(document.workspace_root, local)
     return session
 
 
@@ -154,11 +157,11 @@ def _one_session(session: SparkSession) -> None:
     SparkSession.getActiveSession = classmethod(lambda cls: getattr(cls._active_session, "session", None) or session)
 
 
-def _as_on_databricks(workspace_root: Path) -> None:
+def _as_on_databricks(workspace_root: Path, local: Callable[[Any], Any]) -> None:
     ErrorClassesReader().error_info_map["JVM_ATTRIBUTE_NOT_SUPPORTED"]["message"] = [NO_JVM]
     _send_modules_of(workspace_root)
     _parameters_of_sql()
-    _keys_out_of_paths()
+    _paths_of_this_machine(local)
     _progress_as_a_dict()
     spark_3.restore()
     # PySpark writes each error of a query as JSON to stderr too, beside raising it.
@@ -195,7 +198,7 @@ def without_keys(path: Any) -> Any:
     return re.sub(r"^(s3[an]?://)[^/@:]+:[^@]+@", r"\1", path) if isinstance(path, str) else path
 
 
-def _keys_out_of_paths() -> None:
+def _paths_of_this_machine(local: Callable[[Any], Any]) -> None:
     """Hadoop 3 takes no keys in a path, and a plan with keys would show them: the cluster's own keys count."""
     for owner, name in (
         (DataFrameReader, "load"),
@@ -203,15 +206,15 @@ def _keys_out_of_paths() -> None:
         (DataStreamReader, "load"),
         (DataStreamWriter, "start"),
     ):
-        _wrap_path(owner, name)
+        _wrap_path(owner, name, local)
 
 
-def _wrap_path(owner: type[Any], name: str) -> None:
+def _wrap_path(owner: type[Any], name: str, local: Callable[[Any], Any]) -> None:
     original = getattr(owner, name)
 
     @functools.wraps(original)
     def with_path(self: Any, path: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return original(self, without_keys(path), *args, **kwargs)
+        return original(self, local(without_keys(path)), *args, **kwargs)
 
     setattr(owner, name, with_path)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from pinflow.profile import ROOT
 from services.spark import native
 from tests.contract.cluster.conftest import World
 
@@ -169,6 +173,77 @@ def test_python_files_of_dbfs(world: World) -> None:
         "print(os.path.getsize('/dbfs/FileStore/big.bin'), 'p.csv' in os.listdir('/dbfs/mnt/files'))"
     ).ok()
     assert ended.printed() == "2 (2, 1)\n3500000 True\n"
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Iterator[Path]:
+    """A person's own directory: neither temporary nor the stack's. `link` in tmp_path leads to it."""
+    with tempfile.TemporaryDirectory(dir=ROOT / ".pinflow", prefix="mine-") as name:
+        (Path(name) / "thesis.txt").write_text("years of work")
+        (tmp_path / "link").symlink_to(name)
+        (tmp_path / "new.txt").write_text("new")
+        yield Path(name)
+
+
+@pytest.mark.parametrize("through", ["directly", "link", "dots"])
+@pytest.mark.parametrize(
+    ("call", "values"),
+    [
+        ("rm", {"path": "file:{mine}", "recurse": True}),
+        ("rm", {"path": "file:{mine}/thesis.txt"}),
+        ("put", {"path": "file:{mine}/thesis.txt", "contents": "x", "overwrite": True}),
+        ("write", {"path": "file:{mine}/new.txt", "data": "eA=="}),
+        ("mkdirs", {"path": "file://{mine}/new"}),
+        ("cp", {"from": "file:{tmp}/new.txt", "to": "file:{mine}/thesis.txt"}),
+        ("cp", {"from": "file:{tmp}/new.txt", "to": "file:{mine}"}),
+        ("mv", {"from": "file:{tmp}/new.txt", "to": "file:{mine}/thesis.txt"}),
+        ("mv", {"from": "file:{mine}/thesis.txt", "to": "dbfs:/tmp/mine"}),
+        ("mv", {"from": "file:///{mine}", "to": "file:{tmp}/gone", "recurse": True}),
+    ],
+)
+def test_a_persons_own_files_stay(
+    world: World, mine: Path, tmp_path: Path, call: str, values: dict[str, Any], through: str
+) -> None:
+    path = {"directly": mine, "link": tmp_path / "link", "dots": f"{tmp_path}/../..{'/..' * 9}{mine}"}[through]
+    if through == "link" and values.get("path", values.get("from")) in ("file:{mine}", "file:///{mine}"):
+        pytest.skip("only the link itself would be removed")
+    given = {k: v.format(mine=path, tmp=tmp_path) if isinstance(v, str) else v for k, v in values.items()}
+    status, code, message = failure(world, call, **given)
+    assert (status, code) == (403, "PERMISSION_DENIED")
+    assert "throw-away node" in message and "/tmp" in message and "local_files: all" in message
+    assert [(file.name, file.read_text()) for file in mine.iterdir()] == [("thesis.txt", "years of work")]
+
+
+def test_a_persons_own_files_can_be_read_and_copied(world: World, mine: Path) -> None:
+    assert ask(world, "head", path=f"file:{mine}/thesis.txt")["text"] == "years of work"
+    ask(world, "cp", **{"from": f"file:{mine}", "to": "/tmp/copied", "recurse": True})
+    assert names(world, "/tmp/copied") == ["thesis.txt"]
+
+
+def test_temporary_files_are_a_nodes_disk(world: World, mine: Path, tmp_path: Path) -> None:
+    ended = world.bench.cells(
+        f"open('{tmp_path}/a.csv', 'w').write('x\\n1\\n')\n"
+        f"print(spark.read.csv('file:{tmp_path}/a.csv', header=True).count())\n"
+        f"dbutils.fs.mv('file:{tmp_path}/a.csv', 'dbfs:/tmp/local/a.csv')\n"
+        f"dbutils.fs.cp('dbfs:/tmp/local/a.csv', 'file:{tmp_path}/deep/b.csv')\n"
+        f"print(open('{tmp_path}/deep/b.csv').read(), dbutils.fs.rm('file:{tmp_path}/link', True))"
+    ).ok()
+    assert ended.printed() == "1\nx\n1\n True\n"
+    assert not (tmp_path / "a.csv").exists() and not (tmp_path / "link").is_symlink()
+    assert (mine / "thesis.txt").exists()
+
+
+def test_a_drivers_directory_is_the_one_that_the_run_started_in(world: World) -> None:
+    ended = world.bench.cells(
+        "open('beside.csv', 'w').write('x\\n1\\n')\n"
+        "print(open('/databricks/driver/beside.csv').read() == open('/Workspace/Users/me/beside.csv').read())\n"
+        "print(spark.read.csv('file:/databricks/driver/beside.csv', header=True).count())\n"
+        "dbutils.fs.mv('file:/databricks/driver/beside.csv', 'dbfs:/tmp/beside.csv')\n"
+        "print(dbutils.fs.head('file:/dbfs/tmp/beside.csv'))\n"
+        "dbutils.fs.cp('dbfs:/tmp/beside.csv', 'file:/Workspace/Users/me/back.csv')\n"
+        "import os\nprint(os.listdir('.').count('beside.csv'), os.path.exists('back.csv'))"
+    ).ok()
+    assert ended.printed() == "True\n1\nx\n1\n\n0 True\n"
 
 
 @pytest.mark.parametrize(
