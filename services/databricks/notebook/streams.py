@@ -36,7 +36,7 @@ class Streams:
         self._cell = cell
         self._started: list[Started] = []
         self._taken: set[str] = set()
-        self._exception = StreamingQuery.exception
+        self._exception, self._await = StreamingQuery.exception, StreamingQuery.awaitTermination
 
     def install(self) -> None:
         """Make PySpark's own classes report here. Once per process."""
@@ -64,8 +64,8 @@ class Streams:
 
     def failed(self) -> list[tuple[int, StreamingQueryException]]:
         """Cell and exception of each query that failed and whose exception nobody took; raises if nobody answers."""
-        asked = [(each, self._exception(each.query)) for each in self._started]
-        return [(each.cell, error) for each, error in asked if error and each.query.runId not in self._taken]
+        asked = [(each.cell, self._failure(each.query)) for each in self._started]
+        return [(cell, error) for cell, error in asked if error is not None]
 
     def stop(self, session: Any) -> list[str]:
         """Stop what a session still streams; the names of the queries."""
@@ -74,6 +74,16 @@ class Streams:
             stopped.append(query.name or str(query.id))
             query.stop()
         return stopped
+
+    def _failure(self, query: Any) -> StreamingQueryException | None:
+        if query.runId in self._taken or self._exception(query) is None:
+            return None
+        try:
+            # Its words are Spark's; `exception()` of Spark Connect puts the error class before them once more.
+            self._await(query)
+        except StreamingQueryException as error:
+            return error
+        return None
 
     def _waits(self, started: Started, began: float) -> bool:
         query = started.query
