@@ -18,11 +18,11 @@ from pyspark.sql.streaming.datasource import SupportsTriggerAvailableNow
 
 from pyspark_kinesis import replay
 from pyspark_kinesis.client import Kinesis
-from pyspark_kinesis.errors import shown_plainly
+from pyspark_kinesis.errors import KinesisError, shown_plainly
 from pyspark_kinesis.initial import Initial
 from pyspark_kinesis.lineage import Step
 from pyspark_kinesis.offsets import NOTHING, Offset
-from pyspark_kinesis.options import Options
+from pyspark_kinesis.options import Options, Stream
 from pyspark_kinesis.prefetch import Prefetch
 
 WAIT = 0.1
@@ -50,7 +50,7 @@ class StreamReader(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
     def read(self, start: dict[str, Any]) -> tuple[Iterator[pa.RecordBatch], dict[str, Any]]:
         """The rows that have come since ``start``, and the offset after them; raises KinesisError."""
         with shown_plainly():
-            offset = Offset.of_json(start)
+            offset = self._own(start)
             if self._prefetch is None:
                 self._prefetch = Prefetch(
                     Kinesis(self._options), self._options, offset.streams, self._initial, self._target
@@ -67,7 +67,13 @@ class StreamReader(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
     def readBetweenOffsets(self, start: dict[str, Any], end: dict[str, Any]) -> Iterator[pa.RecordBatch]:
         """The same rows again; raises KinesisError."""
         with shown_plainly():
-            yield from replay.between(Kinesis(self._options), self._options, Offset.of_json(start), Offset.of_json(end))
+            yield from replay.between(Kinesis(self._options), self._options, Offset.of_json(start), self._own(end))
+
+    def _own(self, document: dict[str, Any]) -> Offset:
+        """An offset that Spark gives; raises KinesisError if it is that of another query."""
+        offset = Offset.of_json(document)
+        check_streams(offset, self._options.streams)
+        return offset
 
     def commit(self, end: dict[str, Any]) -> None:
         """Spark keeps the last micro-batch's iterator until it has another; its rows need not stay that long."""
@@ -76,6 +82,22 @@ class StreamReader(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
             while self._uncommitted[0][0] != text:
                 self._uncommitted.popleft()[1].clear()
             self._uncommitted.popleft()[1].clear()
+
+
+def check_streams(offset: Offset, streams: tuple[Stream, ...]) -> None:
+    """Raise KinesisError if ``offset`` has streams, but none of those that the query reads.
+
+    Then two queries share a checkpoint, or a query was pointed at another stream. Databricks' documentation allows
+    neither (docs.databricks.com/structured-streaming/checkpoints): the table would get the rows of the other stream.
+    """
+    if offset.streams and not any(stream.key in offset.streams for stream in streams):
+        written, asked = ", ".join(sorted(offset.streams)), ", ".join(stream.key for stream in streams)
+        raise KinesisError(
+            f"the checkpoint of this query belongs to the stream {written}, but the query reads {asked}: two queries "
+            "share one checkpointLocation, or streamName was changed",
+            'give each query a checkpointLocation of its own, for example .option("checkpointLocation", '
+            f'"/checkpoints/{streams[0].name}")',
+        )
 
 
 def advance(start: Offset, steps: list[Step], subscribed: set[str]) -> Offset:

@@ -107,6 +107,46 @@ def test_a_replay_has_the_rows_that_were_planned(kinesis: FakeKinesis, spark: Ca
     assert [text.decode() for batch in again for text in batch["data"].to_pylist()] == rows == ["b", "c"]
 
 
+def test_another_streams_checkpoint_is_refused(kinesis: FakeKinesis, spark: Callable[..., Spark]) -> None:
+    """Three queries on one checkpoint: each would go on at the others' offsets."""
+    kinesis.shard(0)
+    kinesis.put(0, "a")
+    first = spark()
+    first.batches(1)
+    second = spark(streamName="streaming-1-geo").reader.simple_reader
+    told = "belongs to the stream s, but the query reads streaming-1-geo: two queries share one checkpointLocation"
+    with pytest.raises(KinesisError, match=told) as error:
+        second.read(first.offset)
+    assert '.option("checkpointLocation", "/checkpoints/streaming-1-geo")' in str(error.value)
+
+
+def test_a_micro_batch_of_another_stream_is_not_replayed(kinesis: FakeKinesis, spark: Callable[..., Spark]) -> None:
+    kinesis.shard(0)
+    kinesis.put(0, "a")
+    first = spark()
+    first.batches(1)
+    second = spark(streamName="streaming-1-geo").reader.simple_reader
+    with pytest.raises(KinesisError, match="belongs to the stream s, but the query reads streaming-1-geo"):
+        list(second.readBetweenOffsets(second.initialOffset(), first.offset))
+
+
+def test_a_query_can_add_a_stream_and_later_drop_the_first(kinesis: FakeKinesis, spark: Callable[..., Spark]) -> None:
+    kinesis.streams["new"] = {}
+    for stream in ("s", "new"):
+        kinesis.shard(0, stream=stream)
+        kinesis.put(0, f"of {stream}", stream=stream)
+    query = spark()
+    assert query.batches(1) == ["of s"]
+    for names, row in (("s,new", "of new"), ("new", "later")):
+        if names == "new":
+            kinesis.put(0, row, stream="new")
+        changed = spark(streamName=names)
+        changed.offset = query.offset
+        assert changed.batches(1) == [row]
+        query = changed
+    assert list(query.offset["streams"]) == ["new"]
+
+
 def test_committed_rows_are_let_go(kinesis: FakeKinesis, spark: Callable[..., Spark]) -> None:
     kinesis.shard(0)
     kinesis.put(0, "a")
