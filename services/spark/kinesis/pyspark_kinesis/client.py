@@ -1,4 +1,7 @@
-"""boto3's Kinesis client with the user's keys, and AWS's errors sorted into those that pass and those that stay."""
+"""AWS's Kinesis client with the user's keys, and AWS's errors sorted into those that pass and those that stay.
+
+botocore, not boto3: two thirds of what boto3 imports is for S3, and every query has a process of its own that imports.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,11 @@ from functools import partial
 from random import uniform
 from typing import Any, TypeVar
 
-import boto3
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
-from botocore.session import Session as BotocoreSession
+from botocore.session import Session
 
 from pyspark_kinesis.errors import KinesisError, MissingStreamError, TransientError
 from pyspark_kinesis.options import Options, Stream
@@ -168,32 +170,33 @@ def persistently(call: Callable[[], T], sleep: Callable[[float], None] = time.sl
 
 
 def connect(options: Options) -> Any:
-    """boto3's client. Without keys AWS's default chain applies; without an endpoint AWS_ENDPOINT_URL_KINESIS does.
+    """botocore's client. Without keys AWS's default chain applies; without an endpoint AWS_ENDPOINT_URL_KINESIS does.
 
     Raises KinesisError if there is no region.
     """
-    keys = {
-        "aws_access_key_id": options.access_key,
-        "aws_secret_access_key": options.secret_key,
-        "aws_session_token": options.session_token,
-    }
     try:
-        who: dict[str, Any] = {"botocore_session": _in_role(options, options.role_arn)} if options.role_arn else keys
-        session = boto3.Session(region_name=options.region, **who)
+        session = _session(options)
+        if options.role_arn:
+            session = _in_role(session, options, options.role_arn)
         # Attempts are made here, where a throttled shard does not keep others waiting.
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60, max_pool_connections=32)
-        return session.client("kinesis", endpoint_url=options.endpoint, config=config)
+        return session.create_client("kinesis", endpoint_url=options.endpoint, config=config)
     except (BotoCoreError, ValueError) as error:
         raise KinesisError(f"no Kinesis client: {error}", "check region, endpoint and the keys") from None
 
 
-def _in_role(options: Options, role: str) -> BotocoreSession:
-    """A session in the role ``role`` (an ARN), assumed with the user's keys and renewed before it runs out."""
-    own = BotocoreSession()
+def _session(options: Options) -> Session:
+    """A session in the user's region and with the user's keys, as far as they are given."""
+    session = Session()
     if options.region:
-        own.set_config_variable("region", options.region)
+        session.set_config_variable("region", options.region)
     if options.access_key and options.secret_key:
-        own.set_credentials(options.access_key, options.secret_key, options.session_token)
+        session.set_credentials(options.access_key, options.secret_key, options.session_token)
+    return session
+
+
+def _in_role(own: Session, options: Options, role: str) -> Session:
+    """A session in the role ``role`` (an ARN), assumed with the keys of ``own`` and renewed before it runs out."""
     if (keys := own.get_credentials()) is None:
         raise ValueError(f"there are no keys to assume {role} with")
     extra = {"RoleSessionName": options.role_session_name}
@@ -202,7 +205,9 @@ def _in_role(options: Options, role: str) -> BotocoreSession:
     fetcher = AssumeRoleCredentialFetcher(
         partial(own.create_client, endpoint_url=options.sts_endpoint), keys, role, extra
     )
-    inside = BotocoreSession()
+    inside = Session()
+    if options.region:
+        inside.set_config_variable("region", options.region)
     # botocore has no public way to set credentials that renew themselves.
     vars(inside)["_credentials"] = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
     return inside
