@@ -67,7 +67,7 @@ def command(profile: Profile) -> Command:
         "SPARK_CONF_DIR": str(ROOT / "services" / "spark"),
         "SPARK_DIST_CLASSPATH": str(packages.jars("spark") / "*"),
         "PYSPARK_PYTHON": str(packages.python("spark")),
-        "PYTHONPATH": str(ROOT / "services" / "spark" / "kinesis"),
+        "PYTHONPATH": os.pathsep.join(str(ROOT / "services" / "spark" / name) for name in ("kinesis", "workers")),
         "AWS_REGION": profile.aws.region,
         "AWS_ENDPOINT_URL": profile.aws.endpoint_url or "",
         "CLUSTER_ID": profile.databricks.cluster_id,
