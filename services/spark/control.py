@@ -14,6 +14,7 @@ import io
 import json
 import sys
 import traceback
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -89,11 +90,12 @@ class Control:
 
     def __init__(self, files: Files, mounts: Mounts, sessions: Sessions) -> None:
         self.files, self.mounts, self.sessions = files, mounts, sessions
+        self._id = str(uuid.uuid4())
 
     def call(self, path: str) -> Callable[[Given], Any]:
         """What answers a call; raises Refused for an unknown one."""
         name = path.strip("/").replace("/", "_")
-        found = getattr(self, name, None) if name.startswith(("fs_", "mounts_", "sessions_")) else None
+        found = getattr(self, name, None) if name.startswith(("fs_", "mounts_", "sessions_", "driver_")) else None
         if found is None:
             raise Refused(HTTPStatus.NOT_FOUND, "ENDPOINT_NOT_FOUND", f"no call {path}")
         return cast(Callable[[Given], Any], found)
@@ -151,6 +153,10 @@ class Control:
             for mount in self.mounts.all()
         ]
         return [*shown, {"mountPoint": "/", "source": "DatabricksRoot", "encryptionType": ""}]
+
+    def driver_id(self, given: Given) -> dict[str, str]:
+        """Another one after each start: this process ends with its driver."""
+        return {"id": self._id}
 
     def sessions_close(self, given: Given) -> dict[str, Any]:
         return {"closed": self.sessions.close(given.text("session_id"), given.text("user_id"))}

@@ -17,6 +17,7 @@ from typing import Any
 from pyspark.sql import functions
 from pyspark.sql.dataframe import DataFrame as AnyDataFrame
 
+from ..lost import LOST
 from . import filesystem, java_errors, local_paths, magics, modules, session
 from .capture import Capture
 from .context import ReplContext
@@ -32,12 +33,6 @@ from .workspace import NotebookNotFound, Workspace
 
 SCRATCH, LIBRARIES = "scratch", "libraries"
 """Directories in the run's output while it goes on: open files of /dbfs, and what %pip installed."""
-
-LOST = (
-    "The Spark driver has stopped unexpectedly and is restarting: the cluster {remote} was lost {where}, and with it "
-    "this run's session, its temporary views and its cached data. Tables and files are still there. "
-    "Run the notebook again; `make status` shows whether the cluster is back."
-)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 
 from services import supervised
+from services.databricks.lost import STOPPED
 from services.databricks.workspace.definitions import JobSettings
 from services.databricks.workspace.request import parse
 from services.databricks.workspace.runs import Request, Runs
@@ -18,7 +19,8 @@ from services.databricks.workspace.store import Run, Store, now
 # Seconds. The first failure is followed up as soon as a success; each further one takes twice the time.
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
-# A run that went on for so long was in good health: what ended it is no consequence of the failures before.
+# A run that went on for so long was in good health: what ended it is no consequence of the failures before. Nor is the
+# driver's end, and the next run waits for the next driver.
 _HEALTHY = 60_000  # milliseconds
 # A job that fails all night must not push every other run out of the workspace's history.
 _KEPT_RUNS = 50
@@ -72,7 +74,11 @@ class ContinuousJobs:
         if not wanted:
             self._failures.pop(run.job_id, None)
             return
-        if run.result in ("SUCCESS", "CANCELED") or now() - (run.started or now()) >= _HEALTHY:
+        if (
+            run.result in ("SUCCESS", "CANCELED")
+            or STOPPED in run.message
+            or now() - (run.started or now()) >= _HEALTHY
+        ):
             self._failures[run.job_id] = 0
         else:
             self._failures[run.job_id] += 1

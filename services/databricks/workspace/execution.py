@@ -6,12 +6,13 @@ import asyncio
 import logging
 import shutil
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from services.databricks.workspace import events, outcome, sessions
 from services.databricks.workspace.definitions import JobParameter, Task
+from services.databricks.workspace.driver import Driver
 from services.databricks.workspace.outcome import Outcome
 from services.databricks.workspace.parameters import job_parameters, notebook_parameters
 from services.databricks.workspace.process import NotebookProcess, Processes
@@ -35,10 +36,13 @@ class _StoppedError(Exception):
 class Execution:
     """One run that is going on."""
 
-    def __init__(self, run: Run, settings: Settings, store: Store, tree: Tree, processes: Processes) -> None:
+    def __init__(
+        self, run: Run, settings: Settings, store: Store, tree: Tree, processes: Processes, driver: Driver
+    ) -> None:
         self.run = run
         self.done = asyncio.Event()
         self._settings, self._store, self._tree, self._processes = settings, store, tree, processes
+        self._driver = driver
         self._tasks = [Task.model_validate(task) for task in run.definition["tasks"]]
         self._latest = {str(task.task_key): task for task in store.tasks(run.run_id)}
         self._left = False
@@ -150,7 +154,7 @@ class Execution:
             shutil.rmtree(self._directory(attempt), ignore_errors=True)
 
     async def _attempt(self, task: Task) -> Outcome:
-        """One attempt at a task, when there is a free place for its process."""
+        """One attempt at a task, when there is a free place for its process and the driver is there."""
         attempt, stop = self._latest[task.task_key], self._stops[task.task_key]
         self._change(attempt, life="PENDING")
         await _unless(stop, self._processes.slots.acquire())
@@ -158,9 +162,10 @@ class Execution:
             wrong = self._cannot_run(task)
             if wrong:
                 return wrong
+            lost = await _unless(stop, self._driver.there())
             if self.run.started is None:
                 self._change(self.run, life="RUNNING", started=now())
-            return await self._run_notebook(task, attempt, stop)
+            return await self._run_notebook(task, attempt, stop, lost)
         finally:
             self._processes.slots.release()
 
@@ -172,7 +177,9 @@ class Execution:
             return outcome.no_notebook(task.notebook.notebook_path, self._settings.user)
         return None
 
-    async def _run_notebook(self, task: Task, attempt: Run, stop: asyncio.Future[Outcome]) -> Outcome:
+    async def _run_notebook(
+        self, task: Task, attempt: Run, stop: asyncio.Future[Outcome], lost: asyncio.Future[Outcome]
+    ) -> Outcome:
         directory = self._directory(attempt)
         directory.mkdir(parents=True, exist_ok=True)
         declared = [JobParameter.model_validate(p) for p in self.run.definition.get("parameters", [])]
@@ -186,7 +193,7 @@ class Execution:
             return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", message)
         self._change(attempt, life="RUNNING", started=now(), pid=process.pid, pid_started=process.started)
         try:
-            status = await self._exit_status(task, process, stop)
+            status = await self._exit_status(task, process, stop, lost)
         except _StoppedError as stopped:
             self._change(attempt, life="TERMINATING", message=stopped.outcome.message)
             await process.stop()
@@ -199,10 +206,12 @@ class Execution:
         await sessions.close_left(self._settings, directory, *([document["session_id"]] if status else []))
         return await self._judge(attempt, directory, status, process.said)
 
-    async def _exit_status(self, task: Task, process: NotebookProcess, stop: asyncio.Future[Outcome]) -> int:
+    async def _exit_status(
+        self, task: Task, process: NotebookProcess, stop: asyncio.Future[Outcome], lost: asyncio.Future[Outcome]
+    ) -> int:
         try:
             async with asyncio.timeout(task.timeout_seconds or None):
-                return await _unless(stop, process.wait())
+                return await _unless(stop, process.wait(), lost)
         except TimeoutError:
             raise _StoppedError(outcome.timed_out(task.timeout_seconds)) from None
 
@@ -266,18 +275,24 @@ async def _result(future: asyncio.Future[T]) -> T:
     return await asyncio.shield(future)
 
 
-async def _unless(stop: asyncio.Future[Outcome], work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``; raises _StoppedError if ``stop`` comes first."""
-    if stop.done():
+async def _unless(stop: asyncio.Future[Outcome], work: Coroutine[Any, Any, T], *others: asyncio.Future[Outcome]) -> T:
+    """The result of ``work``; raises _StoppedError if ``stop`` or one of the ``others`` comes first."""
+    stops = (stop, *others)
+    if any(stop.done() for stop in stops):
         work.close()
-        raise _StoppedError(stop.result())
+        raise _StoppedError(_first(stops))
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        waiting: tuple[asyncio.Future[Any], ...] = (task, *stops)
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not task.done():
             task.cancel()
             await asyncio.wait((task,))
     if not task.cancelled():
         return task.result()  # also when it was done in the very moment of the stop
-    raise _StoppedError(stop.result())
+    raise _StoppedError(_first(stops))
+
+
+def _first(stops: Iterable[asyncio.Future[Outcome]]) -> Outcome:
+    return next(stop.result() for stop in stops if stop.done())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from services.databricks.lost import LOST
 from services.databricks.workspace.definitions import RunIf, Task
 from services.databricks.workspace.store import Run
 
@@ -42,6 +43,12 @@ RESTARTED = Outcome(
 def of_ended(run: Run) -> Outcome:
     """The outcome of a run or task run that has ended."""
     return Outcome(run.life, str(run.result), str(run.code), run.message)
+
+
+def driver_lost(remote: str) -> Outcome:
+    """The end of a run whose Spark driver is gone."""
+    message = LOST.format(remote=remote, where="while this run was going on")
+    return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", message)
 
 
 def timed_out(seconds: int) -> Outcome:

@@ -13,6 +13,7 @@ from typing import Any
 from services import supervised
 from services.databricks.workspace import outcome, sessions
 from services.databricks.workspace.definitions import Definition, tasks_of
+from services.databricks.workspace.driver import Driver
 from services.databricks.workspace.errors import invalid_parameter, invalid_state
 from services.databricks.workspace.execution import Execution
 from services.databricks.workspace.outcome import Outcome
@@ -49,6 +50,8 @@ class Runs:
     def __init__(self, settings: Settings, store: Store, tree: Tree) -> None:
         self._settings, self._store, self._tree = settings, store, tree
         self._processes = Processes(settings.notebook_command, settings.max_processes)
+        self._driver = Driver(settings)
+        self._watching = asyncio.create_task(self._driver.watch())
         self._going: dict[int, Execution] = {}
         self._carrying: set[asyncio.Task[None]] = set()
         self.on_end: Callable[[Run], None] = lambda run: None
@@ -76,6 +79,7 @@ class Runs:
             execution.leave()
         if self._carrying:
             await asyncio.wait(self._carrying)
+        self._watching.cancel()
         await self._processes.close()
 
     def start(self, request: Request) -> Run:
@@ -175,7 +179,7 @@ class Runs:
         await sessions.close_left(self._settings, self._settings.home / "runs" / str(run.run_id))
 
     def _carry_out(self, run: Run) -> None:
-        execution = Execution(run, self._settings, self._store, self._tree, self._processes)
+        execution = Execution(run, self._settings, self._store, self._tree, self._processes, self._driver)
         self._going[run.run_id] = execution
         task = asyncio.create_task(self._until_done(execution))
         self._carrying.add(task)

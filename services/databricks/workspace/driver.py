@@ -1,0 +1,89 @@
+"""Watches the cluster's driver: a run belongs to the driver that it began on, and ends when that is gone.
+
+A notebook by itself learns of it from its next call only, and then tries for half a minute to reach the same driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import requests
+
+from services.databricks.workspace import outcome
+from services.databricks.workspace.outcome import Outcome
+from services.databricks.workspace.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two questions."""
+REFUSED = 3
+"""Refused connections in a row that mean that the driver is gone. One that is busy takes connections, and is slow."""
+RESTART = 120.0
+"""Seconds that a new run waits for the next driver."""
+
+
+class Driver:
+    """The driver that answers now. Belongs to the event loop's thread.
+
+    One that never answered is not waited for: the notebook says what is wrong with it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._id: str | None = None
+        self._refused = 0
+        self._answers = asyncio.Event()
+        self._answers.set()
+        self._lost: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def watch(self) -> None:
+        """Ask who the driver is, again and again; until cancelled."""
+        while True:
+            try:
+                self._note(await asyncio.to_thread(self._ask))
+            except requests.ConnectionError:
+                self._note_refused()
+            except Exception:
+                log.exception("the cluster's driver could not be asked")
+            await asyncio.sleep(EVERY)
+
+    async def there(self) -> asyncio.Future[Outcome]:
+        """Wait for the driver while it restarts; the future is done as soon as that driver is gone, or if none came."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._answers.wait(), RESTART)
+        return self._lost
+
+    def _ask(self) -> str | None:
+        """The driver's id; None if it is too busy to say. Raises requests.ConnectionError if nothing listens."""
+        headers = {"Authorization": f"Bearer {self._settings.control_token.get_secret_value()}"}
+        try:
+            answer = requests.post(f"{self._settings.control_url}/driver/id", json={}, headers=headers, timeout=10)
+            return str(answer.json()["id"]) if answer.ok else None
+        except (requests.Timeout, ValueError):
+            return None
+
+    def _note(self, answered: str | None) -> None:
+        self._refused = 0
+        if answered is None or answered == self._id:
+            return
+        if self._id is not None:
+            self._lose()
+        if self._lost.done():
+            self._lost = asyncio.get_running_loop().create_future()
+        self._id = answered
+        self._answers.set()
+
+    def _note_refused(self) -> None:
+        if self._id is not None:
+            self._answers.clear()
+            self._refused += 1
+            if self._refused >= REFUSED:
+                self._lose()
+
+    def _lose(self) -> None:
+        log.warning("the driver of cluster %s is gone", self._settings.cluster_id)
+        self._id, self._refused = None, 0
+        self._lost.set_result(outcome.driver_lost(self._settings.remote))
