@@ -55,6 +55,13 @@ def test_a_name_that_a_web_site_can_have_is_refused_whatever_the_token(port: int
     assert "use an IP address or a name without a dot" in refused.json()["message"]
 
 
+def test_every_driver_has_an_id_of_its_own() -> None:
+    nothing = cast(Any, None)
+    first, second = (control.Control(nothing, nothing, nothing) for _ in range(2))
+    ids = [each.call("/driver/id")(control.Given({}))["id"] for each in (first, first, second)]
+    assert ids[0] == ids[1] != ids[2]
+
+
 def test_the_token_is_asked_for(port: int) -> None:
     assert ask(port, "localhost", token="wrong").status_code == 401
 
