@@ -53,9 +53,9 @@ class Driver:
     process: subprocess.Popen[str] = field(init=False)
 
     def start(self) -> None:
-        package = ROOT / "services" / "spark" / "kinesis"
+        folders = (ROOT / "services" / "spark" / name for name in ("kinesis", "workers"))
         variables = os.environ | {
-            "PYTHONPATH": str(package),
+            "PYTHONPATH": os.pathsep.join(map(str, folders)),
             "PYSPARK_PYTHON": str(python("spark")),
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": "us-east-1",
@@ -113,6 +113,11 @@ class Query:
     home: Path
     options: dict[str, Any]
     name: str
+
+    def load(self) -> Query:
+        """Make it ready to start at once."""
+        self.driver.call("load", name=self.name, options=self.options)
+        return self
 
     def start(self, hold: str = "", **trigger: Any) -> Query:
         self.driver.call("start", name=self.name, options=self.options, home=str(self.home), hold=hold, **trigger)

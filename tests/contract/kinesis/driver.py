@@ -33,10 +33,18 @@ class Driver:
         )
         self._spark.sparkContext.setLogLevel("ERROR")
         self._queries: dict[str, StreamingQuery] = {}
+        self._frames: dict[str, DataFrame] = {}
+
+    def load(self, name: str, options: dict[str, Any]) -> str:
+        """Make a query's frame ahead, so that `start` only starts."""
+        self._frames[name] = self._spark.readStream.format("kinesis").options(**options).load()
+        return name
 
     def start(self, name: str, options: dict[str, Any], home: str, hold: str = "", **trigger: Any) -> str:
         """Start a query; while the file ``hold`` is there its micro-batches do not end."""
-        frame = self._spark.readStream.format("kinesis").options(**options).load()
+        if name not in self._frames:
+            self.load(name, options)
+        frame = self._frames.pop(name)
         if hold:
             frame = frame.mapInArrow(held(hold), frame.schema)
         writer = frame.writeStream.format("parquet").option("checkpointLocation", f"{home}/checkpoint")

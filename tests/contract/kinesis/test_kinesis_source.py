@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,19 @@ def texts(first: int, last: int) -> list[str]:
 def data(rows: list[list[Any]]) -> list[str]:
     """The texts of some rows, sorted as `texts` are."""
     return sorted((row[1] for row in rows), key=lambda text: int(text.split()[1]))
+
+
+@contextmanager
+def busy(processes: int, seconds: int) -> Iterator[None]:
+    """Other processes keep all cores busy: for so long at most."""
+    code = f"import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
+    burners = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
 
 
 def held(query: Query) -> bool:
@@ -133,6 +149,31 @@ def test_errors_name_the_option_and_quote_aws(streams: Streams, query: Make, dri
     with pytest.raises(SparkError, match="ListShards on no-such-stream: ResourceNotFoundException: Stream") as failure:
         query("no-such-stream").drain()
     assert "Traceback" not in str(failure.value) and SECRET not in str(failure.value)
+
+
+def test_a_query_on_another_ones_checkpoint_stops_and_names_both(streams: Streams, query: Make) -> None:
+    one, other = streams.make(), streams.make()
+    streams.put(one, texts(0, 10))
+    streams.put(other, texts(10, 20))
+    first, second = query(one), query(other)
+    first.drain()
+    second.home = first.home
+    told = f"belongs to the stream {one}, but the query reads {other}: two queries share one checkpointLocation"
+    with pytest.raises(SparkError, match=told):
+        second.drain()
+    assert data(first.rows()) == texts(0, 10), "nothing of the other stream"
+
+
+def test_nine_queries_that_start_at_once_on_a_busy_machine_all_run(streams: Streams, query: Make) -> None:
+    """Spark waits 10 s for each query's Python process to connect back."""
+    name = streams.make()
+    streams.put(name, texts(0, 10))
+    readers = [query(name).load() for _ in range(9)]
+    with busy(processes=24, seconds=60):
+        for reader in readers:
+            reader.start(availableNow=True)
+        for reader in readers:
+            assert data(reader.drained()) == texts(0, 10)
 
 
 def test_a_batch_query_reads_what_there_is(streams: Streams, driver: Driver) -> None:
