@@ -12,9 +12,9 @@
 
 from pathlib import Path
 
-from pinterest.stream import follow, start
+from pinterest.stream import follow, start_all
 
-queries = [start(spark, uid, name, connection) for name in ("pin", "geo", "user")]
+queries = start_all(spark, uid, connection)
 
 # COMMAND ----------
 

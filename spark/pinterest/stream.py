@@ -3,6 +3,8 @@
     query = start(spark, "0a1b2c3d4e5f", "pin", {"region": "us-east-1", "awsAccessKey": …, "awsSecretKey": …})
     follow([query], progress_file)
 
+    follow(start_all(spark, "0a1b2c3d4e5f", connection), progress_file)
+
 Exactly once: Spark replays a batch that it has not seen committed, with the same records, and only as the first after
 a start. Each commit to a table carries the query's id and the batch's number, and a first batch is looked up there.
 """
@@ -14,6 +16,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -48,15 +51,28 @@ def start(spark: SparkSession, uid: str, name: str, connection: Mapping[str, str
     called `<uid>_<name>` and has its checkpoint by that name: it goes on where it was, and takes the place of one that
     still runs.
     """
+    return _start(spark, uid, [name], connection)[0]
+
+
+def start_all(spark: SparkSession, uid: str, connection: Mapping[str, str]) -> list[StreamingQuery]:
+    """`start` for every table, all at once: each query has Python processes of its own, which take seconds to come up.
+
+    Raises the error of the first that does not start, when the others have been started.
+    """
+    return _start(spark, uid, list(TABLES), connection)
+
+
+def _start(spark: SparkSession, uid: str, names: Sequence[str], connection: Mapping[str, str]) -> list[StreamingQuery]:
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     create_tables(spark, uid)
-    return write(records(spark, uid, name, connection), uid, name)
+    with ThreadPoolExecutor(len(names)) as pool:
+        return list(pool.map(lambda name: write(records(spark, uid, name, connection), uid, name), names))
 
 
 def write(records: DataFrame, uid: str, name: str, checkpoints: str = "dbfs:/checkpoints") -> StreamingQuery:
     """Append a stream of records, as `clean` takes them, to the tables that `create_tables` has made."""
     # What runs on the cluster takes this package along: it is not installed there.
-    for module in [module for module in sys.modules if module.partition(".")[0] == "pinterest"]:
+    for module in [module for module in list(sys.modules) if module.partition(".")[0] == "pinterest"]:
         cloudpickle.register_pickle_by_value(sys.modules[module])
     checkpoint = f"{checkpoints}/{uid}_{name}_table"
     writer = (
