@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from pyspark import cloudpickle
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
@@ -75,19 +74,8 @@ def write(records: DataFrame, uid: str, name: str, checkpoints: str = "dbfs:/che
     for module in [module for module in list(sys.modules) if module.partition(".")[0] == "pinterest"]:
         cloudpickle.register_pickle_by_value(sys.modules[module])
     checkpoint = f"{checkpoints}/{uid}_{name}_table"
-    writer = (
-        records.writeStream.queryName(f"{uid}_{name}")
-        .option("checkpointLocation", checkpoint)
-        .foreachBatch(_Append(uid, name, checkpoint))
-    )
-    for _ in range(5):
-        try:
-            return writer.start()
-        except PySparkException as error:
-            # Spark gives a query's Python process ten seconds to come up: on a busy machine that may be too few.
-            if "failed to connect back" not in str(error):
-                raise
-    return writer.start()
+    writer = records.writeStream.queryName(f"{uid}_{name}").option("checkpointLocation", checkpoint)
+    return writer.foreachBatch(_Append(uid, name, checkpoint)).start()
 
 
 def records(spark: SparkSession, uid: str, name: str, connection: Mapping[str, str]) -> DataFrame:

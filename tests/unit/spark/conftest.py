@@ -34,6 +34,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("spark")
     os.environ |= {
         "PYSPARK_PYTHON": sys.executable,
+        "PYTHONPATH": str(ROOT / "services" / "spark" / "workers"),
         "SPARK_CONF_DIR": str(ROOT / "services" / "spark"),
         "SPARK_DIST_CLASSPATH": str(ROOT / ".pinflow" / "jars" / "spark" / "*"),
         "SPARK_DRIVER_MEMORY": "1g",
