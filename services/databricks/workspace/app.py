@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from services import supervised
 from services.databricks.workspace import auth, cluster_api, dbfs_api, jobs_api, pages, workspace_api
+from services.databricks.workspace.body import BoundedBody
 from services.databricks.workspace.continuous import ContinuousJobs
 from services.databricks.workspace.errors import ApiError, malformed, not_implemented
 from services.databricks.workspace.parts import Parts
@@ -53,6 +54,8 @@ def make_app(settings: Settings) -> FastAPI:
         store.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    # Before the guard, so inside of it: what is raised there while a body is read would arrive in a group of errors.
+    app.add_middleware(BoundedBody)
 
     @app.middleware("http")
     async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:

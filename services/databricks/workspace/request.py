@@ -19,8 +19,6 @@ from services.databricks.workspace.errors import invalid_parameter, malformed
 
 Model = TypeVar("Model", bound="Parameters")
 
-# DBFS puts and notebook imports are far smaller (1 MB and 10 MB on Databricks).
-MAX_BODY = 64 * 1024 * 1024
 # Of lists and objects in each other; FastAPI writes no answer of more than some 250.
 _MAX_DEPTH = 100
 
@@ -77,8 +75,6 @@ def parse(model: type[Model], values: dict[str, Any]) -> Model:
 
 
 async def _received(request: Request) -> dict[str, Any]:
-    if int(request.headers.get("content-length") or 0) > MAX_BODY:
-        raise malformed(f"The request is larger than {MAX_BODY} bytes.")
     values: dict[str, Any] = dict(request.query_params)
     kind = request.headers.get("content-type", "")
     if kind.startswith(("multipart/form-data", "application/x-www-form-urlencoded")):
