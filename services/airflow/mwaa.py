@@ -28,6 +28,10 @@ FAILING = "failing.json"
 """In AIRFLOW_HOME: the programs that start.py sees fail."""
 
 
+MAX_BODY = 6 << 20
+"""Bytes of a request; a DAG run's `conf` and what else Airflow's API takes are far smaller."""
+
+
 class Refused(Exception):
     """An answer of MWAA's own that is not 200: the name of its exception, HTTP status, document."""
 
@@ -41,6 +45,7 @@ class Door(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version = "mwaa"
+    timeout = 60  # seconds without a byte
 
     def do_GET(self) -> None:
         self._answer()
@@ -52,8 +57,8 @@ class Door(BaseHTTPRequestHandler):
         """Nothing: Airflow logs each request itself."""
 
     def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
+            body = self._body()
             check_key(self.headers.get("Authorization", ""))
             status, error, document = 200, None, failing() if self.path == supervised["PATH"] else self._document(body)
         except Refused as refused:
@@ -62,10 +67,23 @@ class Door(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         if error:
             self.send_header("x-amzn-ErrorType", error)
         self.end_headers()
         self.wfile.write(content)
+
+    def _body(self) -> bytes:
+        """The body; raises Refused, and ends the connection, where its length is not declared or over MAX_BODY."""
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not length.isdecimal():
+            self.close_connection = True
+            raise Refused("ValidationException", 411, {"message": "Send the body with a Content-Length."})
+        if int(length) > MAX_BODY:
+            self.close_connection = True
+            raise Refused("ValidationException", 413, {"message": f"The body is larger than {MAX_BODY} bytes."})
+        return self.rfile.read(int(length))
 
     def _document(self, body: bytes) -> dict[str, Any]:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)

@@ -24,6 +24,8 @@ _ALTERED = (
     "The Connect framework-managed offsets for this connector have been {} successfully. However, if this connector "
     "manages offsets externally, they will need to be manually reset in the system that the connector uses."
 )
+MAX_BODY = 4 << 20
+"""Bytes of a body: a connector's configuration is a few kB."""
 _HEALTHY = "Worker has completed startup and is ready to handle requests."
 
 Handler = Callable[[Worker, Request, Any], Response]
@@ -78,7 +80,11 @@ def _unexpected(request: Request, error: Exception) -> Response:
 
 async def _body(request: Request) -> Any:
     """The request's JSON, None if it has none. Statuses as the real worker's: 415 for a type, 500 for bad JSON."""
-    raw = await request.body()
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_BODY:
+            raise RestError(413, f"HTTP 413 Request Entity Too Large: the limit is {MAX_BODY} bytes")
     if not raw:
         return None
     if not request.headers.get("content-type", "").startswith("application/json"):

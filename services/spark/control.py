@@ -223,6 +223,8 @@ def _handler(control: Control, host: str, token: bytes) -> type[BaseHTTPRequestH
             known = hmac.compare_digest(self.headers.get("Authorization", "").encode(), b"Bearer " + token)
             if not known:
                 raise Refused(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", "wrong or missing bearer token")
+            if "Transfer-Encoding" in self.headers:  # its length is unknown; taken for 0, it would write an empty file
+                raise Refused(HTTPStatus.LENGTH_REQUIRED, "MALFORMED_REQUEST", "send the body with a Content-Length")
             address = urlsplit(self.path)
             if address.path == UPLOAD:
                 query = dict(parse_qsl(address.query))

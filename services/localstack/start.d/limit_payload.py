@@ -8,9 +8,14 @@ from localstack.runtime import get_current_runtime
 LIMIT = 10_485_760  # bytes
 
 
+def size(request):
+    """Bytes of the body; of one without a Content-Length (in chunks) those that LocalStack has received."""
+    return len(request.get_data()) if request.content_length is None else request.content_length
+
+
 def limit_payload(chain, context, response):
     request = context.request
-    if request.path.startswith("/_aws/execute-api/") and (request.content_length or 0) > LIMIT:
+    if request.path.startswith("/_aws/execute-api/") and size(request) > LIMIT:
         response.status_code = 413
         response.headers["Content-Type"] = "application/json"
         response.set_response(b'{"message": "HTTP content length exceeded %d bytes."}' % LIMIT)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -138,3 +141,23 @@ def test_what_fails_is_told_to_whom_has_the_key(endpoint: str, tmp_path: Path) -
     with pytest.raises(NotReady, match=r"scheduler fails since .*: ended with status 1 soon after its start"):
         loops.check(load("local"), "airflow", endpoint, signed)
     assert requests.get(endpoint + "/_pinflow/loops", timeout=10).status_code == 403
+
+
+def test_a_body_of_unknown_length_is_refused_and_not_read_as_the_next_request(endpoint: str) -> None:
+    with requests.Session() as session:
+        for _ in range(2):
+            answer = session.post(f"{endpoint}/restapi/here", data=iter([b"GET /environments"]), timeout=10)
+            assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (411, "ValidationException")
+
+
+@pytest.mark.parametrize(("length", "status"), [("-1", 411), ("many", 411), (str(1 << 40), 413)])
+def test_a_length_that_is_none_or_too_large_is_refused_before_the_body_is_read(
+    endpoint: str, length: str, status: int
+) -> None:
+    address = urlsplit(endpoint)
+    with closing(HTTPConnection(address.hostname or "", address.port, timeout=10)) as connection:
+        connection.putrequest("POST", "/restapi/here")
+        connection.putheader("Content-Length", length)
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["connection"]) == (status, "close")

@@ -92,3 +92,11 @@ def test_a_failure_of_an_answering_thread_is_logged(capfd: pytest.CaptureFixture
         with pytest.raises(requests.ConnectionError):
             ask(port, "localhost")
     assert "nobody thought of this" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("call", ["fs/ls", "fs/upload?path=file:/tmp/x"])
+def test_a_body_of_unknown_length_is_refused_and_not_taken_for_an_empty_one(port: int, call: str) -> None:
+    headers = {"Authorization": "Bearer t0ken", "Host": "localhost"}
+    body = iter([b'{"path": "/x"}'])
+    refused = requests.post(f"http://127.0.0.1:{port}/{call}", data=body, headers=headers, timeout=10)
+    assert (refused.status_code, refused.json()["error_code"]) == (411, "MALFORMED_REQUEST")
