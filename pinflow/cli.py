@@ -31,7 +31,9 @@ from pinflow.stack.compose import ComposeStack
 
 if TYPE_CHECKING:
     from pinflow.batch import Result
+    from pinflow.databricks import Workspace
     from pinflow.deploy.difference import Difference
+    from pinflow.upload import Upload
 
 DEPLOYED = ("notebooks", "variables", "dags", "connector")
 """The parts of pinflow.deploy, whose import takes two seconds."""
@@ -184,36 +186,50 @@ def compare(profile: Profile) -> None:
         raise click.exceptions.Exit(1)
 
 
+yes_option = click.option("--yes", is_flag=True, help="do not ask before files go to another machine")
+private_option = click.option("--private", is_flag=True, help="files that git ignores and private keys go there too")
+
+
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--to", "target", help="a folder of the workspace; by default the user's own, under the same name")
+@yes_option
+@private_option
 @click.pass_obj
-def sync(profile: Profile, folder: Path, target: str | None) -> None:
+def sync(profile: Profile, folder: Path, target: str | None, yes: bool, private: bool) -> None:
     """Put a folder with notebooks and files into the Databricks workspace."""
     # Here, because Databricks' client takes two seconds to import, which every other command would pay.
+    from pinflow import upload
     from pinflow.databricks import Workspace
 
     workspace = Workspace(profile)
-    workspace.sync(folder, target or f"{workspace.home}/{folder.resolve().name}", say)
+    chosen = upload.of_folder(folder.expanduser(), private or not workspace.elsewhere)
+    _ask_before_uploading(workspace, chosen, yes)
+    workspace.put(chosen, target or f"{workspace.home}/{chosen.folder.name}", say)
 
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="a widget's value")
+@yes_option
+@private_option
 @click.pass_obj
-def notebook(profile: Profile, file: Path, parameters: tuple[str, ...]) -> None:
+def notebook(profile: Profile, file: Path, parameters: tuple[str, ...], yes: bool, private: bool) -> None:
     """Run a notebook: its folder goes into the workspace, so that %run and imports find their files."""
+    from pinflow import upload
     from pinflow.databricks import Task, Workspace
 
+    file = file.expanduser().resolve()
     if not file.is_file():
         raise PinflowError(f"notebook: {file} is not a file", "make notebook NB=path/to/notebook.py")
     wrong = [p for p in parameters if "=" not in p]
     if wrong:
         raise PinflowError(f"notebook: parameter {wrong[0]!r}", "write it as NAME=VALUE")
     workspace = Workspace(profile)
-    folder = file.resolve().parent
-    target = f"{workspace.home}/{folder.name}"
-    workspace.sync(folder, target, say)
+    chosen = upload.of_notebook(file, private or not workspace.elsewhere)
+    _ask_before_uploading(workspace, chosen, yes)
+    target = f"{workspace.home}/{chosen.folder.name}"
+    workspace.put(chosen, target, say)
     task = Task("notebook", f"{target}/{file.stem}", dict(p.split("=", 1) for p in parameters))
     outcome = workspace.run(file.name, [task], say)
     say(f"page: {outcome.page}")
@@ -485,6 +501,19 @@ def _show_batch(profile: Profile, result: Result) -> None:
 def _ask_before_deleting(what: str, yes: bool) -> None:
     if not yes and not confirmed(f"delete {what}?"):
         say("nothing was deleted")
+        raise click.exceptions.Exit(1)
+
+
+def _ask_before_uploading(workspace: Workspace, chosen: Upload, yes: bool) -> None:
+    """Say what stays; where the workspace is on another machine, show what is to leave this one, and ask."""
+    for note in chosen.notes():
+        say(note)
+    if not workspace.elsewhere:
+        return
+    size = f"{max(1, chosen.size >> 10):,} kB"
+    say(f"to {workspace.profile.databricks.host}: {len(chosen.files):,} files, {size}: {chosen.first(10)}")
+    if not yes and not confirmed("upload these?"):
+        say("nothing was uploaded")
         raise click.exceptions.Exit(1)
 
 

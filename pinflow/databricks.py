@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import requests
 from databricks.sdk import WorkspaceClient
@@ -28,8 +29,10 @@ from databricks.sdk.service.jobs import (
 from databricks.sdk.service.jobs import Task as JobTask
 from databricks.sdk.service.workspace import ExportFormat, ImportFormat, Language
 
+from pinflow import loopback, upload
 from pinflow.errors import PinflowError, brief
 from pinflow.profile import Profile
+from pinflow.upload import Upload
 
 Say = Callable[[str], None]
 
@@ -37,9 +40,6 @@ _POLL_EVERY = 0.3
 _ENDED = {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
 _LANGUAGES = {".py": Language.PYTHON, ".sql": Language.SQL}
 _EXPORTED = {ImportFormat.JUPYTER: ExportFormat.JUPYTER, ImportFormat.SOURCE: ExportFormat.SOURCE}
-_LARGEST = 10 << 20
-"""Bytes of a file that Databricks' Workspace API imports."""
-_IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
 
 
 @dataclass(frozen=True)
@@ -97,31 +97,42 @@ class Workspace:
         with self._errors("current user"):
             return f"/Users/{self.client.current_user.me().user_name}"
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is on another machine, as far as anybody can see: at the end of a tunnel, too."""
+        return self.profile.stack is None or urlsplit(self.profile.databricks.host).hostname not in loopback.HOSTS
+
     def sync(self, folder: Path, target: str, say: Say) -> int:
         """Put the files below ``folder`` into the workspace folder ``target``; returns how many.
 
-        Notebooks (Databricks source format, .ipynb) become notebooks, all else files. What is there is replaced,
-        what else is there stays. Files that Databricks does not take are left out, and said.
+        To a workspace elsewhere goes nothing that `upload.of_folder` calls private. What stays here is said.
         """
-        if not folder.is_dir():
-            raise PinflowError(f"sync: {folder} is not a folder", "make sync DIR=path/to/folder")
-        files = [file for file in _files(folder) if file.stat().st_size <= _LARGEST]
-        for file in sorted(set(_files(folder)) - set(files)):
-            say(f"left out {file.relative_to(folder)}: over {_LARGEST >> 20} MB; put data into dbfs:/ or S3")
-        with self._errors(f"sync {folder} to {target}"):
-            for directory in sorted({str(_place(f, folder, target).parent) for f in files}):
+        chosen = upload.of_folder(folder, private=not self.elsewhere)
+        for note in chosen.notes():
+            say(note)
+        return self.put(chosen, target, say)
+
+    def put(self, chosen: Upload, target: str, say: Say) -> int:
+        """Put an upload into the workspace folder ``target``; returns how many files went.
+
+        Notebooks (Databricks source format, .ipynb) become notebooks, all else files. What is there is replaced,
+        what else is there stays.
+        """
+        with self._errors(f"sync {chosen.folder} to {target}"):
+            for directory in sorted({str(_place(f, chosen.folder, target).parent) for f in chosen.files}):
                 self.client.workspace.mkdirs(directory)
-            for file in files:
-                self._put(file, _place(file, folder, target))
-        say(f"put {len(files)} files of {folder.name}/ into {target}")
-        return len(files)
+            for file in chosen.files:
+                self._put(file, _place(file, chosen.folder, target))
+        say(f"put {len(chosen.files)} files of {chosen.folder.name}/ into {target}")
+        return len(chosen.files)
 
     def differing(self, folder: Path, target: str) -> dict[str, tuple[str | None, str]]:
         """What `sync` would change: path in the workspace to the text there (None: nothing) and the text here."""
         found: dict[str, tuple[str | None, str]] = {}
+        chosen = upload.of_folder(folder, private=not self.elsewhere)
         with self._errors(f"compare {folder} with {target}"):
-            for file in _files(folder):
-                kind, _, path = _imported(file, _place(file, folder, target))
+            for file in chosen.files:
+                kind, _, path = _imported(file, _place(file, chosen.folder, target))
                 exported = _EXPORTED.get(kind, ExportFormat.AUTO)
                 here = file.read_text(encoding="utf-8", errors="replace")
                 try:
@@ -287,11 +298,6 @@ def _state(task: RunTask) -> str:
     if state.result_state:
         return str(state.result_state.value)
     return str(state.life_cycle_state.value) if state.life_cycle_state else "PENDING"
-
-
-def _files(folder: Path) -> list[Path]:
-    """What of a folder goes into the workspace."""
-    return [f for f in sorted(folder.rglob("*")) if f.is_file() and not _IGNORED & set(f.parts)]
 
 
 def _imported(file: Path, place: PurePosixPath) -> tuple[ImportFormat, Language | None, PurePosixPath]:
