@@ -306,10 +306,11 @@ def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
     where = f"{path}: {'.'.join(keys)}"
     secret = keys[-1:] and (keys[-1] in _SECRET_KEYS or keys[:2] == ("databricks", "secrets"))
     if secret and value is not None and not _VARIABLE.fullmatch(str(value)):
-        raise ProfileError(
-            f"{where}: a secret must not stand in a file",
-            f"write ${{{keys[-1].upper().replace('-', '_')}}} and set that variable",
-        )
+        variable = re.sub(r"\W", "_", keys[-1].upper())
+        fix = f"write ${{{variable}}} and set that variable"
+        if keys[:2] == ("databricks", "secrets"):
+            fix += f"; what is no secret (a region, a bucket) may stand there as ${{{variable}:-value}}"
+        raise ProfileError(f"{where}: a secret must not stand in a file", fix)
     if not isinstance(value, str):
         return value
 

@@ -278,6 +278,14 @@ def test_a_secret_that_stands_in_the_file_is_refused_and_not_repeated(
     assert str(literal) not in error
 
 
+def test_a_value_of_a_scope_that_is_no_secret_may_stand_there_as_a_default(draft: Draft) -> None:
+    """A region, a bucket: the refusal shows the form, and the form is taken."""
+    refusal = draft.set("databricks.secrets", {"project": {"aws-region": "eu-west-1"}}).error()
+    assert "a region, a bucket" in refusal and "${AWS_REGION:-value}" in refusal
+    draft.set("databricks.secrets", {"project": {"aws-region": "${PINFLOW_TEST_REGION:-eu-west-1}"}})
+    assert draft.load().databricks.secrets["project"]["aws-region"].get_secret_value() == "eu-west-1"
+
+
 def test_a_secret_in_a_broken_file_is_not_repeated(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(f"database:\n  password: {CANARY}: [\n", encoding="utf-8")

@@ -5,10 +5,12 @@ https://docs.databricks.com/dev-tools/databricks-utils.html
 
 from __future__ import annotations
 
+import base64
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .api import Api
 from .child import Children
 from .context import Context, EntryPoint
 from .document import Document
@@ -36,35 +38,44 @@ class SecretScope(NamedTuple):
 
 
 class Secrets:
-    """dbutils.secrets: the scopes of the profile."""
+    """dbutils.secrets: the scopes of the profile, which stay the same during a run, and those that the API made."""
 
-    def __init__(self, scopes: Mapping[str, Mapping[str, str]], redact: Callable[[str], None]) -> None:
-        self._scopes, self._redact = scopes, redact
+    def __init__(self, of_profile: Mapping[str, Mapping[str, str]], api: Api, redact: Callable[[str], None]) -> None:
+        self._of_profile, self._api, self._redact = of_profile, api, redact
 
     def get(self, scope: str, key: str) -> str:
         """Gets the string representation of a secret value with scope and key"""
-        values = self._scope(scope)
-        if key not in values:
-            raise SecretNotFound(f"Secret does not exist with scope: {scope} and key: {key}")
-        self._redact(values[key])
-        return values[key]
+        return self.getBytes(scope, key).decode("utf-8", "replace")
 
     def getBytes(self, scope: str, key: str) -> bytes:
         """Gets the bytes representation of a secret value with scope and key"""
-        return self.get(scope, key).encode()
+        value = self._value(scope, key)
+        if value is None:
+            raise SecretNotFound(f"Secret does not exist with scope: {scope} and key: {key}")
+        self._redact(value.decode("utf-8", "replace"))
+        return value
 
     def listScopes(self) -> list[SecretScope]:
         """Lists secret scopes"""
-        return [SecretScope(name) for name in self._scopes]
+        made = (self._api.get("secrets/scopes/list") or {}).get("scopes", [])
+        return [SecretScope(name) for name in dict.fromkeys([*self._of_profile, *(scope["name"] for scope in made)])]
 
     def list(self, scope: str) -> Sequence[SecretMetadata]:
         """Lists secret metadata for secrets within a scope"""
-        return [SecretMetadata(key) for key in self._scope(scope)]
-
-    def _scope(self, scope: str) -> Mapping[str, str]:
-        if scope not in self._scopes:
+        if scope in self._of_profile:
+            return [SecretMetadata(key) for key in self._of_profile[scope]]
+        listed = self._api.get("secrets/list", scope=scope)
+        if listed is None:
             raise SecretNotFound(f"Secret does not exist with scope: {scope}: scope does not exist")
-        return self._scopes[scope]
+        return [SecretMetadata(secret["key"]) for secret in listed.get("secrets", [])]
+
+    def _value(self, scope: str, key: str) -> bytes | None:
+        if key in self._of_profile.get(scope, {}):
+            return self._of_profile[scope][key].encode()
+        if scope in self._of_profile:
+            return None
+        found = self._api.get("secrets/get", scope=scope, key=key)
+        return None if found is None else base64.b64decode(found["value"])
 
 
 class NotebookUtils:
@@ -164,7 +175,7 @@ class DBUtils:
         self.children = Children(document, events, workspace)
         self.fs = FileSystem(Control(document))
         self.widgets = Widgets(document.parameters)
-        self.secrets = Secrets(document.secrets, events.redact)
+        self.secrets = Secrets(document.secrets, Api(document), events.redact)
         self.notebook = NotebookUtils(document, self.children)
         self.jobs = Jobs(TaskValues(document, events))
         self.library = Library()

@@ -20,7 +20,7 @@ class Document:
     remote          Spark Connect URL of the cluster: sc://host:port
     control_url     the cluster's control endpoint, which does dbutils.fs; control_token is its bearer token
     output          the directory that gets events.jsonl and the figures
-    secrets         {scope: {key: value}}
+    secrets         {scope: {key: value}} of the profile; the workspace is asked for those that its API made
     api_url, api_token   the workspace's REST API, for notebooks that call it
     task_values     {task key: {key: value}} of the tasks that this one depends on
     session_id      the id of its Spark session, by which the workspace can end that if this process dies

@@ -13,12 +13,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from services import supervised
-from services.databricks.workspace import auth, cluster_api, dbfs_api, jobs_api, pages, workspace_api
+from services.databricks.workspace import auth, cluster_api, dbfs_api, jobs_api, pages, secrets_api, workspace_api
 from services.databricks.workspace.body import BoundedBody
 from services.databricks.workspace.continuous import ContinuousJobs
 from services.databricks.workspace.errors import ApiError, malformed, not_implemented
 from services.databricks.workspace.parts import Parts
 from services.databricks.workspace.runs import Runs
+from services.databricks.workspace.secret_scopes import SecretScopes
 from services.databricks.workspace.settings import Settings
 from services.databricks.workspace.store import Store
 from services.databricks.workspace.tree import Tree
@@ -44,8 +45,9 @@ def make_app(settings: Settings) -> FastAPI:
         store = Store(settings.home / "workspace.sqlite")
         tree = Tree(settings.home / "workspace", store, settings.user)
         runs = Runs(settings, store, tree)
+        secrets = SecretScopes(settings.home / "secrets.json", settings.secrets, settings.user)
         continuous = ContinuousJobs(runs, store)
-        app.state.parts = Parts(settings, store, tree, runs, continuous, Uploads())
+        app.state.parts = Parts(settings, store, tree, runs, continuous, Uploads(), secrets)
         await runs.open()
         continuous.open()
         yield
@@ -77,7 +79,7 @@ def make_app(settings: Settings) -> FastAPI:
     def show_failing_loops() -> list[dict[str, Any]]:
         return supervised.failing()
 
-    for api in (jobs_api, workspace_api, dbfs_api, cluster_api, pages):
+    for api in (jobs_api, workspace_api, dbfs_api, cluster_api, secrets_api, pages):
         app.include_router(api.router)
     app.include_router(pages.keyed)
     app.add_exception_handler(ApiError, _error)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends
 
-from services.databricks.workspace.errors import ApiError, does_not_exist, invalid_parameter
+from services.databricks.workspace.errors import invalid_parameter
 from services.databricks.workspace.parts import Parts, parts
 from services.databricks.workspace.request import Parameters, reading
 from services.databricks.workspace.settings import Settings
@@ -24,10 +24,6 @@ _NODE_TYPE = "local"
 
 class ClusterId(Parameters):
     cluster_id: str
-
-
-class Scope(Parameters):
-    scope: str
 
 
 @router.get("/{version}/clusters/get")
@@ -78,25 +74,6 @@ def get_me(workspace: Workspace) -> dict[str, Any]:
         "emails": [{"type": "work", "value": user, "primary": True}],
         "groups": [{"display": "admins", "type": "direct", "value": "1"}],
     }
-
-
-@router.get("/2.0/secrets/scopes/list")
-def list_scopes(workspace: Workspace) -> dict[str, Any]:
-    scopes = [{"name": name, "backend_type": "DATABRICKS"} for name in workspace.settings.secrets]
-    return {"scopes": scopes} if scopes else {}
-
-
-@router.get("/2.0/secrets/list")
-def list_secrets(workspace: Workspace, asked: Annotated[Scope, Depends(reading(Scope))]) -> dict[str, Any]:
-    secrets = workspace.settings.secrets.get(asked.scope)
-    if secrets is None:
-        raise does_not_exist(f"Scope {asked.scope} does not exist!")
-    return {"secrets": [{"key": key, "last_updated_timestamp": 0} for key in secrets]} if secrets else {}
-
-
-@router.get("/2.0/secrets/get")
-def get_secret() -> dict[str, Any]:
-    raise ApiError(403, "PERMISSION_DENIED", "The values of secrets are read with dbutils.secrets in a notebook.")
 
 
 def _cluster(settings: Settings, cluster_id: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from services.databricks.workspace.continuous import ContinuousJobs
 from services.databricks.workspace.runs import Runs
+from services.databricks.workspace.secret_scopes import SecretScopes
 from services.databricks.workspace.settings import Settings
 from services.databricks.workspace.store import Store
 from services.databricks.workspace.tree import Tree
@@ -16,7 +17,7 @@ from services.databricks.workspace.uploads import Uploads
 
 @dataclass(frozen=True)
 class Parts:
-    """One workspace: settings, database, files, runs, continuous jobs, and the uploads to DBFS that are open."""
+    """One workspace: settings, database, files, runs, continuous jobs, open uploads to DBFS, secret scopes."""
 
     settings: Settings
     store: Store
@@ -24,6 +25,7 @@ class Parts:
     runs: Runs
     continuous: ContinuousJobs
     uploads: Uploads
+    secrets: SecretScopes
 
 
 def parts(request: Request) -> Parts:

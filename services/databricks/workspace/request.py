@@ -21,6 +21,8 @@ Model = TypeVar("Model", bound="Parameters")
 
 # Of lists and objects in each other; FastAPI writes no answer of more than some 250.
 _MAX_DEPTH = 100
+# Their values stand in no answer, which the log repeats.
+_SECRETS = ("string_value", "bytes_value", "token")
 
 
 def _text(value: Any) -> Any:
@@ -94,14 +96,14 @@ async def _received(request: Request) -> dict[str, Any]:
     return values
 
 
-def _check(value: Any, depth: int = 0) -> None:
+def _check(value: Any, depth: int = 0, field: str = "") -> None:
     """Raise ApiError for what Python reads and no answer can hold: half a character ("\\ud800"), NaN and Infinity."""
     if depth > _MAX_DEPTH:
         raise malformed("The request is nested too deeply.")
     if isinstance(value, dict):
         for name, each in value.items():
             _check(name)
-            _check(each, depth + 1)
+            _check(each, depth + 1, name)
     elif isinstance(value, list):
         for each in value:
             _check(each, depth + 1)
@@ -111,7 +113,8 @@ def _check(value: Any, depth: int = 0) -> None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise invalid_parameter(f"Not a text of whole characters: {ascii(value)[:200]}") from None
+            shown = "a secret" if field in _SECRETS else ascii(value)[:200]
+            raise invalid_parameter(f"Not a text of whole characters: {shown}") from None
 
 
 def _without_nulls(value: Any) -> Any:

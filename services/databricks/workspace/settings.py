@@ -26,7 +26,7 @@ class Settings(BaseModel):
     remote            the cluster's Spark Connect server, `sc://host:port`
     control_url       the cluster's control endpoint, which DBFS calls go to
     control_token     its bearer token
-    secrets           secret scopes: scope → key → value, for `dbutils.secrets`
+    secrets           the profile's secret scopes: scope → key → value; the API can make others, not change these
     notebook_command  what starts one notebook process, which then waits for its run on stdin
     max_processes     notebook processes at a time; further task runs wait, first come first served
     any_cluster       run tasks that name another cluster on this one, as a workspace that has it would

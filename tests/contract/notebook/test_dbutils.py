@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from tests.contract.notebook.bench import Bench
+from tests.contract.workspace.conftest import TOKEN, Service
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A workspace whose API the notebooks ask for secrets; it has a scope of its profile, `keys`."""
+    made = Service(tmp_path_factory.mktemp("workspace") / "home")
+    made.start()
+    yield made
+    made.stop()
 
 
 def test_files(bench: Bench) -> None:
@@ -112,13 +126,15 @@ def test_run_raises_what_went_wrong(bench: Bench) -> None:
     assert words + 'FAILED: NotebookNotFound: Unable to access the notebook "/Users/me/kids/none"' in missing
 
 
-def test_secrets_are_redacted_wherever_they_are_shown(bench: Bench) -> None:
+def test_secrets_are_redacted_wherever_they_are_shown(bench: Bench, workspace: Service) -> None:
     ended = bench.cells(
         "key = dbutils.secrets.get(scope='aws', key='key')\n"
         "print(key, len(key))\nprint(key[:5], end='')\nprint(key[5:])\ndisplay([{'k': key}])\n"
         "print(dbutils.secrets.getBytes('aws', 'key') == key.encode(), dbutils.secrets.list('aws'))\n"
         "print([s.name for s in dbutils.secrets.listScopes()])",
         "raise ValueError(key)",
+        api_url=workspace.url,
+        api_token=TOKEN,
     )
     assert ended.printed(1).startswith("[REDACTED] 12\n[REDACTED]\n")
     assert "True [SecretMetadata(key='key')]" in ended.printed(1)
@@ -129,6 +145,31 @@ def test_secrets_are_redacted_wherever_they_are_shown(bench: Bench) -> None:
 def test_a_secret_that_is_not_there(bench: Bench) -> None:
     ended = bench.cells("dbutils.secrets.get('aws', 'other')")
     assert "Secret does not exist with scope: aws and key: other" in ended.error
+
+
+def test_a_secret_that_the_api_made_during_the_run_is_there_at_once(bench: Bench, workspace: Service) -> None:
+    ended = bench.cells(
+        "import json, urllib.request\n"
+        "def post(call, **body):\n"
+        "    context = dbutils.notebook.entry_point.getDbutils().notebook().getContext()\n"
+        "    headers = {'Authorization': 'Bearer ' + context.apiToken().get()}\n"
+        "    url = context.apiUrl().get() + '/api/2.0/secrets/' + call\n"
+        "    urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read()\n"
+        "post('scopes/create', scope='project')\n"
+        "post('put', scope='project', key='password', string_value='canary-of-the-api')",
+        "print([s.name for s in dbutils.secrets.listScopes()], dbutils.secrets.list('project'))\n"
+        "print(dbutils.secrets.get('project', 'password'), len(dbutils.secrets.getBytes('project', 'password')))",
+        "post('put', scope='project', key='password', string_value='changed')\n"
+        "print(len(dbutils.secrets.get('project', 'password')))",
+        "dbutils.secrets.get('project', 'other')",
+        api_url=workspace.url,
+        api_token=TOKEN,
+    )
+    assert ended.printed(2) == ("['aws', 'keys', 'project'] [SecretMetadata(key='password')]\n[REDACTED] 17\n")
+    assert ended.printed(3) == "7\n"
+    assert "Secret does not exist with scope: project and key: other" in ended.error
+    shown = (ended.output / "events.jsonl").read_text().replace("string_value='canary-of-the-api'", "")
+    assert "canary-of-the-api" not in shown
 
 
 def test_the_notebook_context(bench: Bench) -> None:
