@@ -230,6 +230,7 @@ def places(profile: Profile) -> None:
         ("S3 objects", f"s3://{profile.storage.bucket}/topics/ at {profile.aws.endpoint_url or 'AWS'}"),
         ("Kinesis streams", f"{', '.join(profile.streams)} at {profile.aws.endpoint_url or 'AWS'}"),
         ("notebooks, jobs, runs", profile.databricks.given_host or "—"),
+        ("their token", f"databricks.token in {profile.path}"),
         ("Airflow", profile.airflow.url or "—"),
         ("Spark Connect", profile.spark.remote),
         ("batch tables", f"{profile.uid}_pin, _geo, _user, _q1 … _q8, _quarantine"),

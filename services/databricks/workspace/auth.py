@@ -13,6 +13,10 @@ from fastapi import Request
 from services.databricks.workspace.errors import ApiError
 from services.databricks.workspace.settings import Settings
 
+WELL_KNOWN_TOKEN = "local"
+"""The default of databricks.token in profiles/local.yaml."""
+_OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
 
 def check_host(request: Request, settings: Settings) -> None:
     """Raise ApiError where the Host header is a name that a web site can have, unless ``settings.url`` has it too.
@@ -44,6 +48,25 @@ def check(request: Request, settings: Settings) -> None:
         raise ApiError(403, "403", "Invalid access token.")
 
 
+def needs_no_token(request: Request, settings: Settings) -> bool:
+    """Whether the pages open without a token typed: for a browser of this machine, where the token guards nothing.
+
+    That of profiles/local.yaml is known to everybody who can reach the workspace. One of a person's own guards the
+    pages from the other users of the machine, so it is asked for. A request that came by way of a proxy or of a
+    container's bridge is not seen to be of this machine. Nor does a page open for a web site that links to it or puts
+    it into a frame: scripts could tell from outside how large it is, though they cannot read it.
+    """
+    headers = request.headers
+    return (
+        is_token(settings, WELL_KNOWN_TOKEN)
+        and request.client is not None
+        and _is_loopback(request.client.host)
+        and _is_loopback(_host_name(headers.get("host", "")))
+        and headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        and not any(name in headers for name in _OF_PROXIES)
+    )
+
+
 def is_token(settings: Settings, token: str) -> bool:
     """Whether it is the workspace's token; takes the same time for every wrong one."""
     return hmac.compare_digest(settings.token.get_secret_value().encode(), token.encode("utf-8", "replace"))
@@ -55,6 +78,14 @@ def _host_name(header: str) -> str:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:
         return ""
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _cannot_be_a_sites(name: str) -> bool:

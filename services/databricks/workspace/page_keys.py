@@ -12,7 +12,8 @@ import hmac
 
 from services.databricks.workspace.settings import Settings
 
-RUNS = "runs"
+RUNS, JOBS = "runs", "jobs"
+"""The lists of all runs and all jobs."""
 
 
 def key_of(settings: Settings, page: str) -> str:

@@ -1,4 +1,7 @@
-"""The pages: the list of runs, each run, and what their frames and figures load. Only with the page's key."""
+"""The pages: the lists of runs and jobs, each run, and what their frames and figures load.
+
+Each opens with its own key; the lists also with the token, and without one where `auth.needs_no_token` says so.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,18 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, StreamingResponse
 
 from services.databricks.workspace import events, page_keys
-from services.databricks.workspace.auth import is_token
+from services.databricks.workspace.auth import is_token, needs_no_token
 from services.databricks.workspace.parts import Parts, parts
 from services.databricks.workspace.request import Int64
-from services.databricks.workspace.run_page import HERE, entrance_page, html_output, plain, run_page, runs_page
+from services.databricks.workspace.run_page import (
+    HERE,
+    entrance_page,
+    html_output,
+    jobs_page,
+    plain,
+    run_page,
+    runs_page,
+)
 from services.databricks.workspace.store import Listing
 
 Workspace = Annotated[Parts, Depends(parts)]
@@ -24,6 +35,8 @@ _PAGE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
+    # A site that opened the page in a window of its own has no hold of it.
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
 # A notebook's HTML may bring scripts (as displayHTML does on Databricks). `sandbox` puts it into an origin of its own,
 # in a frame and opened by itself, so it reads neither this site's pages nor their keys.
@@ -65,17 +78,24 @@ def show_root() -> Response:
 
 
 @router.get("/runs")
-def show_runs(workspace: Workspace, key: str = "") -> Response:
-    if not page_keys.fits(workspace.settings, page_keys.RUNS, key):
-        return HTMLResponse(entrance_page(wrong=False), headers=_PAGE)
+def show_runs(request: Request, workspace: Workspace, key: str = "") -> Response:
+    if not _opens(request, workspace, page_keys.RUNS, key):
+        return _entrance()
     runs = workspace.store.runs(Listing(limit=_LISTED))
     return HTMLResponse(runs_page(workspace, "Runs", runs), headers=_PAGE)
 
 
+@router.get("/jobs")
+def show_jobs(request: Request, workspace: Workspace, key: str = "") -> Response:
+    if not _opens(request, workspace, page_keys.JOBS, key):
+        return _entrance()
+    return HTMLResponse(jobs_page(workspace, workspace.store.jobs(None, _LISTED, 0, None)), headers=_PAGE)
+
+
 @router.get("/jobs/{job_id}")
-def show_job(workspace: Workspace, job_id: Int64, key: str = "") -> Response:
-    if not page_keys.fits(workspace.settings, page_keys.job_page(job_id), key):
-        return HTMLResponse(entrance_page(wrong=False), headers=_PAGE)
+def show_job(request: Request, workspace: Workspace, job_id: Int64, key: str = "") -> Response:
+    if not _opens(request, workspace, page_keys.job_page(job_id), key):
+        return _entrance()
     job = workspace.store.job(job_id)
     runs = workspace.store.runs(Listing(limit=_LISTED, job_id=job_id))
     name = job.settings["name"] if job else runs[0].name if runs else f"Job {job_id}"
@@ -87,14 +107,27 @@ def enter(workspace: Workspace, token: Annotated[str, Form()]) -> Response:
     return _enter(workspace, page_keys.RUNS, token)
 
 
+@router.post("/jobs")
+def enter_jobs(workspace: Workspace, token: Annotated[str, Form()]) -> Response:
+    return _enter(workspace, page_keys.JOBS, token)
+
+
 @router.post("/jobs/{job_id}")
 def enter_job(workspace: Workspace, job_id: Int64, token: Annotated[str, Form()]) -> Response:
     return _enter(workspace, page_keys.job_page(job_id), token)
 
 
+def _opens(request: Request, workspace: Parts, page: str, key: str) -> bool:
+    return page_keys.fits(workspace.settings, page, key) or needs_no_token(request, workspace.settings)
+
+
+def _entrance(wrong: bool = False) -> Response:
+    return HTMLResponse(entrance_page(wrong), 403 if wrong else 200, headers=_PAGE)
+
+
 def _enter(workspace: Parts, page: str, token: str) -> Response:
     if not is_token(workspace.settings, token):
-        return HTMLResponse(entrance_page(wrong=True), 403, headers=_PAGE)
+        return _entrance(wrong=True)
     return RedirectResponse(page_keys.page_url(workspace.settings, page), 303)
 
 

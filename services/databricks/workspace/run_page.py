@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from services.databricks.workspace import events, page_keys
 from services.databricks.workspace.parts import Parts
-from services.databricks.workspace.store import Run, now
+from services.databricks.workspace.store import Job, Listing, Run, now
 
 HERE = Path(__file__).parent
 TABLE = "application/vnd.pinflow.table+json"
@@ -106,13 +106,27 @@ def runs_page(workspace: Parts, title: str, runs: list[Run]) -> str:
         "runs.html",
         title=title,
         runs=runs,
+        jobs=_link(workspace, page_keys.JOBS),
+        link=lambda run: page_keys.run_page_path(workspace.settings, run.run_id),
+        live=True,
+    )
+
+
+def jobs_page(workspace: Parts, jobs: list[Job]) -> str:
+    """A page with all jobs, and the latest run of each."""
+    latest = {job.job_id: workspace.store.runs(Listing(limit=1, job_id=job.job_id)) for job in jobs}
+    return _render(
+        "jobs.html",
+        jobs=[(job, next(iter(latest[job.job_id]), None)) for job in jobs],
+        runs=_link(workspace, page_keys.RUNS),
+        job_link=lambda job: _link(workspace, page_keys.job_page(job.job_id)),
         link=lambda run: page_keys.run_page_path(workspace.settings, run.run_id),
         live=True,
     )
 
 
 def entrance_page(wrong: bool) -> str:
-    """The page that asks for the token."""
+    """The page that asks for the token, and says where it is."""
     return _render("entrance.html", wrong=wrong, live=False)
 
 
@@ -262,6 +276,15 @@ def took(run: Run) -> str:
     return duration((run.ended or now()) - run.submitted)
 
 
+def starts(job: Job) -> str:
+    """How a job's runs start. Schedules are kept paused: nothing here runs by the clock."""
+    for kind in ("continuous", "schedule", "trigger"):
+        if kind in job.settings:
+            paused = kind != "continuous" or job.settings[kind].get("pause_status") == "PAUSED"
+            return f"{kind}, paused" if paused else kind
+    return "by hand"
+
+
 def shown_state(run: Run) -> str:
     """One word for a run's state: its result once there is one."""
     return (run.result or run.life).replace("_", " ").capitalize()
@@ -276,4 +299,11 @@ def colour(run: Run) -> str:
     return "bad" if run.result in ("FAILED", "TIMEDOUT", "UPSTREAM_FAILED") else "stopped"
 
 
-_pages.globals |= {"took": took, "shown_state": shown_state, "colour": colour, "moment": moment, "duration": duration}
+_pages.globals |= {
+    "starts": starts,
+    "took": took,
+    "shown_state": shown_state,
+    "colour": colour,
+    "moment": moment,
+    "duration": duration,
+}

@@ -39,8 +39,11 @@ def free_port() -> int:
 class Service:
     """The service, which can be killed and started again with the same state."""
 
-    def __init__(self, home: Path, *options: str, control_url: str = "http://127.0.0.1:9") -> None:
+    def __init__(
+        self, home: Path, *options: str, control_url: str = "http://127.0.0.1:9", own_token: str = TOKEN
+    ) -> None:
         self.home = home
+        self.own_token = own_token
         self.url = f"http://127.0.0.1:{free_port()}"
         self.arguments = [
             *("--home", str(home), "--url", self.url, "--cluster-id", CLUSTER, "--remote", "sc://127.0.0.1:9"),
@@ -51,7 +54,7 @@ class Service:
     def start(self) -> None:
         environment = {
             **os.environ,
-            "PINFLOW_WORKSPACE_TOKEN": TOKEN,
+            "PINFLOW_WORKSPACE_TOKEN": self.own_token,
             "PINFLOW_WORKSPACE_CONTROL_TOKEN": "control-token",
             "PINFLOW_WORKSPACE_SECRETS": json.dumps({"keys": {"aws": "hush-hush"}}),
         }
@@ -82,7 +85,7 @@ class Service:
 
     @property
     def client(self) -> Client:
-        return WorkspaceClient(host=self.url, token=TOKEN)
+        return WorkspaceClient(host=self.url, token=self.own_token)
 
     def call(self, method: str, path: str, token: str | None = TOKEN, **options: Any) -> requests.Response:
         headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **options.pop("headers", {})}

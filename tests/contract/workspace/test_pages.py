@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 import requests
+from databricks.sdk.service.jobs import Continuous, PauseStatus
+from fastapi import Request
 
-from tests.contract.workspace.conftest import TOKEN, Client, Service, carried_out, notebook, task, until
+from pinflow.profile import load
+from services.databricks.workspace.auth import WELL_KNOWN_TOKEN, needs_no_token
+from services.databricks.workspace.settings import Settings
+from tests.contract.workspace.conftest import TOKEN, Client, Service, carried_out, ended, notebook, task, until
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 
@@ -121,6 +126,118 @@ def test_the_list_of_runs_opens_with_the_token(client: Client, service: Service)
     listed = requests.post(f"{service.url}/runs", data={"token": TOKEN}, timeout=5)
     assert "findable run" in listed.text and TOKEN not in listed.url
     assert f"/runs/{run.run_id}?key=" in listed.text
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A workspace with the token of profiles/local.yaml, and a run in it."""
+    made = Service(tmp_path_factory.mktemp("default") / "home", own_token="local")
+    made.start()
+    carried_out(made.client, task("only", notebook(made.client, "good", "exit 1")), run_name="findable run")
+    yield made
+    made.stop()
+
+
+LISTS = ["/", "/runs", "/jobs"]
+OF_BROWSER = [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}]
+OF_OTHERS = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Host": "192.168.1.5:8180"},
+    {"Host": "databricks:8180"},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"Forwarded": "for=127.0.0.1"},
+]
+
+
+def test_the_well_known_token_is_the_one_of_the_local_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PINFLOW_DATABRICKS_TOKEN", raising=False)
+    assert load("local").databricks.token.get_secret_value() == WELL_KNOWN_TOKEN
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("headers", OF_BROWSER, ids=str)
+def test_on_this_machine_the_lists_open_without_a_token(default: Service, path: str, headers: dict[str, str]) -> None:
+    answer = page(f"{default.url}{path}", headers=headers)
+    assert answer.status_code == 200 and 'type="password"' not in answer.text
+    assert ("findable run" in answer.text) == (path != "/jobs")
+    links = [unescape(link) for link in re.findall(r'href="(/(?:runs|jobs)[^"]*key=[^"]*)"', answer.text)]
+    assert links and all(page(default.url + link).status_code == 200 for link in links)
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("headers", OF_OTHERS, ids=str)
+def test_what_does_not_come_from_this_machine_alone_is_asked_for_the_token(
+    default: Service, path: str, headers: dict[str, str]
+) -> None:
+    answer = page(f"{default.url}{path}", headers=headers)
+    assert 'type="password"' in answer.text and "findable run" not in answer.text
+    assert "databricks.token" in answer.text and "make where" in answer.text, "where the token is"
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_page_that_opened_by_itself_gives_a_web_site_nothing(default: Service, path: str) -> None:
+    rebound = page(f"{default.url}{path}", headers={"Host": "evil.example", "Sec-Fetch-Site": "same-origin"})
+    assert rebound.status_code == 403 and "findable run" not in rebound.text
+    answer = page(f"{default.url}{path}", headers={"Origin": "https://evil.example"})
+    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["cross-origin-resource-policy"] == "same-site"
+
+
+def test_the_api_and_the_runs_keep_their_token_and_key(default: Service) -> None:
+    assert default.call("GET", "/api/2.1/jobs/runs/list", token=None).status_code == 401
+    run = default.client.jobs.list_runs()
+    url = default.client.jobs.get_run(next(iter(run)).run_id).run_page_url.partition("?")[0]
+    assert page(url).status_code == 403
+
+
+def test_a_token_of_ones_own_is_asked_for_on_this_machine_too(service: Service) -> None:
+    """Other users of the machine reach 127.0.0.1 as well."""
+    answer = page(f"{service.url}/jobs", headers={"Sec-Fetch-Site": "none"})
+    assert 'type="password"' in answer.text and "databricks.token" in answer.text
+
+
+@pytest.mark.parametrize("client", [("127.0.0.1", 1), ("::1", 1), ("::ffff:127.0.0.1", 1)])
+@pytest.mark.parametrize("host", ["127.0.0.1:8180", "localhost:8180", "[::1]:8180"])
+def test_every_form_of_this_machines_address_is_known(client: tuple[str, int], host: str) -> None:
+    assert needs_no_token(asking(client, host), settings("local"))
+    assert not needs_no_token(asking(client, host), settings("another"))
+
+
+@pytest.mark.parametrize("client", [("172.18.0.1", 1), ("192.168.1.7", 1), ("2001:db8::1", 1), None])
+def test_a_containers_bridge_and_other_machines_are_not(client: tuple[str, int] | None) -> None:
+    assert not needs_no_token(asking(client, "127.0.0.1:8180"), settings("local"))
+
+
+def asking(client: tuple[str, int] | None, host: str) -> Request:
+    headers = [(b"host", host.encode())]
+    return Request({"type": "http", "client": client, "headers": headers, "path": "/runs", "method": "GET"})
+
+
+def settings(token: str) -> Settings:
+    """Those of a workspace with that token."""
+    names = ("home", "url", "remote", "control_url", "control_token", "cluster_id")
+    return Settings.model_validate({**dict.fromkeys(names, "x"), "token": token, "notebook_command": ("x",)})
+
+
+def test_all_jobs_are_listed_with_their_latest_run(client: Client, service: Service) -> None:
+    path = notebook(client, "failing", "fail no good")
+    by_hand = client.jobs.create(name=EVIL, tasks=[task("only", path)]).job_id
+    paused = Continuous(pause_status=PauseStatus.PAUSED)
+    client.jobs.create(name="never run", tasks=[task("only", path)], continuous=paused)
+    runs = [ended(client, client.jobs.run_now(by_hand).run_id).run_id for _ in range(2)]
+    entered = requests.post(f"{service.url}/jobs", data={"token": TOKEN}, timeout=5)
+    rows = re.findall(r"<tr>.*?</tr>", entered.text, re.DOTALL)[1:]
+    (shown,) = [row for row in rows if f">{by_hand}</a>" in row]
+    assert f"/runs/{runs[1]}?key=" in shown and f"/runs/{runs[0]}?" not in shown
+    assert "Failed" in shown and "by hand" in shown and f"/jobs/{by_hand}?key=" in shown
+    (other,) = [row for row in rows if "never run" in row]
+    assert "none yet" in other and "continuous, paused" in other
+    assert "<script>alert" not in entered.text and "&lt;script&gt;alert(1)" in shown
+    link = unescape(re.search(r'href="(/jobs/[^"]*)"', shown)[1])  # type: ignore[index]
+    assert f"/runs/{runs[0]}?key=" in page(service.url + link).text
 
 
 def test_a_page_refreshes_while_its_run_goes_on(client: Client) -> None:
