@@ -9,7 +9,6 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from pinflow.errors import PinflowError, brief
@@ -224,18 +223,16 @@ def _ignored_by_git(files: list[Path]) -> list[Path]:
 
     Raises PinflowError where git cannot tell: nothing may go then that it might ignore.
     """
+    repository_of = {directory: _repository(directory) for directory in {file.parent for file in files}}
     repositories: dict[Path, list[Path]] = {}
     for file in files:
-        if repository := _repository(file.parent):
+        if repository := repository_of[file.parent]:
             repositories.setdefault(repository, []).append(file)
     return [file for repository, those in repositories.items() for file in _ignored_in(repository, those)]
 
 
-@cache
 def _repository(directory: Path) -> Path | None:
-    if (directory / ".git").exists():
-        return directory
-    return _repository(directory.parent) if directory != directory.parent else None
+    return next((each for each in (directory, *directory.parents) if (each / ".git").exists()), None)
 
 
 def _ignored_in(repository: Path, files: list[Path]) -> list[Path]:
