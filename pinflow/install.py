@@ -12,6 +12,7 @@ import functools
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -31,7 +32,6 @@ ENVIRONMENTS = ("tool", "localstack", "spark")
 KINESIS = PACKAGES / "envs" / "localstack" / "kinesis", ROOT / "services/localstack/kinesis/package-lock.json"
 OLDEST_JAVA = 17
 _JRE = "install a JRE (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
-_LAUNCH = re.compile(r'-m pinflow\.stack\.launch \w+ "(.+)"')
 # Ivy's own default repository, without POMs and their parents, which take ten times as long as the jars themselves;
 # what comes is checked against our own checksums.
 IVY_SETTINGS = """<ivysettings><settings defaultResolver="default"/><resolvers>
@@ -119,12 +119,18 @@ def stack_homes() -> list[Path]:
 
 
 def profile_of(home: Path) -> str:
-    """What to give as PROFILE for the stack in this directory: by the command that starts its services."""
+    """What to give as PROFILE for the stack in this directory."""
+    file = launched_with(home)
+    return shown(file) if file else home.name
+
+
+def launched_with(home: Path) -> Path | None:
+    """The profile that the stack in this directory was started with, if it ever was: by supervisord's own commands."""
     with contextlib.suppress(FileNotFoundError):
-        found = _LAUNCH.search((home / "supervisor" / "supervisord.conf").read_text(encoding="utf-8"))
-        if found:
-            return shown(Path(found[1].replace("%%", "%")))
-    return home.name
+        for line in (home / "supervisor" / "supervisord.conf").read_text(encoding="utf-8").splitlines():
+            if line.startswith("command="):
+                return Path(shlex.split(line.removeprefix("command=").replace("%%", "%"))[-1])
+    return None
 
 
 def shown(profile: Path) -> str:
@@ -397,6 +403,8 @@ def run(command: list[str | Path], what: str) -> None:
         "UV_DEFAULT_INDEX": os.environ.get("PIP_INDEX_URL", ""),
     }
     environment = {k: v for k, v in environment.items() if v and k not in os.environ} | dict(os.environ)
+    if sys.platform == "linux":  # Java decodes paths by the locale: pinflow/packages.py
+        environment["LC_ALL"] = "C.UTF-8"
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         last = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-15:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from pinflow import install
@@ -9,6 +10,8 @@ from pinflow.errors import PreflightError
 from pinflow.profile import ROOT
 
 PACKAGES = ROOT / ".pinflow"
+LOCALE = {"LC_ALL": "C.UTF-8"} if sys.platform == "linux" else {}
+"""What a JVM needs in its environment to find a path with an accent: on Linux it decodes paths by the locale."""
 
 
 def python(environment: str) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from pinflow.errors import PinflowError, ProfileError
+from pinflow.packages import LOCALE
 from pinflow.profile import ROOT, Profile, load
 from pinflow.stack.service import Service
 
@@ -57,7 +58,7 @@ def become(name: str, profile: Profile) -> None:
     # For a stack whose supervisord was killed: the next `up` or `down` ends what is written down here.
     (run / f"{name}.pid").write_text(f"{os.getpid()} {psutil.Process().create_time()}")
     sys.stdout.flush()
-    os.execvpe(command.arguments[0], command.arguments, {**os.environ, **command.environment})
+    os.execvpe(command.arguments[0], command.arguments, {**os.environ, **LOCALE, **command.environment})
 
 
 def _note_start(file: Path, log: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -202,23 +203,16 @@ class Supervision:
     def _write_configuration(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
-        escaped = {name: _escape(str(value)) for name, value in self._paths().items()}
-        text = _SUPERVISORD.format(**escaped)
+        beside = self.socket.parent == self.home
+        text = _SUPERVISORD.format(socket="%(here)s/supervisor.sock" if beside else _escape(str(self.socket)))
         # supervisord warns at every start when it runs as root without being told so.
         text = text.replace("[supervisord]", "[supervisord]\nuser=root" if os.getuid() == 0 else "[supervisord]")
         for service in self.services:
-            text += _PROGRAM.format(service=service, log=_escape(str(self.log(service))), **escaped)
+            command = (sys.executable, "-m", "pinflow.stack.launch", service, str(self.profile.path))
+            # Its log: from the directory that supervisord starts in; supervisord expands this value twice.
+            log = _escape(_escape(os.path.relpath(self.log(service), ROOT)))
+            text += _PROGRAM.format(service=service, command=" ".join(map(_word, command)), log=log)
         self.configuration.write_text(text)
-
-    def _paths(self) -> dict[str, Path | str]:
-        return {
-            "socket": self.socket,
-            "pid_file": self.pid_file,
-            "home": self.home,
-            "root": ROOT,
-            "python": sys.executable,
-            "profile": self.profile.path,
-        }
 
 
 def survivors(home: Path) -> dict[str, psutil.Process]:
@@ -250,10 +244,17 @@ class _Harmless(Exception):
 
 
 def _escape(text: str) -> str:
-    """supervisord expands %(…)s and splits the command like a shell."""
+    """supervisord expands %(…)s in every value."""
     return text.replace("%", "%%")
 
 
+def _word(text: str) -> str:
+    """One word of a command, which supervisord splits like a shell, once it has cut off what follows ` #` or ` ;`."""
+    return _escape(re.sub(r"([^\w./-])", r"\\\1", text))
+
+
+# Where a path can be told by %(here)s, this file's directory, it is: a path that is written down may hold what begins a
+# comment here. supervisord starts in the project's directory, and so do the services.
 _SUPERVISORD = """\
 [unix_http_server]
 file={socket}
@@ -263,18 +264,16 @@ chmod=0600
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 [supervisord]
-pidfile={pid_file}
-logfile={home}/supervisord.log
+pidfile=%(here)s/supervisord.pid
+logfile=%(here)s/supervisord.log
 logfile_maxbytes=5MB
 logfile_backups=1
-childlogdir={home}
-directory={root}
+childlogdir=%(here)s
 """
 
 _PROGRAM = """
 [program:{service}]
-command="{python}" -m pinflow.stack.launch {service} "{profile}"
-directory={root}
+command={command}
 autostart=false
 autorestart=true
 startsecs=1

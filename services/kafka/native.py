@@ -55,7 +55,9 @@ def variables(profile: Profile) -> dict[str, str]:
         "KAFKA_LISTENERS": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
         "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{broker}",
         "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@127.0.0.1:{controller}",
-        "KAFKA_LOG_DIRS": str(_home(profile) / "data"),
+        # In the broker's working directory: a whole path may have a comma, which separates directories here, or an
+        # accent, which Java reads as Latin-1 in server.properties.
+        "KAFKA_LOG_DIRS": "data",
     }
 
 
@@ -78,7 +80,8 @@ def prepare(profile: Profile) -> None:
     arguments = ["--default-configs-dir", defaults, "--mounted-configs-dir", mounted, "--final-configs-dir", final]
     done = subprocess.run(
         [*java("kafka.docker.KafkaDockerWrapper", *JVM), "setup", *map(str, arguments)],
-        env={**os.environ, **variables(profile)},
+        cwd=home,
+        env={**os.environ, **packages.LOCALE, **variables(profile)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -95,7 +98,7 @@ def prepare(profile: Profile) -> None:
 def command(profile: Profile) -> Command:
     """The broker's own main class on the rendered server.properties."""
     prepare(profile)
-    logs = f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.yaml'}"
+    logs = logging_option(FOLDER / "log4j2.yaml")
     properties = str(_home(profile) / "config" / "server.properties")
     return Command([*java("kafka.Kafka", *JVM, *_HEAP, logs), properties], directory=_home(profile))
 
@@ -133,6 +136,11 @@ def initialise(profile: Profile, say: Callable[[str], None]) -> None:
                 continue
             say(f"made the topic {name} with {profile.kafka.partitions} partition(s)")
         admin.wait_for_topics(list(profile.topics), timeout_ms=60000)
+
+
+def logging_option(file: Path) -> str:
+    """The flag that names Log4j's settings: a URI, in which neither a percent sign nor a comma means anything."""
+    return f"-Dlog4j2.configurationFile={file.as_uri()}"
 
 
 def java(main: str, *flags: str) -> list[str]:

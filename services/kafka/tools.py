@@ -9,7 +9,7 @@ import sys
 from pinflow import packages
 from pinflow import profile as profiles
 from pinflow.errors import PinflowError
-from services.kafka.native import JVM, java
+from services.kafka.native import FOLDER, JVM, java, logging_option
 
 MAIN_CLASSES = {
     "kafka-topics": "org.apache.kafka.tools.TopicCommand",
@@ -28,7 +28,7 @@ def arguments(tool: str, given: list[str]) -> list[str]:
     jars = packages.jars("kafka")
     if not any(jars.glob("*.jar")):
         raise PinflowError(f"{tool}: Kafka's jars are not installed: there are none in {jars}", "make install")
-    logs = f"-Dlog4j2.configurationFile={profiles.ROOT / 'services' / 'kafka' / 'tools-log4j2.yaml'}"
+    logs = logging_option(FOLDER / "tools-log4j2.yaml")
     command = [*java(MAIN_CLASSES[tool], *JVM, "-Xmx256m", logs), *given]
     # The tools take any unambiguous beginning of an option's name.
     if any(argument.startswith("--boot") for argument in given) or {"--help", "--version"} & set(given):
@@ -65,4 +65,4 @@ if __name__ == "__main__":
         command_line = arguments(sys.argv[1], sys.argv[2:])
     except PinflowError as error:
         sys.exit(str(error))
-    os.execvp(command_line[0], command_line)
+    os.execvpe(command_line[0], command_line, {**os.environ, **packages.LOCALE})

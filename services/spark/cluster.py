@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -89,6 +90,16 @@ class Cluster:
         return self.home / "dbfs"
 
     @property
+    def scratch(self) -> Path:
+        """Where the driver and all that runs in it keep what no start needs of the last one."""
+        return self.home / "tmp"
+
+    @property
+    def jvm_options(self) -> str:
+        """The JVM's directories, as SPARK_SUBMIT_OPTS: Spark splits it like a shell, and a path may have blanks."""
+        return shlex.join([f"-Djava.io.tmpdir={self.scratch}", f"-Dderby.system.home={self.home}"])
+
+    @property
     def ready(self) -> Path:
         """The file that exists while the cluster can be used: renewed at every heartbeat."""
         return self.home / "ready"
@@ -127,7 +138,7 @@ class Cluster:
     @contextmanager
     def driver(self, lock: int) -> Iterator[tuple[SparkSession, Any]]:
         """The driver's own session and its JVM process, which holds ``lock`` for as long as it lives."""
-        scratch = self.home / "tmp"
+        scratch = self.scratch
         # What a killed driver left there (shuffles, kept tables) may be gigabytes.
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
@@ -135,7 +146,7 @@ class Cluster:
             (self.dbfs / name).mkdir(parents=True, exist_ok=True)
         os.environ["SPARK_LOCAL_DIRS"] = os.environ["TMPDIR"] = str(scratch)
         os.environ["SPARK_LOCAL_IP"] = self.host
-        os.environ["SPARK_SUBMIT_OPTS"] = f"-Djava.io.tmpdir={scratch} -Dderby.system.home={self.home}"
+        os.environ["SPARK_SUBMIT_OPTS"] = self.jvm_options
         os.chdir(self.home)
         gateway = launch_gateway(popen_kwargs={"pass_fds": (lock,), "start_new_session": True})
         try:

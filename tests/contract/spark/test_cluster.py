@@ -72,7 +72,10 @@ def s3() -> Iterator[S3]:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, s3: S3) -> Iterator[Running]:
     """A cluster for all tests of this file, from first to last: they kill it, and the last one ends it."""
-    running = make(tmp_path_factory.mktemp("cluster"), s3.url)
+    # A folder as people have them: Spark's own scripts and options are split by blanks.
+    home = tmp_path_factory.mktemp("cluster") / "my projects/50%20 é 'x'"
+    home.mkdir(parents=True)
+    running = make(home, s3.url)
     try:
         running.start(PATIENCE)
         yield running

@@ -1,0 +1,75 @@
+"""A checkout in any folder: blanks, accents, percent signs and quotes in its path reach every program unharmed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from pinflow import install, instance, packages
+from pinflow.profile import load
+from pinflow.stack.supervision import Supervision
+from services.kafka import native as kafka
+
+FOLDERS = ["my projects/pin flow é", "100% %(here)s %41", 'it\'s "here"', "back\\slash $HOME `id`", "#1; a"]
+
+
+@pytest.fixture(params=FOLDERS)
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    found: Path = tmp_path / request.param
+    found.mkdir(parents=True)
+    yield found
+
+
+def parsed(configuration: Path) -> ServerOptions:
+    """The file as supervisord itself reads it."""
+    options = ServerOptions()
+    options.realize(["-c", str(configuration)])
+    return options
+
+
+def test_supervisord_reads_its_paths_as_they_are(folder: Path) -> None:
+    profile = load(str(instance.write("local", folder / "p.yaml", folder / "state", 0)))
+    stack = Supervision(profile, ["kafka"])
+    stack._write_configuration()
+    options = parsed(stack.configuration)
+    (program,) = options.process_group_configs[0].process_configs
+    assert shlex.split(program.command)[-2:] == ["kafka", str(profile.path)]
+    assert Path(program.stdout_logfile).resolve() == stack.log("kafka")
+    assert Path(options.pidfile) == stack.pid_file
+    assert Path(options.server_configs[0]["file"]) == stack.socket
+
+
+def test_the_profile_of_a_stack_is_found_again(folder: Path) -> None:
+    profile = load(str(instance.write("local", folder / "p.yaml", folder / "state", 0)))
+    Supervision(profile, ["kafka"])._write_configuration()
+    assert install.launched_with(profile.home) == profile.path
+
+
+def test_kafkas_settings_name_no_path(folder: Path) -> None:
+    profile = load(str(instance.write("local", folder / "p.yaml", folder / "state", 0)))
+    assert [value for value in kafka.variables(profile).values() if str(folder) in value] == []
+
+
+def test_log4js_settings_are_a_uri_without_anything_that_log4j_would_split_or_decode(tmp_path: Path) -> None:
+    option = kafka.logging_option(tmp_path / "a,b 50%20 é" / "log4j2.yaml")
+    assert option == f"-Dlog4j2.configurationFile=file://{tmp_path}/a%2Cb%2050%2520%20%C3%A9/log4j2.yaml"
+
+
+@pytest.mark.skipif(not packages.LOCALE, reason="Java decodes paths as UTF-8 in any locale")
+def test_java_finds_a_path_with_an_accent_in_any_locale(tmp_path: Path) -> None:
+    """What a service gets from the launcher, started by somebody whose locale is C."""
+    source = tmp_path / "Seen.java"
+    source.write_text(
+        "class Seen { public static void main(String[] a) { System.exit(new java.io.File(a[0]).isFile() ? 0 : 3); } }"
+    )
+    file = tmp_path / "é"
+    file.touch()
+    command = [str(packages.java()), "-XX:TieredStopAtLevel=1", str(source), str(file)]
+    assert subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, check=False).returncode == 3
+    assert subprocess.run(command, env={**os.environ, "LC_ALL": "C", **packages.LOCALE}, check=False).returncode == 0
