@@ -17,6 +17,7 @@ import psutil
 from pinflow.errors import PinflowError, ProfileError
 from pinflow.packages import LOCALE
 from pinflow.profile import ROOT, Profile, load
+from pinflow.stack import state
 from pinflow.stack.service import Service
 
 
@@ -51,6 +52,8 @@ def become(name: str, profile: Profile) -> None:
     run = profile.home / "run"
     run.mkdir(parents=True, exist_ok=True)
     _note_start(run / f"{name}.starts", profile.home / "logs" / f"{name}.log")
+    # Before the command is made: a JVM takes no notice of TMPDIR and must be given it in an argument.
+    os.environ["TMPDIR"] = str(state.temporary(profile.home, name))
     command = service(name).command(profile)
     if command.directory:
         command.directory.mkdir(parents=True, exist_ok=True)

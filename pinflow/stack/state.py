@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from pinflow.profile import ROOT
 from pinflow.stack.start import Say
 
-# Beside a directory for each service: the launcher's, the supervisor's, the emulator's books and undelivered posts.
-_OWN = ("logs", "posts", "run", "spill", "supervisor")
+# Beside a directory for each service: the launcher's, the supervisor's, the emulator's books and undelivered posts, and
+# the services' temporary files.
+_OWN = ("logs", "posts", "run", "spill", "supervisor", "tmp")
 
 
 def held(home: Path) -> list[Path]:
     """What lies in a stack's directory and is pinflow's own."""
     services = [file.parent.name for file in (ROOT / "services").glob("*/native.py")]
     return [path for name in sorted([*services, *_OWN]) if (path := home / name).exists() or path.is_symlink()]
+
+
+def temporary(home: Path, service: str) -> Path:
+    """A new, empty directory for the temporary files of this process, which is about to become the service.
+
+    Those of its earlier lives are deleted: what was killed has deleted nothing. Only a notebook or a task that still
+    runs, because its service alone was killed, keeps its own until the next start.
+    """
+    lives = home / "tmp" / service
+    lives.mkdir(mode=0o700, parents=True, exist_ok=True)
+    used = set(filter(None, map(_temporary, psutil.process_iter())))
+    for life in lives.iterdir():
+        if str(life) not in used:
+            with suppress(OSError):  # a process that ends just now may still write; the next start deletes it
+                remove(life)
+    own = lives / str(os.getpid())
+    own.mkdir(mode=0o700, exist_ok=True)
+    return own
+
+
+def _temporary(process: psutil.Process) -> str | None:
+    with suppress(psutil.Error, OSError):
+        return process.environ().get("TMPDIR")
+    return None
 
 
 def delete(home: Path, say: Say) -> None:

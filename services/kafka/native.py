@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,8 +100,9 @@ def command(profile: Profile) -> Command:
     """The broker's own main class on the rendered server.properties."""
     prepare(profile)
     logs = logging_option(FOLDER / "log4j2.yaml")
+    temporary = f"-Djava.io.tmpdir={tempfile.gettempdir()}"
     properties = str(_home(profile) / "config" / "server.properties")
-    return Command([*java("kafka.Kafka", *JVM, *_HEAP, logs), properties], directory=_home(profile))
+    return Command([*java("kafka.Kafka", *JVM, *_HEAP, logs, temporary), properties], directory=_home(profile))
 
 
 def probe(profile: Profile) -> None:

@@ -164,6 +164,8 @@ class Cluster:
             "spark.connect.grpc.binding.address": self.host,
             "spark.connect.grpc.binding.port": str(self.port),
             "spark.hadoop.fs.s3a.endpoint.region": self.region,
+            # Where S3A collects what it is going to write; by default /tmp/hadoop-<user>.
+            "spark.hadoop.hadoop.tmp.dir": str(self.scratch),
             # What is under no mount is in a local directory.
             "spark.hadoop.fs.viewfs.mounttable.default.linkFallback": self.dbfs.as_uri(),
             "spark.hadoop.javax.jdo.option.ConnectionURL": "jdbc:derby:metastore;create=true",
