@@ -12,6 +12,7 @@ import psutil
 
 from pinflow.errors import PreflightError
 from pinflow.packages import java
+from pinflow.profile import ROOT
 from pinflow.stack.service import Service
 
 # GiB for the commands themselves: the emulator, the tool, what else runs here.
@@ -20,8 +21,10 @@ DISK_NEEDED = 3 * 2**30
 
 
 def check_machine(home: Path, services: Sequence[Service]) -> None:
-    """Raise PreflightError when Java, memory for these services or disk space does not suffice."""
+    """Raise PreflightError when Java, memory for these services, disk space or the directories do not suffice."""
     java()
+    for what, directory in (("this repository", ROOT), ("stack.directory", home)):
+        check_path(what, directory)
     available, needed = psutil.virtual_memory().available, memory_needed(services, MEMORY_MARGIN)
     if available < needed:
         raise PreflightError(
@@ -35,6 +38,16 @@ def check_machine(home: Path, services: Sequence[Service]) -> None:
         raise PreflightError(
             f"disk: {free / 2**30:.1f} GiB free at {home}, the stack needs {DISK_NEEDED / 2**30:.0f} GiB",
             "free some space, or put stack.directory of the profile on another disk",
+        )
+
+
+def check_path(what: str, directory: Path) -> None:
+    """Raise PreflightError for a path with a character at which Java and Spark split lists of paths, quoted or not."""
+    found = [character for character in ":," if character in str(directory)]
+    if found:
+        raise PreflightError(
+            f"{what}: the path {directory} has `{found[0]}` in it, at which Java and Spark split lists of directories",
+            "rename the folder, or move to another one; blanks, accents and quotes are fine",
         )
 
 

@@ -37,7 +37,12 @@ def command(profile: Profile) -> Command:
 
 
 def prepare(profile: Profile) -> None:
-    """Raise PreflightError where the chosen version is not installed."""
+    """Raise PreflightError where the chosen version is not installed, or cannot work in this directory."""
+    if "%" in str(home(profile)):
+        raise PreflightError(
+            f"Airflow cannot work in {home(profile)}: it takes the `%` in the path for a reference to another setting",
+            "choose another folder (stack.directory in the profile), or take airflow out of stack.services",
+        )
     if not packages.python(_environment(profile)).is_file():
         raise PreflightError(
             f"Airflow {profile.airflow.version} ({profile.path}: airflow.version) is not installed",

@@ -66,7 +66,9 @@ def command(profile: Profile) -> Command:
         "CLUSTER_WRITABLE": os.pathsep.join(map(str, writable(profile))),
         "SPARK_CONF_DIR": str(ROOT / "services" / "spark"),
         "SPARK_DIST_CLASSPATH": str(packages.jars("spark") / "*"),
-        "PYSPARK_PYTHON": str(packages.python("spark")),
+        # By its name, for Spark asks a shell for it (`command -v …`) without quotes, and without it finds no Kinesis.
+        "PYSPARK_PYTHON": packages.python("spark").name,
+        "PATH": f"{packages.python('spark').parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(str(ROOT / "services" / "spark" / name) for name in ("kinesis", "workers")),
         "AWS_REGION": profile.aws.region,
         "AWS_ENDPOINT_URL": profile.aws.endpoint_url or "",

@@ -12,9 +12,13 @@ import pytest
 from supervisor.options import ServerOptions
 
 from pinflow import install, instance, packages
+from pinflow.errors import PreflightError
 from pinflow.profile import load
+from pinflow.stack import preflight
 from pinflow.stack.supervision import Supervision
+from services.airflow import native as airflow
 from services.kafka import native as kafka
+from services.spark import native as spark
 
 FOLDERS = ["my projects/pin flow é", "100% %(here)s %41", 'it\'s "here"', "back\\slash $HOME `id`", "#1; a"]
 
@@ -73,3 +77,30 @@ def test_java_finds_a_path_with_an_accent_in_any_locale(tmp_path: Path) -> None:
     command = [str(packages.java()), "-XX:TieredStopAtLevel=1", str(source), str(file)]
     assert subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, check=False).returncode == 3
     assert subprocess.run(command, env={**os.environ, "LC_ALL": "C", **packages.LOCALE}, check=False).returncode == 0
+
+
+def test_sparks_python_is_found_by_a_shell_that_is_asked_without_quotes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So Spark does it (Utils.checkCommandAvailable), and looks for no data sources in Python where it is not found."""
+    monkeypatch.setattr(packages, "PACKAGES", folder / ".pinflow")
+    python = packages.python("spark")
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o755)
+    profile = load(str(instance.write("local", folder / "p.yaml", folder / "state", 0)))
+    variables = spark.command(profile).environment
+    shell = ["sh", "-c", f"command -v {variables['PYSPARK_PYTHON']}"]
+    done = subprocess.run(shell, env={**os.environ, **variables}, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.removesuffix("\n")) == python
+
+
+@pytest.mark.parametrize("character", [":", ","])
+def test_a_path_that_java_or_spark_would_split_is_refused(tmp_path: Path, character: str) -> None:
+    with pytest.raises(PreflightError, match=f"has `{character}` in it"):
+        preflight.check_path("stack.directory", tmp_path / f"a{character}b")
+
+
+def test_a_path_that_airflow_would_interpolate_is_refused(tmp_path: Path) -> None:
+    profile = load(str(instance.write("local", tmp_path / "p.yaml", tmp_path / "50% done", 0)))
+    with pytest.raises(PreflightError, match="takes the `%` in the path"):
+        airflow.prepare(profile)
