@@ -18,6 +18,7 @@ from emulator.guard import confirm
 from emulator.posting import Plan
 from emulator.run import Route, emulate
 from emulator.stream import LONGEST_KEY, MOST_RECORDS, KinesisWire
+from pinflow import changes
 from pinflow.errors import PinflowError
 from pinflow.profile import load
 
@@ -162,6 +163,8 @@ def _post(
     limits = Limits(batch_size, batch_bytes, concurrency, give_up_after, timeout)
     try:
         where, plan = load(profile), Plan(**plan_options)
+        for told in filter(None, (changes.moved(where), changes.notice(where))):
+            click.secho(told, fg="yellow", err=True)
         if not yes:
             confirm(where, plan)
         auth = authorization(where)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pinflow import account, report
+from pinflow import account, changes, report
 from pinflow import instance as instances
 from pinflow.account import tables
 from pinflow.account.waiting import until_landed
@@ -50,6 +50,7 @@ def cli(context: click.Context, profile_name: str) -> None:
     """The Pinterest pipeline on one machine."""
     if context.invoked_subcommand != "profile":  # `profile init` makes what would be loaded
         context.obj = load(profile_name)
+        tell_changes(context.invoked_subcommand or "", context.obj)
 
 
 @cli.command()
@@ -66,6 +67,7 @@ def up(profile: Profile) -> None:
 def down(profile: Profile) -> None:
     """Stop every service; data stays."""
     runtime.current(profile).down(say)
+    changes.forget(profile)
 
 
 @cli.command()
@@ -410,6 +412,17 @@ def deploy_command(profile: Profile, yes: bool, dry_run: bool, only: tuple[str, 
 
 for command in (aws_plan, aws_up, aws_down):
     cli.add_command(command)
+
+
+def tell_changes(command: str, profile: Profile) -> None:
+    """Say what of the profile has changed since its stack was started, where it matters to the command."""
+    told = [changes.moved(profile)]
+    if command in ("up", "demo"):  # they apply it
+        told.append(changes.summary(profile))
+    elif command not in ("down", "reset", "clean", "instance"):
+        told.append(changes.notice(profile))
+    for text in filter(None, told):
+        click.secho(text, fg="yellow", err=True)
 
 
 def show_streams(profile: Profile) -> bool:

@@ -36,6 +36,7 @@ class NativeStack:
         Raises PreflightError before anything is started, PinflowError with the last log lines of each service that
         did not become ready. What did start keeps running.
         """
+        self._stop_changed(say)
         self._preflight()
         self.supervision.start()
         self._began = time.time()
@@ -127,6 +128,23 @@ class NativeStack:
             last = self.supervision.last_lines(service.name, 1).strip()
             state, detail = "failed", f"exited immediately after starting; last log line: {last}"
         return Health(service.name, service.title, service.stand_in, state, detail, pid, _memory(pid), seconds)
+
+    def _stop_changed(self, say: Say) -> None:
+        """Stop what was started with other settings than the profile has now, consumers first: `up` starts it again."""
+        pids = {name: process.pid for name, process in self.supervision.processes().items()}
+        changed = {s.name for s in self.services if pids.get(s.name) and launch.changed(s, self.profile)}
+        if not changed:
+            return
+        variables = self.supervision.changed_variables()
+        if variables:
+            # supervisord hands its own environment to what it starts.
+            say(f"another value of {', '.join(variables)}: everything starts again")
+            self.down(say)
+            return
+        say(f"other settings for {', '.join(sorted(changed))}: starting again")
+        for names in self._levels_from_the_top():
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(self.supervision.stop, changed.intersection(names)))
 
     def _preflight(self) -> None:
         running = {name for name, p in self.supervision.processes().items() if p.pid}

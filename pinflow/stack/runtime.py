@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
+from pinflow import changes
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile
 from pinflow.stack import supervision
@@ -35,10 +36,12 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
         home = profile.home.relative_to(ROOT) if profile.home.is_relative_to(ROOT) else profile.home
         say(f"starting without Docker ({why}), state in {home}")
         stack.up(say)
+        changes.remember(profile)
         return stack
     say(f"starting in containers ({why}), project {stack.project}")
     try:
         stack.up(say)
+        changes.remember(profile)
         return stack
     except NoImages as reason:
         if chosen:
@@ -46,6 +49,7 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
         say(f"starting without Docker after all: {reason.what}")
         native = NativeStack(profile)
         native.up(say)
+        changes.remember(profile)
         return native
 
 

@@ -32,6 +32,8 @@ class Service:
     title      what it is, for people ("Apache Kafka 4.3.1"); a stand-in says so here
     ports      the TCP ports on 127.0.0.1 that the profile gives it
     command    what to execute (called in the service's own process, right before exec)
+    settings   what a start takes from the profile, where that is not just `command`; once it has changed, `up` starts
+               the service again
     probe      returns when the service can be used, raises NotReady with the last thing seen; a few seconds at most;
                through its ports, so that it serves a container as well
     memory     GiB at work; bench/README.md (d) has what each takes after its start
@@ -52,6 +54,7 @@ class Service:
     command: Callable[[Profile], Command]
     probe: Callable[[Profile], None]
     memory: float
+    settings: Callable[[Profile], object] | None = None
     prepare: Callable[[Profile], None] = lambda profile: None
     initialise: Callable[[Profile, Callable[[str], None]], None] = lambda profile, say: None
     initialise_in_compose: Callable[[Profile, Callable[[str], None]], None] | None = None

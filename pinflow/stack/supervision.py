@@ -108,6 +108,14 @@ class Supervision:
             return {}
         return {i["name"]: Process(i["statename"], i["pid"], i["now"] - i["start"] if i["pid"] else 0.0) for i in infos}
 
+    def changed_variables(self) -> list[str]:
+        """The environment variables of the profile that have another value here than in supervisord's environment."""
+        process = supervisor(self.profile.home)
+        if process is None:
+            return []
+        there, names = process.environ(), re.findall(r"\$\{(\w+)", self.profile.path.read_text(encoding="utf-8"))
+        return sorted({name for name in names if there.get(name) != os.environ.get(name)})
+
     def launch(self, service: str) -> None:
         """Start a service without waiting for it; harmless when it runs already."""
         (self.profile.home / "run" / f"{service}.starts").unlink(missing_ok=True)

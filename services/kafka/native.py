@@ -167,6 +167,7 @@ SERVICE = Service(
     title="Apache Kafka 4.3.1 (KRaft, one node)",
     ports=ports,
     command=command,
+    settings=variables,
     probe=probe,
     memory=0.3,
     prepare=prepare,

@@ -131,6 +131,7 @@ SERVICE = Service(
     title="MySQL (MariaDB where no MySQL is installed)",
     ports=lambda profile: [_port(profile)],
     command=command,
+    settings=lambda profile: (_port(profile), _accounts(profile)),
     probe=probe,
     memory=0.2,
     owned=owned,
