@@ -36,12 +36,12 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
         home = profile.home.relative_to(ROOT) if profile.home.is_relative_to(ROOT) else profile.home
         say(f"starting without Docker ({why}), state in {home}")
         stack.up(say)
-        changes.remember(profile)
+        _written_down(profile, say)
         return stack
     say(f"starting in containers ({why}), project {stack.project}")
     try:
         stack.up(say)
-        changes.remember(profile)
+        _written_down(profile, say)
         return stack
     except NoImages as reason:
         if chosen:
@@ -49,8 +49,20 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
         say(f"starting without Docker after all: {reason.what}")
         native = NativeStack(profile)
         native.up(say)
-        changes.remember(profile)
+        _written_down(profile, say)
         return native
+
+
+def _written_down(profile: Profile, say: Callable[[str], None]) -> None:
+    """After a start: end the streams of a uid that the profile had before, and write down what was started."""
+    before = next((change.before for change in changes.since_start(profile) if change.key == "uid"), None)
+    if before and profile.stack and "databricks" in profile.stack.services:
+        # Here, because Databricks' client takes two seconds to import, which every other command would pay.
+        from pinflow import stream
+
+        say(f"the streams of {before}, which nobody would see any more:")
+        stream.stop(profile.model_copy(update={"uid": before}), say)
+    changes.remember(profile)
 
 
 def current(profile: Profile) -> Stack:

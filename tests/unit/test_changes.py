@@ -11,10 +11,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pinflow import changes, instance
+from pinflow import changes, instance, stream
 from pinflow.cli import cli
 from pinflow.profile import ROOT, Profile, load
-from pinflow.stack import launch
+from pinflow.stack import launch, runtime
 from pinflow.stack.native import NativeStack
 from pinflow.stack.supervision import Process
 
@@ -202,3 +202,16 @@ def test_the_terminals_path_is_no_setting(stack: Profile, monkeypatch: pytest.Mo
     launch.write_settings(airflow, stack)
     monkeypatch.setenv("PATH", "/another:/usr/bin:/bin")
     assert not launch.changed(airflow, stack)
+
+
+def test_up_ends_the_streams_of_the_uid_that_was_before(stack: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME", "native")
+    monkeypatch.setattr(NativeStack, "up", lambda self, say: None)
+    ended = list[str]()
+    monkeypatch.setattr("pinflow.stream.stop", lambda profile, say: ended.append(stream.job_name(profile)))
+    runtime.up(stack, print)
+    assert ended == []
+    changed = edit(stack, "uid", "aaaaaaaaaaaa")
+    runtime.up(changed, print)
+    assert ended == ["0a1b2c3d4e5f stream"]
+    assert changes.notice(changed) == ""
