@@ -18,7 +18,8 @@ from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import clean
 from pinflow.stack.native import NativeStack
 
-OURS = ("airflow", "databricks", "kafka", "localstack", "logs", "mysql", "posts", "run", "spark", "spill", "supervisor")
+SERVICES = ("airflow", "databricks", "kafka", "localstack", "mysql", "spark")
+OURS = (*SERVICES, "logs", "posts", "run", "spill", "supervisor", "tmp")
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,8 @@ import os
 import re
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -202,6 +204,18 @@ def test_a_table_is_delta_and_lies_in_the_warehouse(cluster: Running) -> None:
 def test_nothing_is_kept_outside_its_directory(cluster: Running) -> None:
     assert not [name for name in ("derby.log", "metastore_db", "spark-warehouse") if (ROOT / name).exists()]
     assert jvm(cluster).cwd() == str(native.home(cluster.profile))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="which files a JVM has mapped is told on Linux only")
+def test_what_the_jvm_unpacks_and_writes_for_itself_is_in_its_directory(cluster: Running) -> None:
+    """A killed JVM deletes none of it: the system's temporary directory would keep it for ever."""
+    query(cluster.profile, "create or replace table written as select 1 as one")  # for this it unpacks Snappy
+    java, own = jvm(cluster), (cluster.profile.home, cluster.log)
+    mapped: list[Any] = java.memory_maps()
+    used = [Path(file.path) for file in (*mapped, *java.open_files())]
+    temporary = [path for path in used if path.is_relative_to(tempfile.gettempdir())]
+    assert [path for path in temporary if not any(path.is_relative_to(place) for place in own)] == []
+    assert [path for path in temporary if path.is_relative_to(native.home(cluster.profile) / "tmp")]
 
 
 @pytest.mark.long
