@@ -163,8 +163,8 @@ def _post(
     limits = Limits(batch_size, batch_bytes, concurrency, give_up_after, timeout)
     try:
         where, plan = load(profile), Plan(**plan_options)
-        for told in filter(None, (changes.moved(where), changes.notice(where))):
-            click.secho(told, fg="yellow", err=True)
+        if changed := changes.notice(where):
+            click.secho(changed, fg="yellow", err=True)
         if not yes:
             confirm(where, plan)
         auth = authorization(where)

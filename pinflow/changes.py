@@ -85,10 +85,10 @@ def summary(profile: Profile) -> str:
 
 
 def notice(profile: Profile) -> str:
-    """The same for a command that does not apply it, and what to do."""
+    """The same for a command that does not apply it, and what to do; else what ``moved`` says."""
     said = summary(profile)
     if not said:
-        return ""
+        return moved(profile)
     name = "" if profile.path == ROOT / "profiles" / "local.yaml" else f" PROFILE={profile.path.stem}"
     stays = [f"; {why}" for change in since_start(profile) if (why := _STAYS.get(change.key))]
     return f"{said}\n  → `make up{name}` applies this without a reset{''.join(stays)}"

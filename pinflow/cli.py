@@ -416,13 +416,14 @@ for command in (aws_plan, aws_up, aws_down):
 
 def tell_changes(command: str, profile: Profile) -> None:
     """Say what of the profile has changed since its stack was started, where it matters to the command."""
-    told = [changes.moved(profile)]
     if command in ("up", "demo"):  # they apply it
-        told.append(changes.summary(profile))
-    elif command not in ("down", "reset", "clean", "instance"):
-        told.append(changes.notice(profile))
-    for text in filter(None, told):
-        click.secho(text, fg="yellow", err=True)
+        told = changes.summary(profile) or changes.moved(profile)
+    elif command in ("down", "reset", "clean", "instance"):
+        told = changes.moved(profile)
+    else:
+        told = changes.notice(profile)
+    if told:
+        click.secho(told, fg="yellow", err=True)
 
 
 def show_streams(profile: Profile) -> bool:

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 
-from pinflow import packages
+from pinflow import changes, packages
 from pinflow import profile as profiles
 from pinflow.errors import PinflowError
 from services.kafka.native import FOLDER, JVM, java, logging_option
@@ -35,6 +35,8 @@ def arguments(tool: str, given: list[str]) -> list[str]:
         return command
     name = os.environ.get("PROFILE", "local")
     profile = profiles.load(name)
+    if changed := changes.notice(profile):
+        print(changed, file=sys.stderr)
     servers = profile.kafka.bootstrap_servers
     if profile.kafka.security == "iam" and not any(argument.startswith("--command-c") for argument in given):
         raise PinflowError(
