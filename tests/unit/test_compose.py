@@ -76,7 +76,7 @@ ONE_SIDED = {
         "HOME",
         "XDG_CACHE_HOME",
     },
-    "spark": {"AWS_DEFAULT_REGION"},
+    "spark": {"AWS_DEFAULT_REGION", "PATH"},
     "airflow": {
         "AWS_REGION",
         "PATH",
