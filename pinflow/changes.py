@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from pinflow.errors import ProfileError
 from pinflow.profile import ROOT, Profile
 
-# In the stack's directory, from the end of `up` to `down`.
+# In the stack's directory, from `up` to `down`.
 _FILE = Path("run") / "profile.json"
 # What `up` cannot change of what is there.
 _STAYS = {"kafka.partitions": "topics that exist keep their number of partitions"}
@@ -51,6 +51,12 @@ def remember(profile: Profile) -> None:
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
         json.dump(content, out, ensure_ascii=False, indent=1)
     draft.replace(file)
+
+
+def remember_start(profile: Profile) -> None:
+    """The same as a stack begins to start, for that may fail halfway; what is written down of a running one stays."""
+    if not _started(profile):
+        remember(profile)
 
 
 def forget(profile: Profile) -> None:

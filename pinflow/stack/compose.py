@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pinflow import changes
 from pinflow.errors import NotReady, PinflowError, PreflightError
 from pinflow.profile import ROOT, Profile
 from pinflow.stack import images, launch, preflight, state
@@ -89,6 +90,7 @@ class ComposeStack:
         # Containers start in the compose file's order: the time that a service may take counts from then.
         self.services = [replace(s, needs=self._awaited(definitions[s.name])) for s in self.services]
         self._make_home()
+        changes.remember_start(self.profile)
         up = ["up", "--detach", "--no-build", "--pull", "never", *self._names()]
         self._creation = self._start(*up)
         try:

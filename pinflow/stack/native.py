@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
+from pinflow import changes
 from pinflow.errors import NotReady, PinflowError
 from pinflow.profile import ROOT, Profile
 from pinflow.stack import launch, preflight, state
@@ -39,6 +40,7 @@ class NativeStack:
         self._stop_changed(say)
         self._preflight()
         self.supervision.start()
+        changes.remember_start(self.profile)
         self._began = time.time()
         Start(self, say).run()
 

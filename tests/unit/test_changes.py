@@ -215,3 +215,11 @@ def test_up_ends_the_streams_of_the_uid_that_was_before(stack: Profile, monkeypa
     runtime.up(changed, print)
     assert ended == ["0a1b2c3d4e5f stream"]
     assert changes.notice(changed) == ""
+
+
+def test_what_a_start_that_fails_began_with_is_known_and_not_overwritten(stack: Profile) -> None:
+    changes.remember_start(edit(stack, "uid", "aaaaaaaaaaaa"))
+    assert "uid 0a1b2c3d4e5f → aaaaaaaaaaaa" in changes.notice(load(str(stack.path))), "of the stack that runs"
+    changes.forget(stack)
+    changes.remember_start(load(str(stack.path)))
+    assert "uid aaaaaaaaaaaa → 0a1b2c3d4e5f" in changes.notice(edit(stack, "uid", "0a1b2c3d4e5f"))
