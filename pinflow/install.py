@@ -143,7 +143,8 @@ def _runs(home: Path) -> bool:
     configuration = (home / "supervisor" / "supervisord.conf").read_text(encoding="utf-8")
     address = re.search(r"^file=(.+)$", configuration, re.MULTILINE)
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
-        client.connect(address[1].replace("%%", "%") if address else "")
+        here = str(home / "supervisor")
+        client.connect(address[1].replace("%(here)s", here).replace("%%", "%") if address else "")
         return True
     for file in (home / "run").glob("*.pid"):
         # Another process may have this number by now: then `make down` deletes the file.
