@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import requests
 
+from services import supervised
 from services.databricks.workspace import outcome
 from services.databricks.workspace.outcome import Outcome
 from services.databricks.workspace.settings import Settings
@@ -41,14 +42,13 @@ class Driver:
 
     async def watch(self) -> None:
         """Ask who the driver is, again and again; until cancelled."""
-        while True:
-            try:
-                self._note(await asyncio.to_thread(self._ask))
-            except requests.ConnectionError:
-                self._note_refused()
-            except Exception:
-                log.exception("the cluster's driver could not be asked")
-            await asyncio.sleep(EVERY)
+        await supervised.run_async("watch over the cluster's driver", self._look, EVERY)
+
+    async def _look(self) -> None:
+        try:
+            self._note(await asyncio.to_thread(self._ask))
+        except requests.ConnectionError:
+            self._note_refused()
 
     async def there(self) -> asyncio.Future[Outcome]:
         """Wait for the driver while it restarts; the future is done as soon as that driver is gone, or if none came."""

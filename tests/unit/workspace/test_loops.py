@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from services import supervised
 from services.databricks.workspace import continuous, runs
@@ -127,7 +128,8 @@ def test_a_run_whose_end_could_not_be_kept_is_over_all_the_same(monkeypatch: pyt
     monkeypatch.setattr(Runs, "_forget_expired", lambda self: fail() if broken == "clean-up" else None)
 
     async def main() -> None:
-        settings: Any = SimpleNamespace(notebook_command=[], max_processes=1)
+        nobody: dict[str, Any] = {"control_url": "http://127.0.0.1:9", "control_token": SecretStr("t")}
+        settings: Any = SimpleNamespace(notebook_command=[], max_processes=1, **nobody)
         going, ended = Runs(settings, Store(), None), list[Run]()  # type: ignore[arg-type]
         going.on_end = ended.append
         going._carry_out(a_run())
