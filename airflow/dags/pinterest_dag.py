@@ -10,8 +10,8 @@ pinterest_notebooks     the folder of the notebooks in the workspace
 pinterest_retry_delay   seconds between two tries
 """
 
+import hashlib
 import logging
-import time
 from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Variable
@@ -24,22 +24,37 @@ CLUSTER_ID = Variable.get("pinterest_cluster_id", "0000-000000-pinflow0")
 NOTEBOOKS = Variable.get("pinterest_notebooks", "/Users/local@pinflow/pinflow/notebooks")
 RETRY_DELAY = int(Variable.get("pinterest_retry_delay", 120))
 
+DAG_ID = f"{UID}_dag"
+
 log = logging.getLogger(__name__)
 
 
-def end_lost_runs(context):
-    """Cancel what an earlier try has left on Databricks, and wait for its end.
+def find_lost_run(context):
+    """Before a second try: have the operator follow the run that an earlier try left on Databricks, if one is active.
 
-    Airflow that is killed leaves the notebook running and tries again: two runs would write the same tables.
+    Airflow that is killed leaves the notebook running and tries again: two runs would write the same tables. Databricks
+    answers a submission whose token it knows with the run of that token. So the runs of a task have numbered tokens,
+    and number n + 1 is only ever submitted after run n has ended.
     """
-    hook = DatabricksHook(context["task"].databricks_conn_id)
-    active = hook._do_api_call(("GET", "2.1/jobs/runs/list"), {"active_only": "true", "limit": 25})
-    name = context["task"].json["run_name"]
-    for run in (run for run in active.get("runs", []) if run["run_name"] == name):
-        log.warning("an earlier try left run %s behind, it is cancelled: %s", run["run_id"], run["run_page_url"])
-        hook.cancel_run(run["run_id"])
-        while not hook.get_run_state(run["run_id"]).is_terminal:
-            time.sleep(1)
+    task, tried = context["task"], context["ti"].try_number
+    hook = DatabricksHook(task.databricks_conn_id)
+    for number in range(1, tried):
+        task.json["idempotency_token"] = token(context, number)
+        run_id = hook.submit_run(task.json)
+        if not hook.get_run_state(run_id).is_terminal:
+            log.warning("following run %s, which an earlier try left: %s", run_id, hook.get_run_page_url(run_id))
+            return
+    task.json["idempotency_token"] = token(context, tried)
+
+
+def token(context, number):
+    """64 characters, the most that Databricks takes, for one run of a task in one run of the DAG.
+
+    A run of the DAG that is deleted and triggered again under its old name has another start, and so other tokens.
+    """
+    run = context["dag_run"]
+    name = f"{DAG_ID} {context['task'].task_id} {run.run_id} {run.start_date.timestamp()} {number}"
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def tell_page(context):
@@ -53,7 +68,7 @@ def notebook(name):
     """A task that runs the notebook of that name on the cluster."""
     return DatabricksSubmitRunOperator(
         task_id=name,
-        run_name=f"{UID}_dag.{name} {{{{ run_id }}}}",
+        run_name=f"{DAG_ID}.{name} {{{{ run_id }}}}",
         existing_cluster_id=CLUSTER_ID,
         notebook_task={
             "notebook_path": f"{NOTEBOOKS}/{name}",
@@ -63,7 +78,7 @@ def notebook(name):
 
 
 with DAG(
-    dag_id=f"{UID}_dag",
+    dag_id=DAG_ID,
     description="S3 to cleaned tables and answers",
     schedule="@daily",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
@@ -73,7 +88,7 @@ with DAG(
         "databricks_conn_id": "databricks_default",
         "retries": 2,
         "retry_delay": timedelta(seconds=RETRY_DELAY),
-        "pre_execute": end_lost_runs,
+        "pre_execute": find_lost_run,
         "on_failure_callback": tell_page,
     },
     tags=["pinterest"],

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pinflow import packages
 from pinflow.airflow import FOLDER, explained
+from tests.contract.airflow.conftest import Installed
 
 HERE = Path(__file__).resolve().parent
-VERSIONS = ("3.2.1", "2.11.2")
 Read = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
-def read(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Read:
-    """Reads a folder with one version of Airflow, as it is without the settings of this machine."""
-    python = packages.python(f"airflow-{request.param}")
-    if not python.is_file():
-        pytest.skip(f"Airflow {request.param} is not installed: it is not the one of the profile")
-    home = tmp_path_factory.mktemp("airflow")
+@pytest.fixture(scope="module")
+def read(installed: Installed) -> Read:
+    """Reads a folder with one version of Airflow."""
 
     def run(folder: Path, **variables: str) -> dict[str, Any]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")}
-        environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__UNIT_TEST_MODE": "False", **variables}
-        command = [str(python), "-W", "ignore", str(HERE / "describe.py"), str(folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return document | {"version": request.param}
+        document: dict[str, Any] = json.loads(installed.run(HERE / "describe.py", str(folder), **variables))
+        return document | {"version": installed.version}
 
-    subprocess.run(
-        [str(python.with_name("airflow")), "db", "migrate"],
-        env={**os.environ, "AIRFLOW_HOME": str(home)}, capture_output=True, check=True,
-    )  # fmt: skip
     return run
 
 
