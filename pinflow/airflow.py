@@ -31,11 +31,15 @@ DAGS = "dags/"
 MAIN_DAG_FILE = "pinterest_dag.py"
 
 _POLL_EVERY = 0.5
+_AWAY = 180.0
+"""Seconds in which a killed Airflow is there again, also on a busy machine."""
 _PARSED_WITHIN = 60.0
 # Airflow looks for new files every five minutes ([dag_processor] refresh_interval); here it is told to sooner.
 _PARSED_ON_AWS_WITHIN = 360.0
 # An import error that is older than the upload is gone when the new file has been read.
 _SETTLED = 10.0
+_PAGE = 100
+"""[api] maximum_page_limit."""
 _LONGEST_PATH = 64
 """RestApiPath in botocore's model of MWAA."""
 _TOLD = {"running", "success", "failed", "up_for_retry", "upstream_failed", "skipped", "deferred"}
@@ -106,11 +110,11 @@ class Mwaa:
 
     def dags(self) -> dict[str, dict[str, Any]]:
         """Every DAG that is there at this moment, by its id."""
-        return {dag["dag_id"]: dag for dag in self.call("GET", "/dags", query={"limit": 100})["dags"]}
+        return {dag["dag_id"]: dag for dag in self._all("/dags", "dags")}
 
     def import_errors(self) -> list[str]:
         """File and text of each DAG file that could not be imported, and what to change where that is known."""
-        found = self.call("GET", "/importErrors", query={"limit": 100})["import_errors"]
+        found = self._all("/importErrors", "import_errors")
         return [f"{_file(one['filename'])}: {explained(one['stack_trace'].strip())}" for one in found]
 
     def missing_dags(self) -> list[str]:
@@ -121,6 +125,41 @@ class Mwaa:
         except (ClientError, BotoCoreError) as error:
             raise AirflowError(f"the DAG bucket {bucket}: {brief(error)}") from None
         return [self.dag_id] if listed.get("KeyCount") and self.dag_id not in self.dags() else []
+
+    def _all(self, path: str, key: str) -> list[dict[str, Any]]:
+        """Every entry of a list."""
+        return [entry for page in self._pages("GET", path, key, {}) for entry in page]
+
+    def _pages(self, method: str, path: str, key: str, asked: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a list; Airflow gives 100 entries at a time. Airflow 2's lists by POST take all in the body."""
+        seen = 0
+        while True:
+            if method == "POST":
+                answer = self.call(method, path, {**asked, "page_limit": _PAGE, "page_offset": seen})
+            else:
+                answer = self.call(method, path, query={**asked, "limit": _PAGE, "offset": seen})
+            yield answer[key]
+            seen += len(answer[key])
+            if not answer[key] or seen >= answer["total_entries"]:
+                return
+
+    def batch_dag(self, dags: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+        """The id of pinflow's own batch DAG: `<uid>_dag`, or `<uid>_pinflow` where a project's DAG has that name.
+
+        Raises AirflowError where there is none.
+        """
+        dags = self.dags() if dags is None else dags
+        for dag_id in (self.dag_id, f"{self.profile.uid}_pinflow"):
+            if dag_id in dags and _file_of(dags[dag_id]) == MAIN_DAG_FILE:
+                return dag_id
+        raise AirflowError(f"there is no DAG of {MAIN_DAG_FILE}; DAGs: {', '.join(dags) or 'none'}", "make deploy-dags")
+
+    def own_dag(self) -> str:
+        """Which of a project's files defines `<uid>_dag`, for people; "" where it is pinflow's."""
+        dag = self.dags().get(self.dag_id)
+        if dag is None or (file := _file_of(dag)) == MAIN_DAG_FILE:
+            return ""
+        return f"{file} defines {self.dag_id}; the one of {MAIN_DAG_FILE} is called {self.profile.uid}_pinflow"
 
     def deploy(self, say: Say) -> None:
         """Upload what changed in airflow/, wait until its DAGs can be triggered.
@@ -135,7 +174,7 @@ class Mwaa:
         while waiting:
             waited = (datetime.now(UTC) - began).total_seconds()
             for dag in self.dags().values():
-                file = _file(dag.get("relative_fileloc") or dag["fileloc"])
+                file = _file_of(dag)
                 if file in waiting and datetime.fromisoformat(dag["last_parsed_time"]) > began:
                     waiting.discard(file)
                     say(f"{dag['dag_id']} can be triggered, {waited:.0f} s after the upload")
@@ -181,7 +220,29 @@ class Mwaa:
         failed = [task["task_id"] for task in tasks if task["state"] == "failed"]
         for task in failed:
             self._tell_reason(dag_id, run_id, task, say)
-        raise AirflowError(f"{dag_id}: run {run_id} {state}: {', '.join(failed)}", f"its tasks and logs: {page}")
+        raise AirflowError(_failure(dag_id, run_id, tasks), f"its tasks and logs: {page}")
+
+    def tell_failed_runs(self, say: Say) -> bool:
+        """Say which DAGs' latest run failed, at which tasks and why; whether there are any.
+
+        A DAG whose id leaves MWAA's path no room is left out: its runs cannot be asked for.
+        """
+        failed = False
+        for dag_id, dag in self.dags().items():
+            longest = max(f"/dags/{dag_id}/dagRuns", self._tasks_call(dag_id, "")[1], key=len)
+            if len(longest) > _LONGEST_PATH:
+                continue
+            path, newest = f"/dags/{dag_id}/dagRuns", {"limit": 1, "order_by": "-start_date"}
+            for run in self.call("GET", path, query=newest)["dag_runs"]:
+                if run["state"] != "failed":
+                    continue
+                failed, run_id = True, run["dag_run_id"]
+                tasks = self._tasks(dag_id, run_id)
+                say(f"{_failure(dag_id, run_id, tasks)}\n  → its tasks and logs: {self._page(dag_id, run_id)}")
+                for task in tasks if _file_of(dag) == MAIN_DAG_FILE else []:
+                    if task["state"] == "failed":
+                        self._tell_reason(dag_id, run_id, task["task_id"], say)
+        return failed
 
     def changed(self) -> dict[str, tuple[Path, str | None]]:
         """What of airflow/ the bucket has not, or otherwise: key to file, and the text there (None: nothing)."""
@@ -232,14 +293,29 @@ class Mwaa:
         self.call("POST", f"/dags/{dag['dag_id']}/dagRuns", {"dag_run_id": run_id, "logical_date": date})
 
     def _follow(self, dag_id: str, run_id: str, say: Say) -> tuple[str, list[dict[str, Any]]]:
-        """Say every change of a task until the run has ended; its state and tasks."""
-        began = time.monotonic()
+        """Say every change of a task until the run has ended; its state and tasks.
+
+        An Airflow that is restarted meanwhile is waited for. Raises AirflowError where it stays away, or comes back
+        without the run.
+        """
+        began = answered = time.monotonic()
+        away = False
         seen: dict[str, tuple[str, int]] = {}
         while True:
-            state = self.call("GET", self._run_path(dag_id, run_id))["state"]
-            answer = self.call(*self._tasks_call(dag_id, run_id))
-            # A 3.x that does not know run_id_pattern lists those of all runs.
-            tasks = [task for task in answer["task_instances"] if task["dag_run_id"] == run_id]
+            try:
+                state = self.call("GET", self._run_path(dag_id, run_id))["state"]
+                tasks = self._tasks(dag_id, run_id)
+            except AirflowError as error:
+                if error.status == 404:
+                    raise AirflowError(f"{dag_id}: run {run_id} is lost: {error.what}", "make status", 404) from None
+                if time.monotonic() - answered > _AWAY or 400 <= error.status < 500:
+                    raise
+                if not away:
+                    say(f"{error.what}; waiting for it")
+                away = True
+                time.sleep(_POLL_EVERY)
+                continue
+            answered, away = time.monotonic(), False
             for task in sorted(tasks, key=lambda task: task["start_date"] or "~"):
                 now = (task["state"], task["try_number"])
                 if task["state"] in _TOLD and seen.get(task["task_id"]) != now:
@@ -254,25 +330,37 @@ class Mwaa:
     def _run_path(dag_id: str, run_id: str) -> str:
         return f"/dags/{dag_id}/dagRuns/{run_id}"
 
-    def _tasks_call(
-        self, dag_id: str, run_id: str
-    ) -> tuple[str, str, Mapping[str, Any] | None, Mapping[str, Any] | None]:
-        """What `call` takes to list a run's tasks without its id in the path, which MWAA's limit leaves no room for.
+    def _tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The tasks of a run."""
+        found: list[dict[str, Any]] = []
+        for page in self._pages(*self._tasks_call(dag_id, run_id)):
+            of_run = [task for task in page if task["dag_run_id"] == run_id]
+            found += of_run
+            # A 3.x that does not know run_id_pattern lists those of all runs, the newest first.
+            if found and not of_run:
+                break
+        return found
+
+    def _tasks_call(self, dag_id: str, run_id: str) -> tuple[str, str, str, Mapping[str, Any]]:
+        """What `_pages` takes to list a run's tasks without its id in the path, which MWAA's limit leaves no room for.
 
         Airflow 3 has 2's list by POST too, and writes each such call into its audit log: on SQLite that ends in 500.
         """
         if self._old:
             asked = {"dag_ids": [dag_id], "dag_run_ids": [run_id]}
-            return "POST", "/dags/~/dagRuns/~/taskInstances/list", asked, None
-        pattern: dict[str, str | int] = {"run_id_pattern": run_id, "limit": 100, "order_by": "-id"}
-        return "GET", f"/dags/{dag_id}/dagRuns/~/taskInstances", None, pattern
+            return "POST", "/dags/~/dagRuns/~/taskInstances/list", "task_instances", asked
+        pattern = {"run_id_pattern": run_id, "order_by": "-id"}
+        return "GET", f"/dags/{dag_id}/dagRuns/~/taskInstances", "task_instances", pattern
 
     def _tell_reason(self, dag_id: str, run_id: str, task_id: str, say: Say) -> None:
         """Say error and page of the task's last run on Databricks, found by the name that our DAG gives it."""
         # Databricks' client takes two seconds to import, which every `make status` would pay.
         from pinflow.databricks import Workspace
 
-        Workspace(self.profile).outcome(databricks_name(dag_id, run_id, task_id), say)
+        try:
+            Workspace(self.profile).outcome(databricks_name(dag_id, run_id, task_id), say)
+        except PinflowError as error:
+            say(f"{task_id}: {error.what}")
 
     def _page(self, dag_id: str, run_id: str) -> str:
         url = self.profile.airflow.url
@@ -286,6 +374,17 @@ class Mwaa:
 def databricks_name(dag_id: str, run_id: str, task_id: str) -> str:
     """What airflow/dags/pinterest_dag.py calls the run of a task on Databricks."""
     return f"{dag_id}.{task_id} {run_id}"
+
+
+def _failure(dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
+    """A failed run in one line: its tasks that failed, and after how many tries."""
+    failed = [f"{task['task_id']} (try {task['try_number']})" for task in tasks if task["state"] == "failed"]
+    return f"{dag_id}: run {run_id} failed: {', '.join(failed) or 'no task of it failed: was it ended by hand?'}"
+
+
+def _file_of(dag: Mapping[str, Any]) -> str:
+    """The file of a DAG, from dags/ on."""
+    return _file(dag.get("relative_fileloc") or dag["fileloc"])
 
 
 def _file(place: str) -> str:

@@ -14,6 +14,12 @@ from services.airflow.mwaa import Door
 TASK = {"task_id": "only", "state": "success", "try_number": 1, "start_date": "2026-01-01T00:00:00Z"}
 
 
+def page(key: str, entries: list[Any], query: dict[str, list[Any]]) -> dict[str, Any]:
+    """A part of a list, as Airflow gives it: 50 entries unless told otherwise, 100 at most."""
+    limit, offset = (int(query.get(name, [None])[0] or usual) for name, usual in (("limit", 50), ("offset", 0)))
+    return {key: entries[offset : offset + min(limit, 100)], "total_entries": len(entries)}
+
+
 class Airflow:
     """Variables that are kept, DAGs that were all read a moment ago, import errors that are set, runs that succeed."""
 
@@ -22,6 +28,9 @@ class Airflow:
         self.errors: list[dict[str, str]] = []
         self.dags = [{"dag_id": n, "relative_fileloc": n} for n in ("pinterest_dag.py", "pinterest_smallest_dag.py")]
         self.runs: list[tuple[str, str]] = []
+        self.state = "success"
+        self.away = False
+        self.tasks = [TASK]
         self.calls: list[tuple[str, str]] = []
         airflow = self
 
@@ -52,12 +61,18 @@ class Airflow:
         self.url = f"http://127.0.0.1:{self._servers[1].server_port}"
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
+        if self.away:
+            return 503, {"detail": "starting"}
         match method, path.strip("/").split("/"):
             case "GET", ["dags"]:
                 read = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
-                return 200, {"dags": [{"last_parsed_time": read, "is_paused": False, **dag} for dag in self.dags]}
+                dags = [{"last_parsed_time": read, "is_paused": False, **dag} for dag in self.dags]
+                return 200, page("dags", dags, query)
             case "GET", ["importErrors"]:
-                return 200, {"import_errors": self.errors}
+                return 200, page("import_errors", self.errors, query)
+            case "GET", ["dags", dag_id, "dagRuns"]:
+                runs = [{"dag_run_id": run_id, "state": self.state} for of, run_id in self.runs if of == dag_id]
+                return 200, page("dag_runs", runs[::-1] if query["order_by"] == ["-start_date"] else runs, query)
             case "GET", ["variables", name] if name in self.variables:
                 return 200, {"key": name, "value": self.variables[name]}
             case "POST", ["variables"]:
@@ -68,17 +83,21 @@ class Airflow:
                 return 200, body
             case "POST", ["dags", "~", "dagRuns", "~", "taskInstances", "list"]:
                 asked = {(dag_id, run_id) for dag_id in body["dag_ids"] for run_id in body["dag_run_ids"]}
-                return 200, {"task_instances": [{**TASK, "dag_run_id": run[1]} for run in self.runs if run in asked]}
+                found = [{**task, "dag_run_id": run[1]} for run in self.runs if run in asked for task in self.tasks]
+                where = {"limit": [body.get("page_limit")], "offset": [body.get("page_offset")]}
+                return 200, page("task_instances", found, where)
             case "POST", ["dags", dag_id, "dagRuns"]:
                 self.runs.append((dag_id, body["dag_run_id"]))
                 return 200, body
             case "GET", ["dags", dag_id, "dagRuns", "~", "taskInstances"]:
                 asked = {(dag_id, run_id) for run_id in query["run_id_pattern"]}
-                found = [{**TASK, "dag_run_id": run_id} for of, run_id in self.runs if (of, run_id) in asked]
+                known = [run_id for of, run_id in self.runs if (of, run_id) in asked]
+                found = [{**task, "dag_run_id": run_id} for run_id in known for task in self.tasks]
                 # As an Airflow 3 does that does not know the pattern.
-                return 200, {"task_instances": [*found, {**TASK, "dag_run_id": "earlier", "state": "failed"}]}
+                earlier = [{**TASK, "dag_run_id": "earlier", "state": "failed"}] * 500
+                return 200, page("task_instances", [*found, *earlier], query)
             case "GET", ["dags", dag_id, "dagRuns", run_id] if (dag_id, run_id) in self.runs:
-                return 200, {"state": "success"}
+                return 200, {"state": self.state}
             case "GET", ["dags", dag_id, "dagRuns", run_id, "taskInstances"] if (dag_id, run_id) in self.runs:
                 return 200, {"task_instances": [TASK]}
         return 404, {"detail": f"{method} {path}: not found"}

@@ -12,7 +12,7 @@ from pinflow.airflow import AirflowError, Mwaa
 from pinflow.aws import client
 from pinflow.profile import Profile
 from tests.contract.aws.conftest import REGION, write_profile
-from tests.contract.aws.mwaa import Airflow
+from tests.contract.aws.mwaa import TASK, Airflow
 
 ON_DISK = "/usr/local/airflow/dags"
 BROKEN = {"filename": "team/broken.py", "stack_trace": "NameError: name 'x' is not defined"}
@@ -103,3 +103,85 @@ def test_a_dag_whose_run_could_not_be_followed_is_not_triggered(
         Mwaa(with_version(profile, version)).run(dag_id, lambda line: None)
     assert f"{longest} characters at most" in caught.value.fix
     assert {method for method, _ in airflow.calls} == {"GET"}
+
+
+MANY = 250
+"""More than two pages."""
+
+
+def test_every_dag_and_every_import_error_is_listed(profile: Profile, airflow: Airflow) -> None:
+    airflow.dags = [{"dag_id": f"d{number}", "relative_fileloc": "x.py"} for number in range(MANY)]
+    airflow.errors = [{"filename": f"e{number}.py", "stack_trace": "NameError"} for number in range(MANY)]
+    mwaa = Mwaa(profile)
+    assert set(mwaa.dags()) == {f"d{number}" for number in range(MANY)}
+    assert len(set(mwaa.import_errors())) == MANY
+
+
+@pytest.mark.parametrize("version", ["3.2.1", "2.11.2"])
+def test_every_task_of_a_run_is_said(profile: Profile, airflow: Airflow, version: str) -> None:
+    airflow.dags = [{"dag_id": "wide", "relative_fileloc": "x.py"}]
+    airflow.tasks = [{**TASK, "task_id": f"t{number}"} for number in range(MANY)]
+    said: list[str] = []
+    Mwaa(with_version(profile, version)).run("wide", said.append)
+    assert len([line for line in said if " success after " in line]) == MANY
+
+
+@pytest.mark.parametrize("version", ["3.2.1", "2.11.2"])
+def test_a_dag_whose_latest_run_failed_is_named_with_its_tasks(
+    profile: Profile, airflow: Airflow, version: str
+) -> None:
+    mwaa, said = Mwaa(with_version(profile, version)), list[str]()
+    assert not mwaa.tell_failed_runs(said.append)
+    airflow.state = "failed"
+    airflow.tasks = [{**TASK, "task_id": "load", "state": "failed", "try_number": 3}, {**TASK, "task_id": "fine"}]
+    airflow.dags = [{"dag_id": name, "relative_fileloc": "x.py"} for name in ("mine", "never_ran", "d" * 60)]
+    airflow.runs = [("mine", "early"), ("mine", "late")]
+    assert mwaa.tell_failed_runs(said.append)
+    (line,) = said
+    assert line.startswith("mine: run late failed: load (try 3)\n  → its tasks and logs: ")
+    assert "late" in line.partition("→")[2]
+
+
+def test_a_run_that_airflow_no_longer_knows_is_lost(profile: Profile, airflow: Airflow) -> None:
+    airflow.dags = [{"dag_id": "mine", "relative_fileloc": "x.py"}]
+    airflow.tasks, airflow.state = [{**TASK, "state": "running"}], "running"
+
+    def forget(line: str) -> None:
+        if "running after" in line:
+            airflow.runs.clear()
+
+    with pytest.raises(AirflowError, match=r"^mine: run now-\d+ is lost: "):
+        Mwaa(profile).run("mine", forget)
+
+
+def test_an_airflow_that_is_restarted_is_waited_for(profile: Profile, airflow: Airflow) -> None:
+    airflow.dags = [{"dag_id": "mine", "relative_fileloc": "x.py"}]
+    airflow.tasks, airflow.state = [{**TASK, "state": "running"}], "running"
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "running after" in line:
+            airflow.away = True
+        if "waiting for it" in line:
+            airflow.away, airflow.state, airflow.tasks = False, "success", [TASK]
+
+    Mwaa(profile).run("mine", say)
+    assert "success after" in said[-1]
+    assert len([line for line in said if "waiting for it" in line]) == 1
+
+
+def test_pinflow_s_own_batch_dag_is_found_where_a_project_has_its_name(profile: Profile, airflow: Airflow) -> None:
+    named, other = f"{profile.uid}_dag", f"{profile.uid}_pinflow"
+    airflow.dags = [{"dag_id": named, "relative_fileloc": "pinterest_dag.py"}]
+    mwaa = Mwaa(profile)
+    assert (mwaa.batch_dag(), mwaa.own_dag()) == (named, "")
+    airflow.dags = [
+        {"dag_id": named, "relative_fileloc": "mine/pipeline.py"},
+        {"dag_id": other, "relative_fileloc": "pinterest_dag.py"},
+    ]
+    assert mwaa.batch_dag() == other
+    assert mwaa.own_dag() == f"mine/pipeline.py defines {named}; the one of pinterest_dag.py is called {other}"
+    del airflow.dags[1]
+    with pytest.raises(AirflowError, match=r"there is no DAG of pinterest_dag\.py"):
+        mwaa.batch_dag()
