@@ -143,17 +143,6 @@ class Mwaa:
             if not answer[key] or seen >= answer["total_entries"]:
                 return
 
-    def batch_dag(self, dags: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-        """The id of pinflow's own batch DAG: `<uid>_dag`, or `<uid>_pinflow` where a project's DAG has that name.
-
-        Raises AirflowError where there is none.
-        """
-        dags = self.dags() if dags is None else dags
-        for dag_id in (self.dag_id, f"{self.profile.uid}_pinflow"):
-            if dag_id in dags and _file_of(dags[dag_id]) == MAIN_DAG_FILE:
-                return dag_id
-        raise AirflowError(f"there is no DAG of {MAIN_DAG_FILE}; DAGs: {', '.join(dags) or 'none'}", "make deploy-dags")
-
     def own_dag(self) -> str:
         """Which of a project's files defines `<uid>_dag`, for people; "" where it is pinflow's."""
         dag = self.dags().get(self.dag_id)

@@ -110,6 +110,8 @@ def status(profile: Profile) -> None:
     if "databricks" in ready:
         well &= show_streams(profile)
         well &= show_failure(profile)
+    if "airflow" in ready:
+        well &= not show_failed_runs(profile)
     if not well:
         raise click.exceptions.Exit(1)
 
@@ -255,10 +257,14 @@ def run_dag(profile: Profile, dag_id: str | None) -> None:
     """Trigger a DAG and follow it to its end; the batch DAG by default, which prints the answers."""
     from pinflow import batch as job
 
+    mwaa = Mwaa(profile)
+    if dag_id is None and (own := mwaa.own_dag()):
+        say(own)
+        dag_id = mwaa.dag_id
     if dag_id is None:
         _show_batch(profile, job.run_by_airflow(profile, say))
     else:
-        say(f"succeeded: {Mwaa(profile).run(dag_id, say).page}")
+        say(f"succeeded: {mwaa.run(dag_id, say).page}")
 
 
 @cli.command()
@@ -291,6 +297,9 @@ def demo(profile: Profile, posts: int) -> None:
     landed = until_landed(profile, 60, say)
     say("\nfrom S3 to cleaned tables and answers")
     by_airflow = profile.stack is not None and "airflow" in profile.stack.services
+    if by_airflow and (own := Mwaa(profile).own_dag()):
+        say(f"{own}; this batch runs without Airflow")
+        by_airflow = False
     _show_batch(profile, (job.run_by_airflow if by_airflow else job.run)(profile, say))
     say("the streams, and whether both ways agree")
     well = show_streams(profile)
@@ -456,6 +465,15 @@ def show_failure(profile: Profile) -> bool:
         return True
     report.wrong(f"the last batch failed: {failure.reason}", f"its cells and errors: {failure.page}; then make batch")
     return False
+
+
+def show_failed_runs(profile: Profile) -> bool:
+    """Print which DAGs' latest run failed; whether there are any, or Airflow does not tell."""
+    try:
+        return Mwaa(profile, patient=False).tell_failed_runs(say)
+    except PinflowError as error:
+        say(error.what)
+        return True
 
 
 def run_batch(profile: Profile) -> None:

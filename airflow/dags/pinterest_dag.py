@@ -12,7 +12,9 @@ pinterest_retry_delay   seconds between two tries
 
 import hashlib
 import logging
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, Variable
 from airflow.providers.databricks.hooks.databricks import DatabricksHook
@@ -24,9 +26,23 @@ CLUSTER_ID = Variable.get("pinterest_cluster_id", "0000-000000-pinflow0")
 NOTEBOOKS = Variable.get("pinterest_notebooks", "/Users/local@pinflow/pinflow/notebooks")
 RETRY_DELAY = int(Variable.get("pinterest_retry_delay", 120))
 
-DAG_ID = f"{UID}_dag"
-
 log = logging.getLogger(__name__)
+
+
+def own_dag():
+    """The file beside this one that defines `<uid>_dag`, or None: a project brought its own, which goes first.
+
+    Two files with one DAG id would take turns in Airflow. The id is looked for as people write it: in DAG(…), @dag(…),
+    dag_id=… or a constant such as DAG_ID, in full or as f"{UID}_dag" in a file that has the uid.
+    """
+    place = r"(?:\bdag\(|\bdag_id\s*=|^\w*dag\w*\s*=)"
+    written = re.compile(place + rf"""\s*f?["'](?:{UID}|\{{\w+\}})_dag["']""", re.IGNORECASE | re.MULTILINE)
+    here = Path(__file__)
+    for file in sorted(here.parent.rglob("*.py")):
+        text = file.read_text(encoding="utf-8", errors="replace") if file.name != here.name else ""
+        if UID in text and written.search(text):
+            return file
+    return None
 
 
 def find_lost_run(context):
@@ -77,10 +93,13 @@ def notebook(name):
     )
 
 
+OWN_DAG = own_dag()
+DAG_ID = f"{UID}_pinflow" if OWN_DAG else f"{UID}_dag"
+
 with DAG(
     dag_id=DAG_ID,
     description="S3 to cleaned tables and answers",
-    schedule="@daily",
+    schedule=None if OWN_DAG else "@daily",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,

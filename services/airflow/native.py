@@ -75,9 +75,10 @@ def probe(profile: Profile) -> None:
 
 
 def remark(profile: Profile) -> str:
-    """The import errors of all DAG files, each with its text and what to change."""
+    """Whose DAG has the batch DAG's name where it is not pinflow's; import errors, each with what to change."""
+    mwaa = Mwaa(profile, patient=False)
     try:
-        return "\n".join(Mwaa(profile, patient=False).import_errors())
+        return "\n".join(line for line in (mwaa.own_dag(), *mwaa.import_errors()) if line)
     except PinflowError as error:
         return error.what
 

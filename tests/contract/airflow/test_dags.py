@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,51 @@ def test_dags_as_people_write_them_are_read_by_the_version_that_they_were_writte
     else:
         assert "called schedule" in explained(old["errors"]["schedule_interval.py"])
         assert "days_ago is gone" in explained(old["errors"]["days_ago.py"])
+
+
+OWN = """
+from datetime import datetime
+from airflow import DAG
+UID = "0a1b2c3d4e5f"
+{before}
+with DAG({dag_id}, start_date=datetime(2026, 1, 1), schedule=None, catchup=False) as dag:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "dag_id"),
+    [
+        ("", '"0a1b2c3d4e5f_dag"'),
+        ("", "\n    dag_id='0a1b2c3d4e5f_dag'"),
+        ("", 'f"{UID}_dag"'),
+        ("DAG_ID = '0a1b2c3d4e5f_dag'", "DAG_ID"),
+    ],
+)
+def test_a_project_that_brings_its_own_batch_dag_has_the_name(
+    read: Read, tmp_path: Path, before: str, dag_id: str
+) -> None:
+    shutil.copytree(FOLDER / "dags", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "my_pipeline.py").write_text(OWN.format(before=before, dag_id=dag_id))
+    found = read(tmp_path)
+    assert found["errors"] == {}
+    assert found["dags"]["0a1b2c3d4e5f_dag"]["tasks"] == {}
+    ours = found["dags"]["0a1b2c3d4e5f_pinflow"]
+    assert not ours["daily"]
+    assert ours["tasks"]["load_pin"]["json"]["run_name"] == "0a1b2c3d4e5f_pinflow.load_pin {{ run_id }}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TriggerDagRunOperator(task_id='t', trigger_dag_id='0a1b2c3d4e5f_dag')",
+        "DAG('0a1b2c3d4e5f_dag_2')",
+        "DAG('ffffffffffff_dag')",
+        "# takes over from 0a1b2c3d4e5f_dag",
+    ],
+)
+def test_a_file_that_only_names_the_batch_dag_does_not_take_its_name(read: Read, tmp_path: Path, line: str) -> None:
+    shutil.copytree(FOLDER / "dags", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "names_it.py").write_text(f"# not read by Airflow\nif False:\n    {line}\n")
+    assert "0a1b2c3d4e5f_dag" in read(tmp_path)["dags"]

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from pinflow.airflow import AirflowError, Mwaa
 from pinflow.aws import client
-from pinflow.profile import Profile
+from pinflow.batch import Result
+from pinflow.cli import cli, demo, status
+from pinflow.profile import Profile, load
+from pinflow.stack.health import Health
+from services.airflow.native import remark
 from tests.contract.aws.conftest import REGION, write_profile
 from tests.contract.aws.mwaa import TASK, Airflow
 
@@ -171,17 +177,63 @@ def test_an_airflow_that_is_restarted_is_waited_for(profile: Profile, airflow: A
     assert len([line for line in said if "waiting for it" in line]) == 1
 
 
-def test_pinflow_s_own_batch_dag_is_found_where_a_project_has_its_name(profile: Profile, airflow: Airflow) -> None:
+@pytest.fixture
+def own(profile: Profile, airflow: Airflow) -> str:
+    """A project's file defines `<uid>_dag`; what is said of it."""
     named, other = f"{profile.uid}_dag", f"{profile.uid}_pinflow"
-    airflow.dags = [{"dag_id": named, "relative_fileloc": "pinterest_dag.py"}]
-    mwaa = Mwaa(profile)
-    assert (mwaa.batch_dag(), mwaa.own_dag()) == (named, "")
     airflow.dags = [
         {"dag_id": named, "relative_fileloc": "mine/pipeline.py"},
         {"dag_id": other, "relative_fileloc": "pinterest_dag.py"},
     ]
-    assert mwaa.batch_dag() == other
-    assert mwaa.own_dag() == f"mine/pipeline.py defines {named}; the one of pinterest_dag.py is called {other}"
-    del airflow.dags[1]
-    with pytest.raises(AirflowError, match=r"there is no DAG of pinterest_dag\.py"):
-        mwaa.batch_dag()
+    return f"mine/pipeline.py defines {named}; the one of pinterest_dag.py is called {other}"
+
+
+@pytest.mark.parametrize("version", ["3.2.1", "2.11.2"])
+def test_status_says_whose_the_batch_dag_s_name_is(profile: Profile, airflow: Airflow, own: str, version: str) -> None:
+    profile = with_version(profile, version)
+    if version.startswith("2"):
+        airflow.dags = [on_disk(dag) for dag in airflow.dags]
+    assert remark(profile) == own
+    airflow.dags = [{"dag_id": f"{profile.uid}_dag", "relative_fileloc": "pinterest_dag.py"}]
+    assert remark(profile) == ""
+
+
+def test_run_dag_runs_the_project_s_own_batch_dag(profile: Profile, airflow: Airflow, own: str) -> None:
+    result = CliRunner().invoke(cli, ["--profile", str(profile.path), "run-dag"])
+    assert result.exit_code == 0, result.exception
+    assert own in result.output
+    assert [dag_id for dag_id, _ in airflow.runs] == [f"{profile.uid}_dag"]
+
+
+def test_the_demo_s_batch_does_without_airflow_where_the_batch_dag_is_the_project_s_own(
+    profile: Profile, own: str, as_person: pytest.MonkeyPatch
+) -> None:
+    def result(profile: Profile, say: Any) -> Result:
+        return Result({}, {}, "a page")
+
+    for name in ("runtime.up", "run_module", "counts.wait_until_landed", "report.places", "report.comparison"):
+        as_person.setattr(f"pinflow.cli.{name}", lambda *arguments: None)
+    for name in ("start", "status", "compare"):
+        as_person.setattr(f"pinflow.stream.{name}", lambda *arguments: {})
+    as_person.setattr("pinflow.report.streams", lambda found: "")
+    as_person.setattr("pinflow.batch.run", result)
+    here = profile.model_copy(update={"stack": load("local").stack})
+    outcome = CliRunner().invoke(demo, [], obj=here)
+    assert outcome.exit_code == 0, outcome.exception
+    assert f"{own}; this batch runs without Airflow" in outcome.output
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_the_exit_status_of_status_is_1_where_a_dag_s_latest_run_failed(
+    profile: Profile, airflow: Airflow, as_person: pytest.MonkeyPatch, state: str
+) -> None:
+    ready = Health("airflow", "Apache Airflow", False, "ready", "", 1, 0, 1.0)
+    as_person.setattr("pinflow.cli.runtime.current", lambda profile: SimpleNamespace(health=lambda: [ready]))
+    as_person.setattr("pinflow.cli.counts.count", lambda profile: None)
+    as_person.setattr("pinflow.cli.report.counts", lambda found: None)
+    airflow.dags, airflow.runs = [{"dag_id": "mine", "relative_fileloc": "x.py"}], [("mine", "r")]
+    airflow.state, airflow.tasks = state, [{**TASK, "state": state}]
+    here = profile.model_copy(update={"stack": load("local").stack})
+    outcome = CliRunner().invoke(status, [], obj=here)
+    assert outcome.exit_code == (1 if state == "failed" else 0), outcome.exception
+    assert ("mine: run r failed: only (try 1)" in outcome.output) == (state == "failed")
