@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -111,13 +112,25 @@ def check_imports(profile: Profile, folder: Path = FOLDER / "dags") -> list[str]
     environment |= {f"AIRFLOW_VAR_{name.upper()}": value for name, value in variables(profile).items()}
     environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     command = [str(python), "-W", "ignore", str(_READ), str(folder)]
-    done = subprocess.run(
-        command, env=environment, cwd=home, capture_output=True, text=True, check=False, timeout=_LONGEST
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    pipe = subprocess.PIPE
+    # A session of its own: what it starts (airflow db migrate) is stopped with it, and keeps no pipe open.
+    with subprocess.Popen(
+        command, env=environment, cwd=home, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as reader:
+        try:
+            out, err = reader.communicate(timeout=_LONGEST)
+        except subprocess.TimeoutExpired:
+            raise PinflowError(
+                f"Airflow {version} did not read {folder} within {_LONGEST} s",
+                "look for a DAG file that waits, or calls a server, while it is imported; nothing was deployed",
+            ) from None
+        finally:
+            if reader.poll() is None:
+                os.killpg(reader.pid, signal.SIGKILL)
+    if reader.returncode:
+        last = (err.strip().splitlines() or ["no reason given"])[-1]
         raise PinflowError(f"Airflow {version} cannot read {folder}: {last}", f"delete {home}, and try again")
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(out.splitlines()[-1])
     if found["errors"]:
         told = "\n".join(f"{name}: {explained(text.strip())}" for name, text in found["errors"].items())
         raise PinflowError(f"Airflow {version} cannot import:\n{told}", "correct the file; nothing was deployed")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 
@@ -24,6 +26,7 @@ from tests.contract.aws.mwaa import Airflow
 from tests.contract.doctor.conftest import Stubs
 from tests.contract.localstack.conftest import Backend, Seen
 from tests.contract.workspace.conftest import TOKEN, Service
+from tests.stack import wait_for
 
 HOME = "/Users/local@pinflow/pinflow"
 THREE = ("--only", "notebooks", "--only", "variables", "--only", "dags")
@@ -143,6 +146,29 @@ def test_the_installed_airflow_reads_the_dags_and_shows_what_it_cannot_import(
     with pytest.raises(PinflowError, match=r"old\.py: (.|\n)*EmptyOperator for DummyOperator") as caught:
         dags.check_imports(profile, tmp_path / "dags")
     assert "nothing was deployed" in caught.value.fix
+
+
+def test_dags_that_take_too_long_to_read_are_said_and_nothing_of_the_reader_is_left(
+    as_person: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    profile = write_profile(tmp_path / "p.yaml", "http://127.0.0.1:9")
+    reader, ready = tmp_path / "read.py", tmp_path / "pid"
+    reader.write_text(
+        "import pathlib, subprocess, time\n"
+        f"pathlib.Path({str(ready)!r}).write_text(str(subprocess.Popen(['sleep', '600']).pid))\n"
+        "time.sleep(600)\n"
+    )
+    as_person.setattr(dags, "_READ", reader)
+    as_person.setattr(dags, "_LONGEST", 5)
+    as_person.setattr(packages, "python", lambda environment: Path(sys.executable))
+    with pytest.raises(PinflowError, match=r"did not read .* within 5 s") as caught:
+        dags.check_imports(profile)
+    assert "nothing was deployed" in caught.value.fix
+    wait_for("the end of what it started", lambda: not runs(int(ready.read_text())))
+
+
+def runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_the_command_knows_the_parts_without_importing_them() -> None:
