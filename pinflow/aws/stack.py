@@ -302,13 +302,17 @@ class Stack:
         return events[0]["EventId"] if events else ""
 
     def _events_after(self, stack: str, began: str) -> list[dict[str, Any]]:
-        """Newest first, as AWS gives them; a page holds a hundred, which is more than one of our stacks makes."""
+        """Newest first, as AWS gives them, a page at a time."""
+        found: list[dict[str, Any]] = []
         try:
-            events = list(self._cloudformation.describe_stack_events(StackName=stack)["StackEvents"])
+            for page in self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack):
+                for event in page["StackEvents"]:
+                    if event["EventId"] == began:
+                        return found
+                    found.append(dict(event))
         except ClientError:  # gone, where a deleted stack leaves nothing behind
             return []
-        ids = [event["EventId"] for event in events]
-        return events[: ids.index(began)] if began in ids else events
+        return found
 
     def _status(self, stack: str = "") -> str | None:
         found = self._described(stack)

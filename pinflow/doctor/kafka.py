@@ -134,7 +134,10 @@ def _of_msk_connect(profile: Profile) -> Finding:
     name = profile.connect.connector
     tried = f"MSK Connect's connector {name}"
     try:
-        found = client(profile, "kafkaconnect", QUICK).list_connectors(connectorNamePrefix=name)["connectors"]
+        pages = (
+            client(profile, "kafkaconnect", QUICK).get_paginator("list_connectors").paginate(connectorNamePrefix=name)
+        )
+        found = [one for page in pages for one in page["connectors"]]
     except (ClientError, BotoCoreError) as error:
         return unknown(tried, brief(error), "kafkaconnect:ListConnectors would show it")
     states = [one["connectorState"] for one in found if one["connectorName"] == name]

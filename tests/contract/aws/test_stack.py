@@ -136,14 +136,15 @@ def status(stubs: Stubs, value: str | None) -> None:
     cloudformation.add_response("describe_stacks", {"Stacks": [stack]})
 
 
-def events(stubs: Stubs, *told: tuple[str, str, str, str]) -> None:
-    """Newest first, as AWS gives them: id, status, resource, reason."""
+def events(stubs: Stubs, *told: tuple[str, str, str, str], more: bool = False) -> None:
+    """A page, newest first, as AWS gives them: id, status, resource, reason; whether an older page follows."""
+    following = {"NextToken": "older"} if more else {}
     stubs.of("cloudformation").add_response("describe_stack_events", {"StackEvents": [
         {"StackId": STACK_ID, "EventId": number, "StackName": NAME, "LogicalResourceId": resource,
          "ResourceType": "AWS::X::Y", "ResourceStatus": state, "ResourceStatusReason": reason,
          "Timestamp": datetime(2026, 1, 1, 0, 0, int(number), tzinfo=UTC)}
         for number, state, resource, reason in reversed(told)
-    ]})  # fmt: skip
+    ], **following})  # fmt: skip
 
 
 def there(
@@ -193,9 +194,10 @@ def test_down_says_what_goes_and_stays_and_each_event(stubs: Stubs, other: Profi
     events(stubs, OLD)
     cloudformation.add_response("delete_stack", {})
     status(stubs, "DELETE_IN_PROGRESS")
-    events(stubs, OLD, ("2", "DELETE_SKIPPED", "Bucket", ""))
+    events(stubs, OLD)
     status(stubs, "DELETE_COMPLETE")
-    events(stubs, OLD, ("2", "DELETE_SKIPPED", "Bucket", ""), ("3", "DELETE_COMPLETE", "Api", ""))
+    events(stubs, ("3", "DELETE_COMPLETE", "Api", ""), more=True)
+    events(stubs, OLD, ("2", "DELETE_SKIPPED", "Bucket", ""))
     result = run(other, "aws-down", "--yes")
     assert result.exit_code == 0, result.exception
     assert re.search(r"stays +AWS::S3::Bucket +Bucket \(the-Bucket\)", result.output)

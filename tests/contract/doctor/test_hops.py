@@ -188,6 +188,15 @@ def test_msk_connect_is_asked_where_connect_has_no_rest_api(
     assert fix in finding.fix
 
 
+def test_the_connector_is_found_on_msk_connect_s_second_page(make: Make, stubs: Stubs) -> None:
+    pages = [{"connectorName": f"user-{UID}-s3-sink{more}", "connectorState": "RUNNING"} for more in ("-of-old", "")]
+    listed = stubs.of("kafkaconnect")
+    listed.add_response("list_connectors", {"connectors": pages[:1], "nextToken": "second"})
+    listed.add_response("list_connectors", {"connectors": pages[1:]})
+    (finding,) = kafka.connector(make(connect__url="http://127.0.0.1:9"))
+    assert finding.state == "ok"
+
+
 def test_msk_connect_is_asked_at_once_where_the_profile_names_it(make: Make, stubs: Stubs) -> None:
     msk = {"plugin": "p", "worker_configuration": None, "role_arn": ROLE, "subnets": "s", "security_groups": "g"}
     stubs.of("kafkaconnect").add_client_error("list_connectors", "ForbiddenException")
