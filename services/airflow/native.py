@@ -119,9 +119,6 @@ def _addresses(profile: Profile) -> dict[str, str]:
     """What differs from Compose: ports, paths, names of the profile. Each version reads its own section of these."""
     airflow, directory, (port, door) = profile.airflow, home(profile), _ports(profile)
     old = airflow.version.startswith("2")
-    bundles = environment.read("airflow")["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
-    (bundle,) = json.loads(bundles)
-    bundle["kwargs"]["bucket_name"] = profile.storage.dag_bucket
     addresses = {
         # Airflow 2's executor, and a BashOperator, start `airflow` by its name.
         "PATH": f"{packages.python(_environment(profile)).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -134,8 +131,6 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": airflow.url,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{airflow.url}/execution/",
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(directory / "bundles"),
         "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
         "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
         "AIRFLOW__WEBSERVER__BASE_URL": airflow.url,

@@ -11,7 +11,6 @@ memory, and a task starts in a fraction of a second. Forking is safe as long as 
 from __future__ import annotations
 
 import gc
-import http.client
 import importlib
 import json
 import os
@@ -20,8 +19,6 @@ import secrets
 import signal
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +36,6 @@ PRELOADED = (
     "airflow.executors.local_executor",
     "airflow.jobs.scheduler_job_runner",
     "airflow.jobs.triggerer_job_runner",
-    "airflow.providers.amazon.aws.bundles.s3",
     "airflow.providers.databricks.operators.databricks",
     "airflow.sdk.execution_time.task_runner",
 )
@@ -114,7 +110,8 @@ def airflow_programs() -> list[Program]:
     both = {"scheduler": ("scheduler", "--skip-serve-logs"), "triggerer": ("triggerer", "--skip-serve-logs")}
     commands: dict[str, tuple[str, ...]] = {"webserver" if OLD else "api-server": (), **both}
     found = [Program(name, lambda c=command or (name,): airflow(*c)) for name, command in commands.items()]  # type: ignore[misc]
-    return found if OLD else [*found, Program("dag-processor", dag_processor)]
+    # In 2.x the scheduler reads the DAGs itself.
+    return found if OLD else [*found, Program("dag-processor", lambda: airflow("dag-processor"))]
 
 
 def airflow(*arguments: str) -> None:
@@ -129,29 +126,10 @@ def airflow(*arguments: str) -> None:
     airflow_main()
 
 
-def dag_processor() -> None:
-    """Airflow 3's DAG processor, once a local S3 has the bucket: it ends where S3 is not there as it starts."""
-    while (endpoint := os.environ["MWAA_S3_ENDPOINT_URL"]) and not has_bucket(endpoint):
-        time.sleep(0.5)
-    airflow("dag-processor")
-
-
-def has_bucket(endpoint: str) -> bool:
-    """Whether S3 answers for the DAGs' bucket, if only that it wants a signature."""
-    try:
-        urllib.request.urlopen(f"{endpoint}/{os.environ['MWAA_BUCKET']}", timeout=5).close()
-    except urllib.error.HTTPError as error:
-        return error.code == 403
-    except (OSError, http.client.HTTPException):
-        return False
-    return True
-
-
 def serve() -> None:
-    """The door, and for Airflow 2, which knows no bundles, a thread that keeps the folder of DAGs as the bucket is."""
-    if OLD:
-        sync = runpy.run_path(str(Path(__file__).with_name("sync.py")))
-        mwaa.supervised["start"]("sync of the DAGs", sync["syncing"](), every=sync["EVERY"], known=sync["AWAY"])
+    """The door, and a thread that keeps the folder of DAGs as the bucket is."""
+    sync = runpy.run_path(str(Path(__file__).with_name("sync.py")))
+    mwaa.supervised["start"]("sync of the DAGs", sync["syncing"](), every=sync["EVERY"], known=sync["AWAY"])
     mwaa.serve()
 
 

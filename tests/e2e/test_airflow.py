@@ -96,6 +96,35 @@ def test_a_dag_can_be_triggered_seconds_after_its_upload_and_a_short_notebook_en
     assert time.monotonic() - began < 28, "the operator's own polling alone would take 30 s"
 
 
+def test_airflow_adds_at_most_two_seconds_to_each_task(airflow: Orchestration) -> None:
+    """Of a processor that the task has to itself: a machine that has more to do takes as much longer."""
+    if airflow_2(airflow):
+        pytest.skip("Airflow 2 starts an interpreter for each task on SQLite, which takes longer than that")
+    hello(airflow)
+    lines = DAG.format(name="chain", folder=FOLDER, retries=0).replace("/chain", "/hello").splitlines()
+    start = next(number for number, line in enumerate(lines) if "DatabricksSubmitRunOperator(" in line)
+    lines[start:] = [
+        "    last = None",
+        "    for number in range(5):",
+        "        task = DatabricksSubmitRunOperator(",
+        "            task_id=f't{number}', run_name=f'chain{number}', existing_cluster_id='any',",
+        f"            notebook_task={{'notebook_path': '{FOLDER}/hello'}}, polling_period_seconds=15,",
+        "        )",
+        "        last and last >> task",
+        "        last = task",
+    ]
+    airflow.upload("chain.py", "\n".join(lines) + "\n")
+    began = time.monotonic()
+    airflow.trigger("chain", "r")
+    assert airflow.ended("chain", "r") == "success"
+    whole = time.monotonic() - began
+    runs = airflow.runs("chain")
+    assert len(runs) == 5
+    notebooks = sum(run["end_time"] - run["start_time"] for run in runs) / 1000
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert (whole - notebooks) / 5 < 2 * crowd
+
+
 def test_a_failing_notebook_fails_its_task_with_its_message_and_is_tried_again(airflow: Orchestration) -> None:
     airflow.notebook(f"{FOLDER}/fails", "raise ValueError('boom 17')")
     airflow.upload("fails.py", DAG.format(name="fails", folder=FOLDER, retries=1))

@@ -53,7 +53,6 @@ ADDRESSES_AND_PATHS = {
         "PYTHONPATH",
         "AIRFLOW__API__HOST",
         "AIRFLOW__CORE__DAGS_FOLDER",
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH",
         "AIRFLOW__WEBSERVER__CONFIG_FILE",
         "AIRFLOW_CONN_AWS_DEFAULT",
         "AIRFLOW_CONN_DATABRICKS_DEFAULT",
@@ -135,8 +134,7 @@ def test_another_region_and_another_bucket_of_the_dags_reach_the_containers(serv
     moved = in_compose(service, local.model_copy(update={"storage": storage, "aws": aws}))
     assert not [name for name, value in moved.items() if "mwaa-dags-bucket" in value or "us-east-1" in value]
     if service == "airflow":
-        (bundle,) = json.loads(moved["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
-        assert bundle["kwargs"]["bucket_name"] == "other-dags"
+        assert moved["MWAA_BUCKET"] == "other-dags"
         extra = json.loads(moved["AIRFLOW_CONN_AWS_DEFAULT"])["extra"]
         assert (extra["region_name"], extra["endpoint_url"]) == ("eu-west-1", "http://localstack:4566")
 

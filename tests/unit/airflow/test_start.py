@@ -5,12 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
 
@@ -81,48 +77,3 @@ def test_a_program_that_ends_after_long_work_does_not_fail(
     program.keep()
     start.show_failing()
     assert json.loads((tmp_path / "failing.json").read_text()) == []
-
-
-class S3(BaseHTTPRequestHandler):
-    status = 200
-
-    def do_GET(self) -> None:
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing."""
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), S3)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize(("status", "there"), [(200, True), (403, True), (404, False), (503, False)])
-def test_a_bucket_that_wants_a_signature_is_there(
-    start: ModuleType, endpoint: str, monkeypatch: pytest.MonkeyPatch, status: int, there: bool
-) -> None:
-    monkeypatch.setattr(S3, "status", status)
-    assert start.has_bucket(endpoint) is there
-
-
-def test_what_does_not_speak_http_is_no_bucket(start: ModuleType) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(1000)
-                connection.sendall(b"not yet\r\n")
-
-        threading.Thread(target=answer, daemon=True).start()
-        assert not start.has_bucket(f"http://127.0.0.1:{server.getsockname()[1]}")
-
-
-def test_no_s3_is_no_bucket(start: ModuleType) -> None:
-    assert not start.has_bucket("http://127.0.0.1:1")
