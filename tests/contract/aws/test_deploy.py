@@ -94,14 +94,14 @@ def test_everything_is_put_there_and_a_second_time_nothing_is_to_do(profile: Pro
 
 def test_what_changed_is_shown_line_by_line_and_only_that(profile: Profile, airflow: Airflow) -> None:
     deploy(profile, "--yes", *THREE)
-    old = (FOLDER / "dags" / "pinterest_dag.py").read_text().replace('schedule="@daily"', 'schedule="@hourly"')
+    old = (FOLDER / "dags" / "pinterest_dag.py").read_text().replace("catchup=False", "catchup=True")
     client(profile, "s3").put_object(Bucket=profile.storage.dag_bucket, Key="dags/pinterest_dag.py", Body=old.encode())
     airflow.variables["pinterest_bucket"] = "another"
     result = deploy(profile, "--dry-run", *THREE)
     assert result.output.count("changed ") == 2
     assert "new " not in result.output
-    assert '-    schedule="@hourly",' in result.output
-    assert '+    schedule="@daily",' in result.output
+    assert "-    catchup=True," in result.output
+    assert "+    catchup=False," in result.output
     assert "-another" in result.output
 
 
