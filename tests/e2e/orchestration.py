@@ -47,6 +47,12 @@ class Orchestration:
         wait_for(f"a DAG or an import error of {file}", lambda: self.seen(file) != before)
         return time.monotonic() - began
 
+    def forget(self, dag_id: str) -> None:
+        """Delete a DAG's file, the DAG and its runs."""
+        bucket = self.stack.profile.storage.dag_bucket
+        self.stack.client("s3").delete_object(Bucket=bucket, Key=f"dags/{dag_id}.py")
+        self.call("DELETE", f"/dags/{dag_id}")
+
     def seen(self, file: str) -> list[Any]:
         """What Airflow shows of a file: DAGs with the time they were read at, import errors."""
         dags = [(d["dag_id"], d["last_parsed_time"]) for d in self.call("GET", "/dags")["dags"] if file in d["fileloc"]]

@@ -137,6 +137,11 @@ def test_a_failing_notebook_fails_its_task_with_its_message_and_is_tried_again(a
     assert len(airflow.runs("fails")) == 2
     for tried in (1, 2):
         assert "boom 17" in airflow.log("fails", run_id, "t", tried)
+    shown = airflow.stack.pinflow("status", check=False)
+    assert shown.returncode == 1
+    assert f"fails: run {run_id} failed: t (try 2)" in shown.stderr
+    airflow.forget("fails")  # other tests' `make status` would fail of it
+    assert airflow.stack.pinflow("status").returncode == 0
 
 
 def test_cancelling_a_task_cancels_its_run(airflow: Orchestration) -> None:
@@ -148,6 +153,7 @@ def test_cancelling_a_task_cancels_its_run(airflow: Orchestration) -> None:
     airflow.call("PATCH", "/dags/slow/dagRuns/r/taskInstances/t", body)
     wait_for("the run's end", lambda: airflow.runs("slow")[-1]["state"].get("result_state") == "CANCELED")
     assert airflow.ended("slow", "r") == "failed"
+    airflow.forget("slow")
 
 
 def test_airflow_killed_in_mid_run_tries_again_and_never_runs_a_notebook_twice_at_once(
