@@ -17,6 +17,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
 
 from pinflow.errors import ProfileError
 
@@ -253,13 +255,16 @@ def find(name: str) -> Path:
 def load(name: str) -> Profile:
     """Read a profile by name or path; raises ProfileError that names the file, the key and what is expected."""
     path = find(name)
+    text = path.read_bytes()
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(text.decode("utf-8"), _Loader)
+        if not isinstance(document, dict):
+            raise ProfileError(f"{path}: expected a mapping of sections (uid, aws, database, …)")
+        document = _resolve(document, path, str(document.get("uid", "")), ())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path}: not readable as YAML: {_syntax(error)}") from None
-    if not isinstance(document, dict):
-        raise ProfileError(f"{path}: expected a mapping of sections (uid, aws, database, …)")
-    document = _resolve(document, path, str(document.get("uid", "")), ())
+        raise ProfileError(f"{path}: not readable as YAML: {_syntax(error, text)}") from None
+    except RecursionError:
+        raise ProfileError(f"{path}: not readable as YAML: nested too deeply, or an alias contains itself") from None
     try:
         profile = Profile.model_validate(document)
     except ValidationError as error:
@@ -324,10 +329,30 @@ def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
     return _VARIABLE.sub(from_environment, value.replace("<uid>", uid))
 
 
-def _syntax(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+class _Loader(yaml.SafeLoader):
+    """Names the place of a value that PyYAML takes for a date, a number or the like, and cannot read as one."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError):
+            kind = node.tag.rpartition(":")[2]
+            raise ConstructorError(None, None, f"not a readable {kind}: quote it", node.start_mark) from None
+
+
+def _syntax(error: yaml.YAMLError | UnicodeDecodeError, text: bytes) -> str:
     """Place and problem without the line itself, which PyYAML would quote: a secret may stand in it."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(getattr(error, "reason", ""))
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_line(text[: error.start].decode())}: not UTF-8: {error.reason}"
+    if isinstance(error, ReaderError):  # its position counts characters
+        return f"{_line(text.decode()[: error.position])}: {error.reason}"
+    return ""
+
+
+def _line(before: str) -> str:
+    return f"line {before.count(chr(10)) + 1}"
 
 
 def _explain(error: ValidationError, path: Path) -> str:
