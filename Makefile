@@ -130,10 +130,11 @@ test-e2e: install ## the whole end-to-end suite, on a stack of its own, with bot
 	@$(PYTHON) pinflow/install.py airflow-3.2.1 airflow-2.11.2
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
-test-long: install ## the tests of single parts that `make test` leaves out: kills, long waits, timing
-	@$(TOOL)/python -m pytest tests/contract -m long $(ARGS)
+test-long: install ## what `make test` leaves out: kills, long waits, timing, 1,000 bad inputs at each border
+	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark -m long $(ARGS)
+	@$(TOOL)/python -m pytest tests/contract tests/faults/test_kills_by_lot.py -m long $(ARGS)
 
-test-faults: install ## kill everything in mid-flow, again and again; RUNTIME=compose: containers, networks, volumes
+test-faults: install ## kill everything in mid-flow; RUNTIME=compose: containers, networks; by lot: [ARGS="--kills 60 --seed 7"]
 	@$(TOOL)/python -m pytest tests/faults $(ARGS)
 
 test-compose: install ## the stack in containers, in short; brings up a Docker engine of its own where none runs

@@ -63,6 +63,7 @@ class People(threading.Thread):
         self.join(timeout)
         assert not self.is_alive(), f"{self.name}: still posting after {timeout} s\n{self._diary.history()}"
         assert not self.failure, f"{self.failure}\n{self._diary.history()}"
+        self._at(self.position)
 
     def _post(self, start: int, rate: str) -> tuple[int, str]:
         command = [sys.executable, "-m", "emulator", self._way, "--json", "--profile", str(self._stack.profile.path)]

@@ -63,16 +63,22 @@ class Watch(threading.Thread):
     def run(self) -> None:
         with ThreadPoolExecutor() as pool:
             while not self._ended.wait(self.EVERY):
-                services = self._native.services
-                states = dict(zip((s.name for s in services), pool.map(self._state, services), strict=True))
-                now = time.monotonic()
-                changed = {name: state for name, state in states.items() if state != self.states.get(name)}
-                self.states = states
-                if changed:
-                    self._diary.write("services", **changed)
-                for number, kill in enumerate(self.kills, 1):
-                    if not kill.over:
-                        self._look(number, kill, now)
+                try:
+                    self._look_at_all(pool)
+                except Exception as error:  # the test goes on, and its waits say what is missing
+                    self._diary.write("watch failed", error=repr(error))
+
+    def _look_at_all(self, pool: ThreadPoolExecutor) -> None:
+        services = self._native.services
+        states = dict(zip((s.name for s in services), pool.map(self._state, services), strict=True))
+        now = time.monotonic()
+        changed = {name: state for name, state in states.items() if state != self.states.get(name)}
+        self.states = states
+        if changed:
+            self._diary.write("services", **changed)
+        for number, kill in enumerate(self.kills, 1):
+            if not kill.over:
+                self._look(number, kill, now)
 
     def stop(self) -> None:
         self._ended.set()
