@@ -91,7 +91,7 @@ async def _body(request: Request) -> Any:
         raise RestError(415, "HTTP 415 Unsupported Media Type")
     try:
         return json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RestError(500, f"The request's body is not JSON: {error}") from None
 
 

@@ -33,6 +33,8 @@ from services.spark.sessions import Sessions
 UPLOAD = "/fs/upload"
 MAX_JSON = 400 << 20
 """Bytes of a JSON body: the DBFS API of the workspace sends up to 256 MiB in one, base64."""
+MAX_LONG = 2**63 - 1
+"""Java's greatest number."""
 MAX_DROPPED = 64 << 20
 """Bytes that are read of a body that nobody wants, so that its sender gets the error."""
 THREADS = 16
@@ -53,12 +55,17 @@ class Given:
     values: Mapping[str, Any]
 
     def text(self, name: str, default: str | None = None) -> str:
-        return cast(str, self._value(name, str, default))
+        text = cast(str, self._value(name, str, default))
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which no path and no file can hold
+            raise self._wrong(name, "a text of whole characters") from None
+        return text
 
     def number(self, name: str, default: int | None = None) -> int:
         number = cast(int, self._value(name, int, default))
-        if number < 0:
-            raise self._wrong(name, "a number of 0 or more")
+        if not 0 <= number <= MAX_LONG:
+            raise self._wrong(name, "a number of 0 or more, in 64 bits")
         return number
 
     def flag(self, name: str) -> bool:
@@ -238,7 +245,7 @@ def _handler(control: Control, host: str, token: bytes) -> type[BaseHTTPRequestH
         def _json(self, body: bytes) -> dict[str, Any]:
             try:
                 values = json.loads(body or b"{}")
-            except ValueError:
+            except (ValueError, RecursionError):
                 values = None
             if not isinstance(values, dict):
                 raise Refused(HTTPStatus.BAD_REQUEST, "MALFORMED_REQUEST", "the body is not a JSON object")

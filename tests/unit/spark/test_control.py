@@ -6,6 +6,7 @@ import socket
 import time
 from http.server import HTTPServer
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import requests
@@ -100,3 +101,25 @@ def test_a_body_of_unknown_length_is_refused_and_not_taken_for_an_empty_one(port
     body = iter([b'{"path": "/x"}'])
     refused = requests.post(f"http://127.0.0.1:{port}/{call}", data=body, headers=headers, timeout=10)
     assert (refused.status_code, refused.json()["error_code"]) == (411, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize(
+    ("body", "error_code"),
+    [
+        (b"[" * 5_000, "MALFORMED_REQUEST"),
+        (b'{"path": ' + b"[" * 5_000, "MALFORMED_REQUEST"),
+        (b'{"path": "\\ud800"}', "INVALID_PARAMETER_VALUE"),
+        (b'{"path": "a", "offset": 9223372036854775808}', "INVALID_PARAMETER_VALUE"),
+    ],
+    ids=["too deep", "too deep a value", "half a character", "more than 64 bits"],
+)
+def test_what_java_cannot_take_is_refused(body: bytes, error_code: str) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        free = int(listener.getsockname()[1])
+    driver = Mock()
+    control.serve(control.Control(driver, driver, driver), "127.0.0.1", free, "t0ken")
+    url, headers = f"http://127.0.0.1:{free}/fs/read", {"Authorization": "Bearer t0ken"}
+    refused = requests.post(url, data=body, headers=headers, timeout=10)
+    assert (refused.status_code, refused.json()["error_code"]) == (400, error_code)
+    driver.read.assert_not_called()
