@@ -21,7 +21,7 @@ RECORD = {
     "index": 1,
     "title": "ein Ünicode \u2028 text",
     "follower_count": "12k",
-    "deep": {"a": [1.50, None, "\ud83d\ude00"]},
+    "deep": {"a": [1.50, None, "\U0001f600"]},
 }
 
 
