@@ -164,7 +164,8 @@ def newest_in_s3(stack: TestStack) -> int:
         if not names:
             return -1
         body = s3.get_object(Bucket=stack.profile.storage.bucket, Key=max(names))["Body"].read()
-        newest.append(max((_key(kind, _canonical(line)) or -1 for line in body.splitlines()), default=-1))
+        posts = [_key(kind, _canonical(line)) for line in body.splitlines()]
+        newest.append(max((post for post in posts if post is not None), default=-1))
     return min(newest)
 
 
@@ -189,7 +190,7 @@ def post_bad(stack: TestStack, number: int) -> str:
     try:
         for topic in stack.profile.topics:
             for value in (b"{bad %d" % number, b'{"ind": "bad %d"}' % number, None):
-                producer.send(topic, value).get(timeout=20)
+                producer.send(topic, value, key=b"bad").get(timeout=20)
     finally:
         producer.close(timeout=5)
     kinesis = _client(stack, "kinesis")

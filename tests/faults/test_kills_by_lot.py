@@ -144,11 +144,13 @@ def until(what: str, wrong: Callable[[], str], diary: Diary) -> None:
     deadline, last = time.monotonic() + PATIENCE, ""
     while True:
         try:
-            last = wrong()
-            if not last:
-                diary.write("seen", what=what)
-                return
+            now = wrong()
         except Exception as error:  # of whatever was killed
-            last = repr(error)
+            now = repr(error)
+        if now != last:
+            diary.write("waiting", until=what, but=now)
+        if not now:
+            return
+        last = now
         assert time.monotonic() < deadline, f"after {PATIENCE} s not so: {what}: {last}\n{diary.history()}"
         time.sleep(1)
