@@ -158,8 +158,8 @@ class Delivery:
             sorted_out = _sort(group, verdicts)
             if done := [record for record, _ in sorted_out[Outcome.DELIVERED]]:
                 self._totals.delivered(len(done), sum(map(len, done)), time.monotonic() - began)
-                self._acknowledged(topic, len(done))
                 settled(done)
+                self._acknowledged(topic, len(done))
                 backoff = Backoff(self._give_up_after)
                 self._recovered(topic)
             refused = sorted_out[Outcome.REFUSED]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import boto3
 import botocore.session
 from botocore.exceptions import BotoCoreError
-from kafka import KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import KafkaError
 from kafka.net.sasl import register_sasl_mechanism
 from kafka.net.sasl.msk import SaslMechanismAwsMskIam
@@ -18,12 +18,21 @@ from pinflow.errors import NotReady, brief
 from pinflow.profile import Aws, Profile
 
 
-@contextmanager
-def consumer(profile: Profile, **settings: Any) -> Iterator[KafkaConsumer]:
+def consumer(profile: Profile, **settings: Any) -> AbstractContextManager[KafkaConsumer]:
     """A consumer of the profile's cluster; raises NotReady when the cluster does not answer."""
+    return _client(KafkaConsumer, profile, settings)
+
+
+def admin(profile: Profile, **settings: Any) -> AbstractContextManager[KafkaAdminClient]:
+    """The same for questions about the cluster."""
+    return _client(KafkaAdminClient, profile, settings)
+
+
+@contextmanager
+def _client(kind: Any, profile: Profile, settings: dict[str, Any]) -> Iterator[Any]:
     made = None
     try:
-        made = KafkaConsumer(
+        made = kind(
             bootstrap_servers=profile.kafka.bootstrap_servers,
             bootstrap_timeout_ms=5000,
             **security(profile),

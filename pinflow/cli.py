@@ -96,8 +96,10 @@ def status(profile: Profile) -> None:
     """Each service's state, and the account of every record; status 1 where something is wrong."""
     if profile.stack is None:
         say("nothing of this profile runs on this machine; make doctor looks at each hop")
-        report.account(account.take(profile))
-        show_streams(profile)
+        found = account.take(profile)
+        report.account(found)
+        if not all((found.adds_up, show_streams(profile), show_failure(profile))):
+            raise click.exceptions.Exit(1)
         return
     health = runtime.current(profile).health()
     report.services(health)
@@ -437,11 +439,11 @@ def tell_changes(command: str, profile: Profile) -> None:
 
 def show_streams(profile: Profile) -> bool:
     """Print how the streams do, if they were ever started; whether all is well with them."""
-    if profile.stack and not tables.stream_rows(profile):
-        return True
     from pinflow import stream as streams
 
     try:
+        if profile.stack and not tables.stream_rows(profile) and not streams.are_wanted(profile):
+            return True
         found = streams.Watch(profile).status()
     except PinflowError as error:
         say(f"streams: {error.what}")
@@ -458,11 +460,11 @@ def show_failure(profile: Profile) -> bool:
 
     try:
         failure = Workspace(profile).last_failure(job.run_name(profile))
+        if failure is None or failure.ended < tables.loaded_at(profile):  # the DAG may have loaded them since
+            return True
     except PinflowError as error:
         say(f"batch: {error.what}")
         return False
-    if failure is None:
-        return True
     report.wrong(f"the last batch failed: {failure.reason}", f"its cells and errors: {failure.page}; then make batch")
     return False
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -37,6 +38,8 @@ from pinflow.upload import Upload
 Say = Callable[[str], None]
 
 _POLL_EVERY = 0.3
+_LOOKED_AT = 200
+"""Ended runs among which the latest of a name is looked for."""
 _ENDED = {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
 _LANGUAGES = {".py": Language.PYTHON, ".sql": Language.SQL}
 _EXPORTED = {ImportFormat.JUPYTER: ExportFormat.JUPYTER, ImportFormat.SOURCE: ExportFormat.SOURCE}
@@ -171,7 +174,7 @@ class Workspace:
             if job and job_id is None:
                 return None
             runs = self.client.jobs.list_runs(job_id=job_id, completed_only=True)
-            latest = next((run for run in runs if job or run.run_name == name), None)
+            latest = next((run for run in islice(runs, _LOOKED_AT) if job or run.run_name == name), None)
             state = latest.state.result_state if latest and latest.state else None
             if latest is None or state in (None, RunResultState.SUCCESS, RunResultState.CANCELED):
                 return None

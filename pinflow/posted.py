@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,16 +44,19 @@ class Books:
     def _write(self) -> None:
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".new")
-        draft.write_text(json.dumps(self._records), encoding="utf-8")
-        draft.replace(self._path)
         self._written = time.monotonic()
+        # A disk that is full keeps no post from being sent; the sum is then too low.
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            draft = self._path.with_suffix(".new")
+            draft.write_text(json.dumps(self._records), encoding="utf-8")
+            draft.replace(self._path)
 
 
 def totals(home: Path) -> Counter[str]:
     """Records acknowledged so far, by topic and stream, over all runs of this stack."""
     found: Counter[str] = Counter()
     for file in (home / FOLDER).glob("*.json"):
-        found.update(json.loads(file.read_text(encoding="utf-8")))
+        with suppress(ValueError, OSError):  # cut off when the machine lost its power
+            found.update(json.loads(file.read_text(encoding="utf-8")))
     return found

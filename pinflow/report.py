@@ -87,12 +87,15 @@ def account(found: Account) -> None:
         console.print(way_on)
     for hop, reason in found.unknown.items():
         console.print(f"[yellow]{hop}: {escape(reason)}[/]", soft_wrap=True)
+    for text in found.notes:
+        console.print(escape(text), soft_wrap=True)
     for text in found.pending:
         console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True)
     for text in found.broken:
         console.print(f"[red]{escape(text)}[/]", soft_wrap=True)
     if not (found.unknown or found.pending or found.broken):
-        console.print("[green]all hops agree: every record is accounted for[/]")
+        agreed = "[green]all hops agree: every record is accounted for[/]"
+        console.print(agreed if found.is_complete else "counted, not compared: objects and tables are not read on AWS")
 
 
 def wrong(what: str, fix: str) -> None:

@@ -76,6 +76,11 @@ def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
     say(f"three queries run after {time.time() - began:.1f} s; their notebook: {page}")
 
 
+def are_wanted(profile: Profile) -> bool:
+    """Whether the queries are to run: `make stream` was the last word."""
+    return Workspace(profile).keeps_running(job_name(profile))
+
+
 def stop(profile: Profile, say: Say) -> None:
     """End the job; what the queries have in hand they do again at the next start, and once only."""
     stopped = Workspace(profile).stop_running(job_name(profile))
@@ -109,7 +114,7 @@ class Watch:
             state = "stopped" if not runs else "running" if running else "failed" if failure else "waiting"
             offset = query.get("offset")
             handled = rows.get(kind)
-            if profile.stack and (handled or offset):
+            if profile.stack and (rows or offset):
                 stream.refresh()
             return StreamStatus(
                 name=stream.name,

@@ -1,7 +1,7 @@
 """The account of every record: where each one is, hop by hop, and what does not add up.
 
     posted     = in Kafka
-    in Kafka   = in S3 + dead letters + nulls + not yet in S3
+    in Kafka   = in S3 + dead letters + nulls + not yet in S3 + lost
     in S3      = rows of the table + duplicates of an `ind` + quarantined + not yet in the table
     in Kinesis = rows of the stream's table + quarantined + not yet read
 
@@ -35,9 +35,9 @@ SOURCE_TABLES = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "us
 KEYS = {"pin": "index", "geo": "ind", "user": "ind"}
 _SERVICES = {"MySQL": "mysql", "Kafka": "kafka", "S3": "localstack", "tables": "spark"}
 _MOST_READ = 100_000
-"""Records of a partition that are read to find nulls where records are missing."""
-_CLOCK = 1.0
-"""Seconds by which an object may be younger than its time says: S3 tells whole seconds."""
+"""Records that are read to find nulls where some are missing."""
+_CLOCK = 5.0
+"""Seconds by which an object may be younger than its time says: S3 tells whole seconds, and those of its beginning."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class TopicAccount:
 
 @dataclass(frozen=True)
 class Account:
-    """Of all topics; in words what does not add up (``broken``) and what is still to come (``pending``).
+    """Of all topics; in words what does not add up (``broken``), what is still to come, and what else to know.
 
     ``unknown`` names the hops that did not answer, with the reason.
     """
@@ -86,12 +86,18 @@ class Account:
     topics: list[TopicAccount]
     broken: list[str] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
 
     @property
     def adds_up(self) -> bool:
         """Whether every record of every hop that answered is accounted for."""
         return not self.broken
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every hop was looked at; on AWS neither objects nor tables are read."""
+        return not self.unknown and all(topic.lines is not None and topic.in_s3 is not None for topic in self.topics)
 
 
 def take(profile: Profile, landed: Mapping[str, int] | None = None) -> Account:
@@ -133,6 +139,7 @@ class _Reckoning:
         self._unknown: dict[str, str] = {}
         self._broken: list[str] = []
         self._pending: list[str] = []
+        self._notes: list[str] = []
 
     def account(self) -> Account:
         # What was posted first, then Kafka, then S3: a record that moves on meanwhile is seen again, not missed.
@@ -148,7 +155,7 @@ class _Reckoning:
     def _over(self, topics: Topics | None, acknowledged: Counter[str]) -> Account:
         with ThreadPoolExecutor() as pool:
             source = pool.submit(self._ask, "MySQL", source_rows)
-            made = pool.submit(self._ask, "tables", _tables)
+            made = pool.submit(self._ask, "tables", tables.cleaned)
             found = self._ask("S3", listed)
             bucket = Bucket(self._profile) if self._here and found is not None else None
             accounts = []
@@ -160,14 +167,13 @@ class _Reckoning:
                 if topics is not None:
                     about["in_kafka"] = sum(p.end - p.begin for p in topics.partitions[topic].values())
                 of_tables = made.result()
-                table, bad = of_tables[kind] if of_tables else (None, Counter[bytes]())
-                lines = _Lines(table, bad, KEYS[kind])
+                lines = _Lines(of_tables[kind] if of_tables else Table(), KEYS[kind])
                 if bucket is not None and self._ask("S3", lambda _, b=bucket, o=objects, t=lines: t.read(b, o)):  # type: ignore[misc]
                     if topics is not None:
                         about |= self._of_kafka(topic, topics, lines, acknowledged[topic])
                     about |= self._of_table(kind, topic, lines) if of_tables else {"lines": lines.total}
                 accounts.append(TopicAccount(topic, kind, **about))
-        return Account(accounts, self._broken, self._pending, self._unknown)
+        return Account(accounts, self._broken, self._pending, self._notes, self._unknown)
 
     def _ask(self, hop: str, question: Callable[[Profile], T]) -> T | None:
         try:
@@ -178,8 +184,9 @@ class _Reckoning:
 
     def _does_not_answer(self, hop: str, error: PinflowError) -> None:
         self._unknown[hop] = error.what
-        # Elsewhere much cannot be seen from this machine: MSK's brokers answer inside their VPC only.
-        if self._profile.stack and _SERVICES[hop] in self._profile.stack.services:
+        # Elsewhere much cannot be seen from this machine: MSK's brokers answer inside their VPC only. And no equation
+        # needs the source.
+        if hop != "MySQL" and self._profile.stack and _SERVICES[hop] in self._profile.stack.services:
             self._broken.append(f"{hop}: {error.what}")
 
     def _of_kafka(self, topic: str, topics: Topics, lines: _Lines, acknowledged: int) -> dict[str, Any]:
@@ -198,6 +205,8 @@ class _Reckoning:
             )
         if late:
             self._pending.append(f"{topic}: {late:,} records in Kafka are not yet in S3")
+        if twice := sum(one.twice for one in fates.values()):
+            self._notes.append(f"{topic}: {twice:,} records are in two objects; the tables have them once")
         return {
             "in_s3": sum(one.in_s3 for one in fates.values()),
             "dead_letters": sum(_within(p.dead, p) for p in partitions.values()),
@@ -208,20 +217,22 @@ class _Reckoning:
 
     def _of_table(self, kind: str, topic: str, lines: _Lines) -> dict[str, Any]:
         table, name = lines.table, f"{self._profile.uid}_{kind}"
-        if table is None:
+        if table.posts is None:
             if lines.total:
                 self._pending.append(f"{topic}: {lines.total:,} records in S3, no table yet: make batch")
             return {"lines": lines.total}
         rows, load = table.posts.total(), table.load
+        if table.loading:
+            self._pending.append(f"{name}: a load is under way, or was interrupted: make batch")
         if rows > len(table.posts):
             self._broken.append(f"{name}: {rows - len(table.posts):,} rows have an `ind` that another row has")
-        if lines.overlooked:
+        if lines.overlooked and not table.loading:
             self._broken.append(
                 f"{name}: {lines.overlooked:,} records in S3 are neither in the table nor in the quarantine, and were "
                 f"there when it was made; one is in {lines.example}"
             )
-        bad = lines.bad.total()
-        if load is not None and (load.rows, load.quarantined) != (rows, bad):
+        bad = table.bad.total()
+        if load is not None and not table.loading and (load.rows, load.quarantined) != (rows, bad):
             self._broken.append(
                 f"{name}: its load made {load.rows:,} rows and {load.quarantined:,} quarantined records, and there are "
                 f"{rows:,} and {bad:,}: make batch"
@@ -244,10 +255,10 @@ class _Reckoning:
 
 
 class _Lines:
-    """The lines of a topic's objects, told apart by what is in the table and in its quarantine ``bad``."""
+    """The lines of a topic's objects, told apart by what is in the table and in its quarantine."""
 
-    def __init__(self, table: Table | None, bad: Counter[bytes], key: str) -> None:
-        self.table, self.bad, self._key = table, bad, key
+    def __init__(self, table: Table, key: str) -> None:
+        self.table, self._key = table, key
         self.counts: dict[Listed, int] = {}
         self.quarantined = self.duplicates = self.waiting = self.overlooked = 0
         self.example = ""
@@ -262,19 +273,20 @@ class _Lines:
         for one, body in bucket.bodies(objects):
             lines = split(body)
             self.counts[one] = len(lines)
-            if self.table is not None:
-                self._take(one, lines, self.table)
+            if self.table.posts is not None:
+                self._take(one, lines, self.table.posts)
         return True
 
-    def _take(self, one: Listed, lines: list[bytes], table: Table) -> None:
+    def _take(self, one: Listed, lines: list[bytes], posts: Counter[int]) -> None:
+        load = self.table.load
         # Of a table whose load is unknown every line may be newer.
-        was_there = table.load is not None and one.modified + _CLOCK <= table.load.read_at
+        was_there = load is not None and one.modified + _CLOCK <= load.read_at
         for line in lines:
-            if line in self.bad:
+            if line in self.table.bad:
                 self.quarantined += 1
                 continue
             post = key_of(line, self._key)
-            if post is None or post not in table.posts:
+            if post is None or post not in posts:
                 self.waiting += 1
                 self.overlooked += was_there
                 self.example = one.key if was_there else self.example
@@ -290,18 +302,12 @@ def placed(partition: Partition, number: int, lines: dict[Listed, int]) -> Fate:
     return fate(partition.begin, partition.end, objects, partition.skipped)
 
 
-def _tables(profile: Profile) -> dict[str, tuple[Table | None, Counter[bytes]]]:
-    bad = tables.quarantined(profile)
-    return {kind: (tables.cleaned(profile, kind), bad.get(kind, Counter())) for kind in SOURCE_TABLES}
-
-
 def read_skipped(topics: Topics, topic: str, lines: dict[Listed, int]) -> None:
-    """Look in Kafka for nulls where records are missing, unless that would be very many."""
+    """Look in Kafka for nulls where records are missing; of a long backlog at its beginning only."""
     for number, partition in topics.partitions[topic].items():
         starts = [one.place[1] for one in lines if one.place and one.place[0] == number]
         spans = suspects(placed(partition, number, lines).missing, starts)
-        if 0 < sum(stop - start for start, stop in spans) <= _MOST_READ:
-            topics.read(topic, number, spans)
+        topics.read(topic, number, [(start, min(stop, start + _MOST_READ)) for start, stop in spans])
 
 
 def _within(offsets: set[int], partition: Partition) -> int:

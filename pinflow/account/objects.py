@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,6 +21,10 @@ _OF_THE_SINK = re.compile(r".*/partition=(\d+)/[^/]*\+(\d+)\+(\d+)\.[^/]*\Z", re
 """The sink's own keys: topics/<topic>/partition=<p>/<topic>+<p>+<first offset>.json."""
 
 
+_HIDDEN = re.compile(r"(?:\A|/)(?:\.|_(?![^/]*=))|\._COPYING_\Z")
+"""Names that Spark does not read (HadoopFSUtils.shouldFilterOutPathName)."""
+
+
 @dataclass(frozen=True)
 class Listed:
     """An object as a listing shows it; ``modified`` in seconds since 1970, whole ones."""
@@ -26,7 +33,7 @@ class Listed:
     etag: str
     modified: float
 
-    @property
+    @cached_property
     def place(self) -> tuple[int, int] | None:
         """Partition and first offset, by the key; None for an object that the sink did not write."""
         found = _OF_THE_SINK.match(self.key)
@@ -42,13 +49,15 @@ class Bucket:
         self._counted: dict[tuple[str, str], int] = {}
 
     def listed(self, topic: str) -> list[Listed]:
-        """A topic's objects."""
+        """A topic's objects, as Spark sees them."""
+        prefix = f"topics/{topic}/"
         try:
-            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=f"topics/{topic}/")
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
             return [
                 Listed(item["Key"], item["ETag"], item["LastModified"].timestamp())
                 for page in pages
                 for item in page.get("Contents", [])
+                if not _HIDDEN.search(item["Key"].removeprefix(prefix))
             ]
         except (BotoCoreError, ClientError) as error:
             raise NotReady(f"s3://{self._name}: {brief(error)}") from None
@@ -71,12 +80,13 @@ class Bucket:
 
     def _body(self, one: Listed) -> bytes | None:
         try:
-            return self._s3.get_object(Bucket=self._name, Key=one.key)["Body"].read()
+            body = self._s3.get_object(Bucket=self._name, Key=one.key)["Body"].read()
+            return gzip.decompress(body) if one.key.endswith(".gz") else body
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 return None
             raise NotReady(f"s3://{self._name}/{one.key}: {brief(error)}") from None
-        except BotoCoreError as error:
+        except (BotoCoreError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise NotReady(f"s3://{self._name}/{one.key}: {brief(error)}") from None
 
 

@@ -118,6 +118,7 @@ class Stream:
                     with self._errors():
                         iterator = self._kinesis.get_shard_iterator(StreamName=self.name, ShardId=name, **where)
                         answer = self._kinesis.get_records(ShardIterator=iterator["ShardIterator"], Limit=1)
+                    behind.append(answer.get("MillisBehindLatest", 0) / 1000)
                     behind += [
                         time.time() - one["ApproximateArrivalTimestamp"].timestamp() for one in answer["Records"]
                     ]
@@ -144,7 +145,7 @@ class Stream:
                 shard.numbers.append(int(record["SequenceNumber"]))
                 shard.arrivals.append(record["ApproximateArrivalTimestamp"].timestamp())
             shard.iterator = answer.get("NextShardIterator")
-            if not answer["Records"] and not answer.get("MillisBehindLatest"):
+            if not answer.get("MillisBehindLatest"):
                 return
 
     @contextmanager

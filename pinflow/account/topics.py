@@ -8,15 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from pinflow import broker
 from pinflow.account.offsets import Span
+from pinflow.errors import NotReady
 from pinflow.profile import Profile
 
 _READ_WITHIN = 30.0
-"""Seconds for reading records that are known to be there."""
+"""Seconds without one record, of those that are known to be there."""
+_ASK_WITHIN = 10_000
+"""Milliseconds for one question to Kafka, which kafka-python by itself asks for ever."""
 _CONTEXT = "__connect.errors."
 """Of the headers in which Connect says where a dead letter comes from (KIP-298)."""
 
@@ -45,8 +48,8 @@ class Partition:
 class Topics:
     """The profile's topics, looked at again and again through one consumer. Methods raise NotReady."""
 
-    def __init__(self, profile: Profile, consumer: KafkaConsumer) -> None:
-        self._profile, self._consumer = profile, consumer
+    def __init__(self, profile: Profile, admin: KafkaAdminClient, consumer: KafkaConsumer) -> None:
+        self._profile, self._admin, self._consumer = profile, admin, consumer
         self._letters_read: dict[TopicPartition, int] = {}
         self._unaddressed: set[bytes] = set()
         self.partitions: dict[str, dict[int, Partition]] = {topic: {} for topic in profile.topics}
@@ -56,19 +59,22 @@ class Topics:
     def of(cls, profile: Profile) -> Iterator[Topics]:
         """Raises NotReady where Kafka does not answer, also while it is asked."""
         group = f"connect-{profile.connect.connector}"
-        with broker.consumer(profile, group_id=group, enable_auto_commit=False) as consumer:
-            yield cls(profile, consumer)
+        with (
+            broker.admin(profile, request_timeout_ms=_ASK_WITHIN) as admin,
+            broker.consumer(profile, group_id=group, enable_auto_commit=False) as consumer,
+        ):
+            yield cls(profile, admin, consumer)
 
     def refresh(self) -> None:
         """Look at the ends and commits of all partitions, and read the dead letters that have come."""
-        there = self._consumer.topics()
+        there = self._there()
         for topic in self._profile.topics:
             if topic not in there:
                 self.partitions[topic].clear()
                 continue
-            found = [TopicPartition(topic, p) for p in sorted(self._consumer.partitions_for_topic(topic) or ())]
+            found = there[topic]
             # Commits first: what is committed by then is below an end that is read later.
-            committed = {tp: self._consumer.committed(tp) or 0 for tp in found}
+            committed = {tp: self._consumer.committed(tp, timeout_ms=_ASK_WITHIN) or 0 for tp in found}
             begin, end = self._consumer.beginning_offsets(found), self._consumer.end_offsets(found)
             for tp in found:
                 partition = self.partitions[topic].setdefault(tp.partition, Partition())
@@ -76,8 +82,7 @@ class Topics:
                     partition = self.partitions[topic][tp.partition] = Partition()
                 partition.begin, partition.end = begin[tp], end[tp]
                 partition.committed = max(committed[tp], begin[tp])
-        if dead_letter_topic(self._profile) in there:
-            self._read_letters(dead_letter_topic(self._profile))
+        self._read_letters(there.get(dead_letter_topic(self._profile), []))
 
     def read(self, topic: str, number: int, spans: Iterable[Span]) -> None:
         """Find what of these offsets the sink skips without a letter that names them, by reading the records.
@@ -86,14 +91,21 @@ class Topics:
         """
         partition, tp = self.partitions[topic][number], TopicPartition(topic, number)
         for start, stop in spans:
-            for record in self._records(tp, start, stop):
+            for record in self._records(tp, max(start, partition.begin), stop):
                 if not record.value:
                     partition.nulls.add(record.offset)
                 elif record.value in self._unaddressed:
                     partition.dead.add(record.offset)
 
-    def _read_letters(self, topic: str) -> None:
-        found = [TopicPartition(topic, p) for p in self._consumer.partitions_for_topic(topic) or ()]
+    def _there(self) -> dict[str, list[TopicPartition]]:
+        """The partitions of those of the topics that exist, in order."""
+        names = {*self._profile.topics, dead_letter_topic(self._profile)} & set(self._admin.list_topics())
+        return {
+            topic["name"]: sorted(TopicPartition(topic["name"], p["partition_index"]) for p in topic["partitions"])
+            for topic in (self._admin.describe_topics(sorted(names)) if names else [])
+        }
+
+    def _read_letters(self, found: list[TopicPartition]) -> None:
         begin, end = self._consumer.beginning_offsets(found), self._consumer.end_offsets(found)
         for tp in found:
             start = max(self._letters_read.get(tp, 0), begin[tp])
@@ -114,14 +126,17 @@ class Topics:
             (partition.dead if letter.value else partition.nulls).add(offset)
 
     def _records(self, tp: TopicPartition, start: int, stop: int) -> Iterator[ConsumerRecord]:
-        """The records at these offsets; ends early where Kafka does not give them in time."""
+        """The records at these offsets; raises NotReady where Kafka does not give them."""
         if start >= stop:
             return
         self._consumer.assign([tp])
         self._consumer.seek(tp, start)
         until = time.monotonic() + _READ_WITHIN
-        while self._consumer.position(tp) < stop and time.monotonic() < until:
+        while self._consumer.position(tp, timeout_ms=_ASK_WITHIN) < stop:
             polled: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=500)
             for record in polled.get(tp, []):
+                until = time.monotonic() + _READ_WITHIN
                 if record.offset < stop:
                     yield record
+            if time.monotonic() > until:
+                raise NotReady(f"{tp.topic}, partition {tp.partition}: records before offset {stop} cannot be read")

@@ -87,7 +87,7 @@ def load(spark: SparkSession, uid: str, name: str, source: str) -> Loaded:
         if not seen["records"]:
             _require_records(spark, uid, source)
         loaded = Loaded(count, bad, differing, seen["records"] - bad - count)
-        _save_quarantine(spark, cleaned, uid, bad, seen["objects"])
+        _save_quarantine(spark, cleaned, uid, bad, seen["objects"], began)
         _save(rows, uid, name, userMetadata=json.dumps({"read_at": began, "records": loaded.records, **asdict(loaded)}))
     return loaded
 
@@ -151,13 +151,19 @@ def _ranked(rows: DataFrame) -> DataFrame:
     return ranked.withColumn("differs", F.col("kind") > F.lag("kind").over(same))
 
 
-def _save_quarantine(spark: SparkSession, cleaned: Cleaned, uid: str, count: int, objects: list[str]) -> None:
-    """Replace one table's part of the quarantine. Only a topic that has such records is read again."""
+def _save_quarantine(
+    spark: SparkSession, cleaned: Cleaned, uid: str, count: int, objects: list[str], began: float
+) -> None:
+    """Replace one table's part of the quarantine. Only a topic that has such records is read again.
+
+    The commit names the load by when it ``began``: until the table's own commit follows, the two do not fit.
+    """
+    load = json.dumps({"table": cleaned.table.name, "read_at": began})
     quarantine, part = f"`{uid}_quarantine`", f"table = '{cleaned.table.name}'"
     create_table(spark, quarantine, QUARANTINE, partitioned_by=["table"])
     if not count:
         if not spark.table(quarantine).where(part).isEmpty():
-            _replace(spark.createDataFrame([], QUARANTINE), quarantine, part)
+            _replace(spark.createDataFrame([], QUARANTINE), quarantine, part, load)
         return
     # The sink may add objects at any moment: this reading is of those of the first.
     same = spark.createDataFrame([(name,) for name in objects], "source STRING")
@@ -165,11 +171,12 @@ def _save_quarantine(spark: SparkSession, cleaned: Cleaned, uid: str, count: int
     judged = cleaned.judged.join(F.broadcast(same), "source", "left_semi")
     judged = judged.select(*place, "position", "time", "reason", F.when(bad, F.col("value")).alias("value"))
     with persisted(judged) as kept:
-        _replace(_with_lines(Cleaned(cleaned.table, kept)).quarantined, quarantine, part)
+        _replace(_with_lines(Cleaned(cleaned.table, kept)).quarantined, quarantine, part, load)
 
 
-def _replace(rows: DataFrame, table: str, part: str) -> None:
-    rows.write.format("delta").mode("overwrite").option("replaceWhere", part).saveAsTable(table)
+def _replace(rows: DataFrame, table: str, part: str, load: str) -> None:
+    writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", part)
+    writer.option("userMetadata", load).saveAsTable(table)
 
 
 def _with_lines(cleaned: Cleaned) -> Cleaned:
