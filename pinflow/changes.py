@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from pinflow import install
 from pinflow.errors import ProfileError
 from pinflow.profile import ROOT, Profile
 
@@ -87,7 +88,7 @@ def summary(profile: Profile) -> str:
     """One line that names the keys that have changed, with their values; nothing where none has."""
     changes = since_start(profile)
     named = ", ".join(map(str, changes))
-    return f"{_shown(profile.path)} has changed since the stack was started: {named}" if changes else ""
+    return f"{_shown(profile.path)} has changed since its stack was last started: {named}" if changes else ""
 
 
 def notice(profile: Profile) -> str:
@@ -95,7 +96,7 @@ def notice(profile: Profile) -> str:
     said = summary(profile)
     if not said:
         return moved(profile)
-    name = "" if profile.path == ROOT / "profiles" / "local.yaml" else f" PROFILE={profile.path.stem}"
+    name = "" if profile.path == ROOT / "profiles" / "local.yaml" else f" PROFILE={install.shown(profile.path)}"
     stays = [f"; {why}" for change in since_start(profile) if (why := _STAYS.get(change.key))]
     return f"{said}\n  → `make up{name}` applies this without a reset{''.join(stays)}"
 
@@ -110,8 +111,8 @@ def moved(profile: Profile) -> str:
                 return (
                     f"stack.directory of {_shown(profile.path)} has changed since its stack was started in "
                     f"{_shown(file.parent.parent)}\n"
-                    "  → that one goes on running, and `make up` starts another; "
-                    "to stop it, write the old directory again and run `make down`"
+                    "  → `make up` starts another stack; to stop that one, if it still runs, write the old directory "
+                    "again and run `make down`"
                 )
     return ""
 

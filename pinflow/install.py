@@ -134,8 +134,8 @@ def launched_with(home: Path) -> Path | None:
 
 
 def shown(profile: Path) -> str:
-    """A profile as a person names it: by its name in profiles/, else by its path."""
-    return profile.stem if profile.parent == ROOT / "profiles" else str(profile)
+    """A profile as a person types it after `PROFILE=`: by its name in profiles/, else by its path."""
+    return profile.stem if profile.parent == ROOT / "profiles" else shlex.quote(str(profile))
 
 
 def _runs(home: Path) -> bool:
@@ -174,7 +174,9 @@ def _sections() -> dict[str, str]:
     if not profile.is_file():
         return {}
     # No YAML parser on a bare Python: sections begin at the margin.
-    return dict(re.findall(r"^(\w+):(.*(?:\n(?!\w).*)*)", profile.read_text(encoding="utf-8"), re.MULTILINE))
+    return dict(
+        re.findall(r"^(\w+):(.*(?:\n(?!\w).*)*)", profile.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    )
 
 
 def jar_lists() -> list[str]:

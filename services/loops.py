@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from pinflow.errors import NotReady, brief
+from pinflow.install import shown
 from pinflow.profile import Profile
 from services.supervised import PATH
 
@@ -36,4 +37,4 @@ def report(profile: Profile, service: str, failures: Sequence[Mapping[str, Any]]
 
 def see(profile: Profile, service: str) -> str:
     """What a person types to see more of a service."""
-    return f"see: make logs S={service} PROFILE={profile.path.stem}"
+    return f"see: make logs S={service} PROFILE={shown(profile.path)}"

@@ -37,8 +37,9 @@ class NativeStack:
         Raises PreflightError before anything is started, PinflowError with the last log lines of each service that
         did not become ready. What did start keeps running.
         """
-        self._stop_changed(say)
-        self._preflight()
+        changed = self._changed()
+        self._preflight(changed)
+        self._stop(changed, say)
         self.supervision.start()
         changes.remember_start(self.profile)
         self._began = time.time()
@@ -131,10 +132,8 @@ class NativeStack:
             state, detail = "failed", f"exited immediately after starting; last log line: {last}"
         return Health(service.name, service.title, service.stand_in, state, detail, pid, _memory(pid), seconds)
 
-    def _stop_changed(self, say: Say) -> None:
-        """Stop what was started with other settings than the profile has now, consumers first: `up` starts it again."""
-        pids = {name: process.pid for name, process in self.supervision.processes().items()}
-        changed = {s.name for s in self.services if pids.get(s.name) and launch.changed(s, self.profile)}
+    def _stop(self, changed: set[str], say: Say) -> None:
+        """Stop these services, consumers first: `up` starts them again."""
         if not changed:
             return
         variables = self.supervision.changed_variables()
@@ -148,14 +147,20 @@ class NativeStack:
             with ThreadPoolExecutor() as pool:
                 list(pool.map(self.supervision.stop, changed.intersection(names)))
 
-    def _preflight(self) -> None:
+    def _changed(self) -> set[str]:
+        """The services that run with other settings than the profile has now."""
+        pids = {name: process.pid for name, process in self.supervision.processes().items()}
+        return {s.name for s in self.services if pids.get(s.name) and launch.changed(s, self.profile)}
+
+    def _preflight(self, changed: set[str]) -> None:
         running = {name for name, p in self.supervision.processes().items() if p.pid}
         if not running:
             self.supervision.end_orphans()
             preflight.check_machine(self.profile.home, self.services)
         for service in self.services:
-            if service.name not in running:
-                for port in service.ports(self.profile):
+            # What is to be stopped holds its old ports; of its new ones some may be old ones of others.
+            for port in service.ports(self.profile):
+                if service.name not in running or (service.name in changed and not self.supervision.holds(port)):
                     preflight.check_port(service.name, port)
 
     def _levels_from_the_top(self) -> list[list[str]]:
@@ -172,6 +177,8 @@ class NativeStack:
 def _cpu(pid: int) -> float:
     """Seconds of CPU time, of its children too."""
     total = 0.0
+    if not pid:  # macOS has a process 0, of which all others are children
+        return total
     with contextlib.suppress(psutil.Error):
         main = psutil.Process(pid)
         for process in (main, *main.children(recursive=True)):

@@ -127,15 +127,26 @@ class Supervision:
         with contextlib.suppress(_Harmless):
             self._call("stopProcess", service, True)
 
+    def holds(self, port: int) -> bool:
+        """Whether a process of this stack listens on a port of this machine."""
+        process = supervisor(self.profile.home)
+        for member in process.children(recursive=True) if process is not None else []:
+            with contextlib.suppress(psutil.Error):
+                if any(c.laddr and c.laddr.port == port for c in member.net_connections("tcp") if c.status == "LISTEN"):
+                    return True
+        return False
+
     def shutdown(self) -> None:
         """End supervisord with all that it runs, and wait for its own end."""
-        pid = self._pid()
+        process = supervisor(self.profile.home)
         if self.alive():
             with contextlib.suppress(OSError, xmlrpc.client.Error):
                 self._rpc().supervisor.shutdown()
-        if pid:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                psutil.Process(pid).wait(timeout=60)
+        if process is not None:
+            try:
+                process.wait(timeout=60)
+            except psutil.TimeoutExpired:
+                raise PinflowError("supervisord did not exit within 60 s", f"see {self.home}/supervisord.log") from None
         self.end_orphans()
         self.socket.unlink(missing_ok=True)
         self.link.unlink(missing_ok=True)
@@ -186,11 +197,6 @@ class Supervision:
             lines = (self.profile.home / "run" / f"{service}.starts").read_text().splitlines()
             return [(float(time), int(size)) for time, size in (line.split() for line in lines)]
         return []
-
-    def _pid(self) -> int | None:
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            return int(self.pid_file.read_text())
-        return None
 
     def _rpc(self) -> Any:
         # The host in the URL is not used: the transport speaks to the socket.

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow import environment, packages
+from pinflow import environment, install, packages
 from pinflow.airflow import Mwaa
 from pinflow.aws import client
 from pinflow.errors import NotReady, PinflowError, PreflightError, ProfileError, brief
@@ -46,7 +46,7 @@ def prepare(profile: Profile) -> None:
     if not packages.python(_environment(profile)).is_file():
         raise PreflightError(
             f"Airflow {profile.airflow.version} ({profile.path}: airflow.version) is not installed",
-            f"make install PROFILE={profile.path.stem}",
+            f"make install PROFILE={install.shown(profile.path)}",
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,8 @@ def writable(profile: Profile) -> list[Path]:
     """Below which directories dbutils.fs may write and delete in file:/, which is the disk of this machine."""
     if profile.spark.local_files == "all":
         return [Path("/")]
-    return [Path("/tmp"), *({Path(tempfile.gettempdir())} - {Path("/tmp")}), profile.home]
+    # Nothing of this process's environment: each start has a TMPDIR of its own, and `up` compares settings.
+    return [Path("/tmp"), profile.home]
 
 
 def command(profile: Profile) -> Command:

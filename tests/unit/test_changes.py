@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,7 +102,7 @@ def test_a_new_uid_is_said_with_all_that_is_named_after_it_and_what_to_do(stack:
     assert "uid 0a1b2c3d4e5f → aaaaaaaaaaaa" in said
     assert "storage.bucket user-0a1b2c3d4e5f-bucket → user-aaaaaaaaaaaa-bucket" in said
     assert "connect.connector user-0a1b2c3d4e5f-s3-sink → user-aaaaaaaaaaaa-s3-sink" in said
-    assert "make up PROFILE=mine" in said
+    assert f"make up PROFILE={stack.path}" in said
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if key not in SECRETS])
@@ -192,9 +194,25 @@ def test_up_stops_only_what_runs_with_other_settings(stack: Profile, monkeypatch
     running = {one.name: Process("RUNNING", 1, 1.0) for one in native.services if one.name != "rest_proxy"}
     monkeypatch.setattr(native.supervision, "processes", lambda: running)
     monkeypatch.setattr(native.supervision, "stop", stopped.append)
-    native._stop_changed(said.append)
+    native._stop(native._changed(), said.append)
     assert stopped == ["connect", "kafka"]
     assert "connect, kafka" in said[0]
+
+
+@pytest.mark.parametrize("name", ["airflow", "connect", "databricks", "localstack", "rest_proxy", "spark"])
+def test_what_a_start_writes_down_is_what_a_later_command_compares(
+    stack: Profile, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The launcher has an environment of its own, a TMPDIR above all."""
+    before = {**os.environ}
+    monkeypatch.setattr(os, "execvpe", lambda *arguments: None)
+    monkeypatch.setattr(os, "chdir", lambda directory: None)
+    launch.become(name, stack)
+    assert os.environ["TMPDIR"] != before.get("TMPDIR")
+    os.environ.clear()
+    os.environ.update(before)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert not launch.changed(launch.service(name), stack)
 
 
 def test_the_terminals_path_is_no_setting(stack: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
