@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ _CODE = {".py", ".ipynb", ".sql"}
 # Keys and tokens lie there in files whose own names do not begin with a dot.
 _KEY_FOLDERS = {".aws", ".azure", ".config", ".docker", ".gnupg", ".kube", ".ssh"}
 _SYSTEM = {"boot", "dev", "etc", "proc", "sys"}
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY")
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY|\APuTTY-User-Key-File")
 
 
 @dataclass(frozen=True)
@@ -219,30 +220,38 @@ def _no_projects(folder: Path) -> str:
 
 
 def _ignored_by_git(files: list[Path]) -> list[Path]:
-    """Those of the files that git ignores, each asked of the repository that it is in.
+    """Those of the files that git ignores, each asked of every repository that it is in, be it within another.
 
+    A folder with a .gitignore and without a repository, such as an unpacked download, is asked as if it were one.
     Raises PinflowError where git cannot tell: nothing may go then that it might ignore.
     """
-    repository_of = {directory: _repository(directory) for directory in {file.parent for file in files}}
-    repositories: dict[Path, list[Path]] = {}
+    repositories_of = {directory: _repositories(directory) for directory in {file.parent for file in files}}
+    asked: dict[Path, list[Path]] = {}
     for file in files:
-        if repository := repository_of[file.parent]:
-            repositories.setdefault(repository, []).append(file)
-    return [file for repository, those in repositories.items() for file in _ignored_in(repository, those)]
+        for repository in repositories_of[file.parent]:
+            asked.setdefault(repository, []).append(file)
+    return [file for repository, those in asked.items() for file in _ignored_in(repository, those)]
 
 
-def _repository(directory: Path) -> Path | None:
-    return next((each for each in (directory, *directory.parents) if (each / ".git").exists()), None)
+def _repositories(directory: Path) -> list[Path]:
+    parents = (directory, *directory.parents)
+    found = [each for each in parents if (each / ".git").exists()]
+    # The outermost of them: those below it are read as well.
+    return found or [each for each in parents if (each / ".gitignore").is_file()][-1:]
 
 
 def _ignored_in(repository: Path, files: list[Path]) -> list[Path]:
     names = b"\0".join(os.fsencode(file.relative_to(repository)) for file in files)
-    command = ["git", "-c", "core.fsmonitor=false", "-C", str(repository), "check-ignore", "-z", "--stdin"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        asked = subprocess.run(command, env=environment, input=names, capture_output=True, check=False, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise _unknown(repository, brief(error)) from None
+    with tempfile.TemporaryDirectory() as empty:
+        try:
+            if not (repository / ".git").exists():
+                environment |= {"GIT_DIR": empty, "GIT_WORK_TREE": str(repository)}
+                subprocess.run(["git", "init", "-q"], env=environment, capture_output=True, check=True, timeout=60)
+            command = ["git", "-c", "core.fsmonitor=false", "-C", str(repository), "check-ignore", "-z", "--stdin"]
+            asked = subprocess.run(command, env=environment, input=names, capture_output=True, check=False, timeout=60)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise _unknown(repository, brief(error)) from None
     if asked.returncode not in (0, 1):  # 1: it ignores none
         raise _unknown(repository, brief(OSError(asked.stderr.decode(errors="replace"))))
     return [repository / os.fsdecode(name) for name in asked.stdout.split(b"\0") if name]
@@ -256,8 +265,8 @@ def _unknown(repository: Path, why: str) -> PinflowError:
 
 
 def _holds_private_key(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return bool(_PRIVATE_KEY.search(opened.read(4096)))
+    """Of a file that may be uploaded, so of a few MB; a key may stand behind its chain of certificates."""
+    return bool(_PRIVATE_KEY.search(file.read_bytes()))
 
 
 def _first(names: Iterable[str], most: int) -> str:
