@@ -32,5 +32,5 @@ class LocalDisk:
             f"file:{path} is on the disk of this machine, and dbutils.fs changes only what is below "
             f"{', '.join(map(str, self._writable))}: on Databricks file:/ is the disk of a throw-away node, here it "
             "is yours. Use a path below one of these, or dbfs:/; to allow all of the disk, write `local_files: all` "
-            "under `spark` in the profile and restart the cluster (`make down up`)",
+            "under `spark` in the profile, then `make up`",
         )

@@ -72,8 +72,6 @@ class Secrets:
     def _value(self, scope: str, key: str) -> bytes | None:
         if key in self._of_profile.get(scope, {}):
             return self._of_profile[scope][key].encode()
-        if scope in self._of_profile:
-            return None
         found = self._api.get("secrets/get", scope=scope, key=key)
         return None if found is None else base64.b64decode(found["value"])
 

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
@@ -160,9 +161,10 @@ def _of_word(word: str) -> Iterator[Requirement]:
         except (InvalidWheelFilename, InvalidSdistFilename):
             continue
     for name in names[:1]:
-        found = Requirement(name)
-        found.url = word
-        yield found
+        with suppress(InvalidRequirement):  # pip says what is wrong with it
+            found = Requirement(name)
+            found.url = word
+            yield found
 
 
 def _installed(word: str) -> str:

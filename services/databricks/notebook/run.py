@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,8 @@ class Run:
         try:
             if failed := self._cell(cell):
                 result = self._tell(failed, cell.n, f"in cell {cell.n}")
+            with suppress(Exception):  # a cluster that does not answer is the next cell's to tell
+                self.streams.note()
         except NotebookExit as ending:
             status, result = "exit", Result("SUCCESS", ending.value)
         except ToldAlready:

@@ -36,6 +36,7 @@ class Streams:
         self._cell = cell
         self._started: list[Started] = []
         self._taken: set[str] = set()
+        self._ended: dict[str, StreamingQueryException | None] = {}
         self._exception, self._await = StreamingQuery.exception, StreamingQuery.awaitTermination
 
     def install(self) -> None:
@@ -62,10 +63,17 @@ class Streams:
         while waiting := [started for started in waiting if self._waits(started, began)]:
             time.sleep(0.2)
 
+    def note(self) -> None:
+        """Keep how queries have ended: Spark Connect forgets a query an hour after its end."""
+        for query in (each.query for each in list(self._started)):
+            if query.runId not in self._ended and not query.isActive:
+                self._ended[query.runId] = self._failure(query)
+
     def failed(self) -> list[tuple[int, StreamingQueryException]]:
         """Cell and exception of each query that failed and whose exception nobody took; raises if nobody answers."""
-        asked = [(each.cell, self._failure(each.query)) for each in self._started]
-        return [(cell, error) for cell, error in asked if error is not None]
+        self.note()
+        ended = [(each.cell, each.query.runId, self._ended.get(each.query.runId)) for each in self._started]
+        return [(cell, error) for cell, run_id, error in ended if error is not None and run_id not in self._taken]
 
     def stop(self, session: Any) -> list[str]:
         """Stop what a session still streams; the names of the queries."""
@@ -76,7 +84,7 @@ class Streams:
         return stopped
 
     def _failure(self, query: Any) -> StreamingQueryException | None:
-        if query.runId in self._taken or self._exception(query) is None:
+        if self._exception(query) is None:
             return None
         try:
             # Its words are Spark's; `exception()` of Spark Connect puts the error class before them once more.
@@ -87,7 +95,7 @@ class Streams:
 
     def _waits(self, started: Started, began: float) -> bool:
         query = started.query
-        if not query.isActive:
+        if query.runId in self._ended or not query.isActive:
             return False
         if started.ends:
             return True

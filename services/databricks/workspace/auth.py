@@ -53,8 +53,8 @@ def needs_no_token(request: Request, settings: Settings) -> bool:
 
     That of profiles/local.yaml is known to everybody who can reach the workspace. One of a person's own guards the
     pages from the other users of the machine, so it is asked for. A request that came by way of a proxy or of a
-    container's bridge is not seen to be of this machine. Nor does a page open for a web site that links to it or puts
-    it into a frame: scripts could tell from outside how large it is, though they cannot read it.
+    container's bridge is not seen to be of this machine. Nor does a page open from a web site's link without its key;
+    what a site may open with the well-known key it cannot read: see the headers of pages and application.
     """
     headers = request.headers
     return (

@@ -67,7 +67,10 @@ class Driver:
 
     def _note(self, answered: str | None) -> None:
         self._refused = 0
-        if answered is None or answered == self._id:
+        if answered is None:
+            return
+        if answered == self._id:
+            self._answers.set()
             return
         if self._id is not None:
             self._lose()

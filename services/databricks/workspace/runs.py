@@ -188,8 +188,10 @@ class Runs:
     async def _until_done(self, execution: Execution) -> None:
         run = execution.run
         # Neither the run's own state nor the clean-up after it may keep a continuous job from its next run.
-        with supervised.turn("ends of runs"):
+        try:
             await execution.carry_out(lambda: self._turn(run))
+        except Exception:
+            log.exception("the end of run %s (%s) could not be kept", run.run_id, run.name)
         del self._going[run.run_id]
         log.info("run %s (%s) ended: %s %s", run.run_id, run.name, run.life, run.result)
         with supervised.turn("clean-up of old runs"):

@@ -37,7 +37,7 @@ class SecretScopes:
         self._file, self._of_profile, self._user = file, of_profile, user
         self._lock = threading.Lock()
         # scope → {"acls": {principal: permission}, "secrets": {key: {"value": base64, "updated": milliseconds}}}
-        self._made: dict[str, dict[str, Any]] = json.loads(file.read_bytes()) if file.exists() else {}
+        self._made = self._saved()
 
     def names(self) -> list[str]:
         """The scopes of the profile, then the others."""
@@ -152,15 +152,22 @@ class SecretScopes:
             raise ApiError(400, "BAD_REQUEST", f"Scope {scope} cannot be changed through the API: {_where(scope)}.")
         return self._known(scope)
 
+    def _saved(self) -> dict[str, dict[str, Any]]:
+        return dict(json.loads(self._file.read_bytes())) if self._file.exists() else {}
+
     def _save(self) -> None:
-        """Whole or not at all: a kill leaves the file as it was before or as it is after."""
+        """Whole or not at all, here and in the file, which a kill leaves as it was before or as it is after."""
         beside = self._file.with_suffix(".new")
-        beside.unlink(missing_ok=True)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            json.dump(self._made, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._file)
+        try:
+            beside.unlink(missing_ok=True)
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                json.dump(self._made, file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._file)
+        except OSError:
+            self._made = self._saved()
+            raise
 
 
 def _found(names: Mapping[str, Any], name: str) -> str | None:
