@@ -47,15 +47,23 @@ def is_failing(name: str) -> bool:
     return name in _failures
 
 
+class Turn:
+    """How a turn went."""
+
+    well = True
+
+
 @contextmanager
-def turn(name: str, known: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def turn(name: str, known: tuple[type[Exception], ...] = ()) -> Iterator[Turn]:
     """One turn of a loop: an exception ends it, and goes no further than the log and `failing`.
 
     ``known`` are failures that need no traceback, such as another service that is away.
     """
+    this = Turn()
     try:
-        yield
+        yield this
     except Exception as error:
+        this.well = False
         failed(name, first_line(error), None if isinstance(error, known) else error)
     else:
         recovered(name)
@@ -72,9 +80,9 @@ def run(
     stopping = stopping or threading.Event()
     try:
         while not stopping.is_set():
-            with turn(name, known):
+            with turn(name, known) as this:
                 work()
-            if is_failing(name):
+            if not this.well:
                 stopping.wait(PAUSE)
             elif every is None:
                 return
@@ -101,9 +109,9 @@ async def run_async(name: str, work: Callable[[], Awaitable[object]], every: flo
     """`run` for the event loop, until it is cancelled."""
     try:
         while True:
-            with turn(name):
+            with turn(name) as this:
                 await work()
-            await asyncio.sleep(PAUSE if is_failing(name) else every)
+            await asyncio.sleep(every if this.well else PAUSE)
     finally:
         _failures.pop(name, None)
 

@@ -39,8 +39,10 @@ def own_dag():
     written = re.compile(place + rf"""\s*f?["'](?:{UID}|\{{\w+\}})_dag["']""", re.IGNORECASE | re.MULTILINE)
     here = Path(__file__)
     for file in sorted(here.parent.rglob("*.py")):
-        text = file.read_text(encoding="utf-8", errors="replace") if file.name != here.name else ""
-        if UID in text and written.search(text):
+        if file == here or not file.is_file():
+            continue
+        text = re.sub(r"^\s*#.*", "", file.read_text(encoding="utf-8", errors="replace"), flags=re.MULTILINE)
+        if UID in text and re.search(r"\bDAG\(|@dag\b", text) and written.search(text):
             return file
     return None
 
