@@ -204,6 +204,8 @@ def _records(stack: TestStack, topic: str) -> dict[tuple[int, int], Any]:
     consumer = KafkaConsumer(bootstrap_servers=stack.profile.kafka.bootstrap_servers, auto_offset_reset="earliest")
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        if not partitions:
+            return {}
         ends = consumer.end_offsets(partitions)
         consumer.assign(partitions)
         consumer.seek_to_beginning()
