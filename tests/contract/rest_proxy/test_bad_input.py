@@ -89,9 +89,10 @@ def test_each_call_of_a_consumer_is_answered_or_refused_in_words(client: Client,
             body = damaged(draw, body)
         answer = client.post(f"/consumers/{group}{path}", body)
         case = f"case {number}: {path} {body[:300]!r}: {answer.status_code} {answer.text[:300]}"
-        assert answer.status_code < 500, case
         if answer.status_code >= 400:
             told = answer.json()
+            # 50002 is the real proxy's answer too where Kafka refuses, such as a commit before the group is joined.
+            assert answer.status_code < 500 or told["error_code"] == 50002, case
             assert str(told["error_code"]).startswith(str(answer.status_code)) and told["message"].strip(), case
         elif path == "" and answer.status_code == 200:
             requests.delete(answer.json()["base_uri"], headers={"Accept": V2}, timeout=60)
