@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from pinflow.account import Account
 from pinflow.airflow import AirflowError, Mwaa
 from pinflow.aws import client
 from pinflow.batch import Result
@@ -211,11 +212,11 @@ def test_the_demo_s_batch_does_without_airflow_where_the_batch_dag_is_the_projec
     def result(profile: Profile, say: Any) -> Result:
         return Result({}, {}, "a page")
 
-    for name in ("runtime.up", "run_module", "counts.wait_until_landed", "report.places", "report.comparison"):
+    for name in ("runtime.up", "run_module", "until_landed", "report.places", "report.comparison", "_require_account"):
         as_person.setattr(f"pinflow.cli.{name}", lambda *arguments: None)
-    for name in ("start", "status", "compare"):
+    as_person.setattr("pinflow.cli.show_streams", lambda profile: True)
+    for name in ("start", "compare"):
         as_person.setattr(f"pinflow.stream.{name}", lambda *arguments: {})
-    as_person.setattr("pinflow.report.streams", lambda found: "")
     as_person.setattr("pinflow.batch.run", result)
     here = profile.model_copy(update={"stack": load("local").stack})
     outcome = CliRunner().invoke(demo, [], obj=here)
@@ -229,8 +230,7 @@ def test_the_exit_status_of_status_is_1_where_a_dag_s_latest_run_failed(
 ) -> None:
     ready = Health("airflow", "Apache Airflow", False, "ready", "", 1, 0, 1.0)
     as_person.setattr("pinflow.cli.runtime.current", lambda profile: SimpleNamespace(health=lambda: [ready]))
-    as_person.setattr("pinflow.cli.counts.count", lambda profile: None)
-    as_person.setattr("pinflow.cli.report.counts", lambda found: None)
+    as_person.setattr("pinflow.cli.account.take", lambda profile: Account([]))
     airflow.dags, airflow.runs = [{"dag_id": "mine", "relative_fileloc": "x.py"}], [("mine", "r")]
     airflow.state, airflow.tasks = state, [{**TASK, "state": state}]
     here = profile.model_copy(update={"stack": load("local").stack})

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import requests
 from click.testing import CliRunner
+from kafka.net.sasl import get_sasl_mechanism
+from pydantic import SecretStr
 
 from pinflow import account, batch, broker, doctor
 from pinflow.aws import client
@@ -212,19 +214,33 @@ def test_batch_runs_on_the_workspace_that_databricks_own_settings_name(
 def test_kafka_python_signs_in_to_msk_with_the_keys_and_region_of_the_profile(
     deployed: Profile, as_person: pytest.MonkeyPatch
 ) -> None:
-    from kafka.net.sasl.msk import SaslMechanismAwsMskIam
-
-    for name in ("AWS_DEFAULT_REGION", "AWS_SECRET_ACCESS_KEY"):
-        as_person.setenv(name, "to be put back after the test")
     as_person.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    settings = broker.security(deployed)
-    assert settings == {"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}
-    first = json.loads(SaslMechanismAwsMskIam(host="b-1.x.kafka.amazonaws.com", **settings).auth_bytes())
+    first = first_message(deployed)
     assert first["action"] == "kafka-cluster:Connect"
     credential = first["x-amz-credential"]
     assert credential.startswith(f"{ACCOUNT}/")
     assert credential.endswith(f"/{REGION}/kafka-cluster/aws4_request")
     assert SECRET not in json.dumps(first)
+
+
+def test_a_stale_token_in_the_environment_does_not_go_with_the_keys_of_the_profile(
+    deployed: Profile, as_person: pytest.MonkeyPatch
+) -> None:
+    as_person.setenv("AWS_SESSION_TOKEN", "of yesterday")
+    keys = {"access_key_id": SecretStr("AKIAOFTHEPROFILE"), "secret_access_key": SecretStr(SECRET)}
+    before = dict(os.environ)
+    first = first_message(deployed.model_copy(update={"aws": deployed.aws.model_copy(update=keys)}))
+    assert first["x-amz-credential"].startswith("AKIAOFTHEPROFILE/")
+    assert "x-amz-security-token" not in first
+    assert dict(os.environ) == before
+
+
+def first_message(profile: Profile) -> dict[str, Any]:
+    """What kafka-python sends to sign in."""
+    settings = broker.security(profile)
+    assert settings == {"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"}
+    mechanism = get_sasl_mechanism("AWS_MSK_IAM")(host="b-1.x.kafka.amazonaws.com", **settings)
+    return dict(json.loads(mechanism.auth_bytes()))
 
 
 def test_kafka_s_own_tools_ask_for_the_settings_that_iam_takes(
