@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import requests
 
-from pinflow.profile import ROOT
 from services.spark import native
 from tests.contract.cluster.conftest import World
 
@@ -178,7 +177,7 @@ def test_python_files_of_dbfs(world: World) -> None:
 @pytest.fixture
 def mine(tmp_path: Path) -> Iterator[Path]:
     """A person's own directory: neither temporary nor the stack's. `link` in tmp_path leads to it."""
-    with tempfile.TemporaryDirectory(dir=ROOT / ".pinflow", prefix="mine-") as name:
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="pinflow-test-") as name:
         (Path(name) / "thesis.txt").write_text("years of work")
         (tmp_path / "link").symlink_to(name)
         (tmp_path / "new.txt").write_text("new")

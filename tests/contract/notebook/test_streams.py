@@ -9,7 +9,7 @@ from tests.contract.notebook.bench import Bench
 RATE = "spark.readStream.format('rate').option('rowsPerSecond', 50).load()"
 FAILING = (
     f"{RATE}.selectExpr('raise_error(concat(\"boom \", value)) as v')"
-    ".writeStream.option('checkpointLocation', '/tmp/failing/{0}').toTable('failing_{0}')"
+    ".writeStream.option('checkpointLocation', __import__('tempfile').mkdtemp()).toTable('failing_{0}')"
 )
 ENDED = "import time\nwhile q.isActive:\n    time.sleep(0.1)\n"
 
@@ -87,10 +87,11 @@ def test_a_stream_that_takes_what_is_available_is_waited_for(bench: Bench) -> No
         bench.file(f"/Users/me/json/{n}.json", f'{{"n": {n}}}\n')
     given = f"spark.readStream.schema('n int').option('maxFilesPerTrigger', 1).json('{bench.workspace}/Users/me/json')"
     slow = "selectExpr(\"if(java_method('java.lang.Thread', 'sleep', 1500L) is null, n, n) as n\")"
-    start = "writeStream.trigger(availableNow=True).option('checkpointLocation', '/tmp/{0}/c').toTable('{0}')"
+    to = f"option('checkpointLocation', '{bench.workspace}/{{0}}-checkpoint').toTable('{{0}}')"
+    start = f"writeStream.trigger(availableNow=True).{to}"
     bench.cells(f"{given}.{slow}.{start.format('available')}").ok()
     assert bench.cells("print(spark.table('available').count())").ok().printed() == "4\n"
-    ended = bench.cells(f"{given}.selectExpr('assert_true(n < 3)').{start.format('not_available')}")
+    ended = bench.cells(f"{given}.selectExpr('assert_true(n < 3) as n').{start.format('not_available')}")
     assert ended.state == "FAILED" and "[STREAM_FAILED]" in ended.error
 
 
