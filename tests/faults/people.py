@@ -19,6 +19,8 @@ CHUNK = 100
 """Posts of one emulator. A killed emulator's are posted again: what it had posted nobody knows for certain."""
 GIVE_UP = 300
 """Seconds for which an emulator tries: two kills in a row are a longer outage than the default is meant for."""
+_NOT_BEGUN = "error: database "
+"""What an emulator says that finds no database at its start: nothing was posted, and it is started again."""
 _LONGEST = 900.0
 _POSTS = re.compile(r"([\d,]+) posts, ")
 
@@ -52,6 +54,9 @@ class People(threading.Thread):
             rate = str(self._rate)
             if status == -signal.SIGKILL:
                 rate = "max"
+            elif errors.startswith(_NOT_BEGUN) and time.monotonic() - self.said < GIVE_UP:
+                rate = "max"
+                time.sleep(1)
             elif status:
                 self.failure = f"{self.name} from {self.position}: status {status}\n{errors}"
                 self._diary.write("emulator failed", way=self._way, status=status, errors=errors)
