@@ -98,6 +98,8 @@ class Watch(threading.Thread):
         """SIGKILL to all of them, as soon as each is there, at one moment; AssertionError if one is not in 120 s."""
         pids, deadline = {}, time.monotonic() + 120
         while True:
+            failures = [people.failure for people in self.people.values() if people.failure]
+            assert not failures, f"{failures[0]}\n{self._diary.history()}"
             try:
                 pids = {victim: self._living(victim) for victim in victims}
                 break
