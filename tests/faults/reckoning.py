@@ -1,7 +1,7 @@
 """Where every record is, looked up with the clients of Kafka, S3, Kinesis and Delta alone, none of the product's code.
 
-In Kafka = in S3 + dead letters + nulls; in S3 = in the table + in the quarantine, where of an `ind` posted twice the
-table has one row; in Kinesis = in the stream's table + in its quarantine, record by record.
+In Kafka = in S3 + dead letters, nulls among them; in S3 = in the table + in the quarantine, where of an `ind` that was
+posted twice the table has one row; in Kinesis = in the stream's table + in its quarantine, record by record.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ Places = Counter[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic's records by (partition, offset): JSON texts, what is no JSON, and the number of nulls."""
+    """A topic's records by (partition, offset): JSON texts, and what is a dead letter: no JSON, or a null."""
 
     json: dict[tuple[int, int], str]
-    other: set[tuple[int, int]]
-    nulls: int
+    dead: set[tuple[int, int]]
 
 
 def topics(stack: TestStack) -> dict[str, Topic]:
@@ -42,11 +41,10 @@ def topics(stack: TestStack) -> dict[str, Topic]:
     found = {}
     for kind, name in zip(KEYS, stack.profile.topics, strict=True):
         values = _records(stack, name)
-        texts = {place: _canonical(record.value) for place, record in values.items() if record.value is not None}
+        texts = {place: _canonical(record.value or b"") for place, record in values.items()}
         found[kind] = Topic(
             {place: text for place, text in texts.items() if text is not None},
             {place for place, text in texts.items() if text is None},
-            len(values) - len(texts),
         )
     return found
 
@@ -84,8 +82,8 @@ def missing_in_s3(stack: TestStack) -> str:
                 f"{kind}: {wanted.total()} JSON records in Kafka, {found.total()} lines in S3; "
                 f"missing {_some(wanted - found)}, too many {_some(found - wanted)}"
             )
-        if topic.other != set(dead[kind]):
-            wrong.append(f"{kind}: not JSON in Kafka: {sorted(topic.other)}, dead letters: {sorted(dead[kind])}")
+        if topic.dead != set(dead[kind]):
+            wrong.append(f"{kind}: no JSON in Kafka: {sorted(topic.dead)}, dead letters: {sorted(dead[kind])}")
     return "; ".join(wrong)
 
 

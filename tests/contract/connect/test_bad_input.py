@@ -65,8 +65,9 @@ def test_each_value_is_in_s3_or_a_dead_letter_or_was_a_null(pipe: Pipe, seed: in
         dead[int(headers["offset"])] = letter.value
     assert dead == {offset: sent[offset] for offset in dead}, "the value as it was, under its own offset"
     nulls = {offset for offset, raw in enumerate(sent) if raw is None or raw.strip(b" \t\r\n") in (b"", b"null")}
+    assert nulls <= set(dead), "the sink reports the nulls that it skips there too"
+    dead = {offset: raw for offset, raw in dead.items() if offset not in nulls}
     written = [raw for offset, raw in enumerate(sent) if offset not in nulls and offset not in dead and raw is not None]
-    assert not nulls & set(dead)
     assert len(nulls) > 20 and len(dead) > 200 and len(written) > 200, "a seed that tries all three"
     lines = Counter(raw.strip(b" \t\r\n").replace(b"\r", b" ").replace(b"\n", b" ") for raw in written)
     assert pipe.lines() == lines
