@@ -41,6 +41,12 @@ def temporary(home: Path, service: str) -> Path:
     return own
 
 
+def processes(home: Path) -> list[psutil.Process]:
+    """Every process that a service of this stack is or has started, also one whose service is gone: by its TMPDIR."""
+    places = (f"{home}/tmp/", f"{home}/spark/tmp")
+    return [process for process in psutil.process_iter() if (_temporary(process) or "").startswith(places)]
+
+
 def _temporary(process: psutil.Process) -> str | None:
     with suppress(psutil.Error, OSError):
         return process.environ().get("TMPDIR")

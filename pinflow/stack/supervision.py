@@ -25,6 +25,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 from pinflow.errors import PinflowError
 from pinflow.packages import PACKAGES
 from pinflow.profile import ROOT, Profile
+from pinflow.stack import state
 
 # A socket's path may have 107 bytes on Linux and 103 on macOS.
 _SOCKET_PATH_LIMIT = 100
@@ -152,16 +153,22 @@ class Supervision:
         self.link.unlink(missing_ok=True)
 
     def end_orphans(self) -> list[str]:
-        """End services whose supervisord was killed: only processes that this stack's launcher wrote down."""
-        ended = []
-        for service, process in survivors(self.profile.home).items():
+        """End services whose supervisord was killed, and what services that were killed have left running.
+
+        Only processes that this stack's launcher wrote down, their children, and those with a TMPDIR of this stack.
+        """
+        home = self.profile.home
+        alive = survivors(home)
+        ended = list(alive)
+        for process in alive.values():
             with contextlib.suppress(psutil.NoSuchProcess):
-                family = [process, *process.children(recursive=True)]
-                for member in family:
-                    member.send_signal(signal.SIGTERM)
-                for member in psutil.wait_procs(family, timeout=10)[1]:
-                    member.kill()
-                ended.append(service)
+                _end([process, *process.children(recursive=True)])
+        # One that a service started again while it was told to end is found by a second look.
+        while left := state.processes(home):
+            ended += [
+                f"process {process.pid}" for process in left if process.pid not in {p.pid for p in alive.values()}
+            ]
+            _end(left)
         for pattern in ("*.pid", "*.starts"):
             for file in (self.profile.home / "run").glob(pattern):
                 file.unlink()
@@ -251,6 +258,16 @@ def supervisor(home: Path) -> psutil.Process | None:
         if str(files / "supervisord.conf") in process.cmdline():
             return process
     return None
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+    for process in psutil.wait_procs(processes, timeout=10)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
 
 
 class _Harmless(Exception):

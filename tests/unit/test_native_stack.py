@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pinflow import install, instance
@@ -161,3 +162,19 @@ def test_the_cause_of_an_error_is_told_not_its_wrappings() -> None:
     outer = RuntimeError("HTTPConnectionPool(host='127.0.0.1', port=1): Max retries exceeded", inner)
     assert brief(outer) == "Connection refused"
     assert brief(ValueError("first line\nsecond line")) == "first line"
+
+
+def test_what_a_killed_service_has_left_running_is_ended_with_the_orphans(tmp_path: Path) -> None:
+    """Airflow's children hold its ports when both it and supervisord were killed."""
+    one = profile(tmp_path, "mysql")
+    environment = {**os.environ, "TMPDIR": str(one.home / "tmp" / "airflow" / "1")}
+    left = subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
+    others = subprocess.Popen(["sleep", "60"], env={**os.environ, "TMPDIR": str(tmp_path)}, start_new_session=True)
+    try:
+        assert NativeStack(one).supervision.end_orphans() == [f"process {left.pid}"]
+        assert not psutil.pid_exists(left.pid)
+        assert others.poll() is None
+    finally:
+        for process in (left, others):
+            process.kill()
+            process.wait()
