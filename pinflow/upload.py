@@ -230,7 +230,8 @@ def _ignored_by_git(files: list[Path]) -> list[Path]:
     for file in files:
         for repository in repositories_of[file.parent]:
             asked.setdefault(repository, []).append(file)
-    return [file for repository, those in asked.items() for file in _ignored_in(repository, those)]
+    ignored = (file for repository, those in asked.items() for file in _ignored_in(repository, those))
+    return list(dict.fromkeys(ignored))
 
 
 def _repositories(directory: Path) -> list[Path]:

@@ -70,8 +70,10 @@ class Secrets:
         return [SecretMetadata(secret["key"]) for secret in listed.get("secrets", [])]
 
     def _value(self, scope: str, key: str) -> bytes | None:
-        if key in self._of_profile.get(scope, {}):
-            return self._of_profile[scope][key].encode()
+        # Names are found whatever their case, as in the API.
+        for name, secrets in self._of_profile.items():
+            if name.lower() == scope.lower():
+                return next((secret.encode() for each, secret in secrets.items() if each.lower() == key.lower()), None)
         found = self._api.get("secrets/get", scope=scope, key=key)
         return None if found is None else base64.b64decode(found["value"])
 

@@ -152,7 +152,7 @@ def test_a_secret_that_the_api_made_during_the_run_is_there_at_once(bench: Bench
         "import json, urllib.request\n"
         "def post(call, **body):\n"
         "    context = dbutils.notebook.entry_point.getDbutils().notebook().getContext()\n"
-        "    headers = {'Authorization': 'Bearer ' + context.apiToken().get()}\n"
+        "    headers = {'Authorization': 'Bearer ' + context.apiToken().get(), 'Content-Type': 'application/json'}\n"
         "    url = context.apiUrl().get() + '/api/2.0/secrets/' + call\n"
         "    urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read()\n"
         "post('scopes/create', scope='project')\n"

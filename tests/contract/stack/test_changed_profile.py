@@ -80,7 +80,7 @@ def test_up_applies_what_was_edited_to_what_runs(stack: Stack) -> None:
     assert stack.pid == first, "nothing has changed, so it goes on"
 
     said = stack.pinflow("where", PINFLOW_DATABASE_PASSWORD="another")
-    assert "mine.yaml has changed since the stack was started: database.password\n" in said
+    assert "mine.yaml has changed since its stack was last started: database.password\n" in said
     assert "another" not in said
     # The value comes from the environment, and supervisord has kept that of its own start.
     stack.pinflow("up", PINFLOW_DATABASE_PASSWORD="another")
