@@ -164,6 +164,27 @@ def test_what_a_killed_supervisor_left_counts_as_running_natively_until_down_has
     assert isinstance(runtime.current(profile), ComposeStack)
 
 
+def test_a_process_that_has_just_ended_does_not_save_the_rest_of_its_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow ends its programs itself: one of them may be gone before it gets its signal."""
+    stack = NativeStack(load(str(instance.write("local", tmp_path / "p.yaml", tmp_path / "state", 1000))))
+    run = stack.profile.home / "run"
+    run.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"]) as orphan, subprocess.Popen(["sleep", "60"]) as child:
+        gone = subprocess.Popen(["sleep", "60"])
+        family = [psutil.Process(gone.pid), psutil.Process(child.pid)]
+        gone.kill()
+        gone.wait()
+        monkeypatch.setattr(psutil.Process, "children", lambda process, recursive: family)
+        (run / "airflow.pid").write_text(f"{orphan.pid} {psutil.Process(orphan.pid).create_time()}")
+        try:
+            assert stack.supervision.end_orphans() == ["airflow"]
+            assert not psutil.pid_exists(child.pid)
+        finally:
+            child.kill()
+
+
 def test_a_number_that_another_process_has_by_now_is_no_service(docker: Docker, profile: Profile) -> None:
     docker.answers(ENGINE)
     run = profile.home / "run"
