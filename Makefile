@@ -124,7 +124,7 @@ test-parts:
 	@$(TOOL)/python -m pytest tests/unit tests/contract $(addprefix --ignore=,$(ALONE)) -m "not long" $(ARGS)
 
 test-spark: install ## the tests that run in the Spark environment: the package, the notebook process
-	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook $(ARGS)
+	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook -m "not long" $(ARGS)
 
 test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
 	@$(PYTHON) pinflow/install.py airflow-3.2.1 airflow-2.11.2
