@@ -29,6 +29,8 @@ from pinflow.stack import state
 
 # A socket's path may have 107 bytes on Linux and 103 on macOS.
 _SOCKET_PATH_LIMIT = 100
+_STOPPING = 40
+"""Seconds in which a service has to end when it is told to; then it is killed."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,10 @@ class Supervision:
         home = self.profile.home
         alive = survivors(home)
         ended = list(alive)
-        for process in alive.values():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                _end([process, *process.children(recursive=True)])
+        families = [process for service in alive.values() for process in _children(service)]
+        # A service ends its own children, in its order: Kinesis is written when LocalStack ends.
+        _end(list(alive.values()))
+        _end([process for process in families if process.is_running()])
         # One that a service started again while it was told to end is found by a second look.
         while left := state.processes(home):
             ended += [
@@ -232,7 +235,9 @@ class Supervision:
             command = (sys.executable, "-m", "pinflow.stack.launch", service, str(self.profile.path))
             # Its log: from the directory that supervisord starts in; supervisord expands this value twice.
             log = _escape(_escape(os.path.relpath(self.log(service), ROOT)))
-            text += _PROGRAM.format(service=service, command=" ".join(map(_word, command)), log=log)
+            text += _PROGRAM.format(
+                service=service, command=" ".join(map(_word, command)), log=log, stopping=_STOPPING
+            )
         self.configuration.write_text(text)
 
 
@@ -260,11 +265,17 @@ def supervisor(home: Path) -> psutil.Process | None:
     return None
 
 
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.children(recursive=True)
+    return []
+
+
 def _end(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
-    for process in psutil.wait_procs(processes, timeout=10)[1]:
+    for process in psutil.wait_procs(processes, timeout=_STOPPING)[1]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(processes, timeout=10)
@@ -309,7 +320,7 @@ autostart=false
 autorestart=true
 startsecs=1
 startretries=20
-stopwaitsecs=40
+stopwaitsecs={stopping}
 stopasgroup=false
 killasgroup=true
 redirect_stderr=true

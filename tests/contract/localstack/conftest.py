@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 import pytest
@@ -152,9 +152,10 @@ class Running:
         path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
         return cls(load(str(path)))
 
-    def start(self) -> Running:
+    def start(self, log: int | BinaryIO | None = None) -> Running:
+        """Start it; its output goes to ``log``, otherwise to where `log()` reads it."""
         SERVICE.prepare(self.profile)
-        log = (self.profile.path.parent / "localstack.log").open("ab")
+        log = (self.profile.path.parent / "localstack.log").open("ab") if log is None else log
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pinflow.stack.launch", "localstack", str(self.profile.path)],
             cwd=ROOT, stdout=log, stderr=log, start_new_session=True,

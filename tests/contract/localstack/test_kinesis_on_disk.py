@@ -9,12 +9,14 @@ import subprocess
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pinflow.packages import python
@@ -84,7 +86,8 @@ def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
         stderr=subprocess.DEVNULL,
     )
     where, keys = f"http://127.0.0.1:{port}", ("a", "b")
-    client = boto3.Session(*keys, region_name="us-east-1").client("kinesis", endpoint_url=where)
+    once = Config(retries={"total_max_attempts": 1})
+    client = boto3.Session(*keys, region_name="us-east-1").client("kinesis", endpoint_url=where, config=once)
     try:
         wait_for("an answer", lambda: answers(client))
         client.create_stream(StreamName="s", ShardCount=1)
@@ -129,6 +132,40 @@ def test_however_it_is_ended_all_is_written(kinesis: Kinesis) -> None:
     wait_for("the last on disk", lambda: "the last" in kinesis.on_disk())
     kinesis.process.wait(60)
     assert kinesis.on_disk() == sorted([*rows, "the last"])
+
+
+@pytest.mark.parametrize("told_by", ["its parent's end", "a signal", "signal after signal"])
+def test_what_it_has_taken_until_it_ends_is_written(kinesis: Kinesis, told_by: str) -> None:
+    """Although there is much to write, and both LocalStack's end and who ends the whole stack tell it to end."""
+    for _ in range(10):
+        kinesis.put(*["x" * 2000] * 500)
+    with ThreadPoolExecutor() as pool:
+        posting = [pool.submit(put_until_refused, kinesis.client, f"poster {number}") for number in range(4)]
+        time.sleep(1)
+        if told_by == "its parent's end":
+            assert kinesis.process.stdin is not None
+            kinesis.process.stdin.close()
+        while told_by != "its parent's end" and kinesis.process.poll() is None:
+            kinesis.process.send_signal(signal.SIGTERM)
+            time.sleep(0.02)
+            if told_by == "a signal":
+                break
+        kinesis.process.wait(20)  # whoever ends it kills it after a while
+        taken = {row for one in posting for row in one.result(60)}
+    assert len(taken) > 20
+    assert not taken - set(kinesis.on_disk())
+
+
+def put_until_refused(client: Any, name: str) -> list[str]:
+    """Put record after record; returns those that it said it has taken."""
+    taken: list[str] = []
+    while True:
+        row = f"{name}: {len(taken)}"
+        try:
+            client.put_record(StreamName="s", Data=row.encode(), PartitionKey="p")
+        except (BotoCoreError, ClientError):
+            return taken
+        taken.append(row)
 
 
 def test_a_record_takes_a_few_times_its_size(kinesis: Kinesis) -> None:

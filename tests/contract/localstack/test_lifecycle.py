@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -199,3 +200,19 @@ def test_ended_it_leaves_no_process_and_keeps_kinesis(localstack: Running) -> No
     (data,) = (localstack.profile.home / "localstack").rglob("kinesis/*.json")
     shards = json.loads(data.read_text())["streams"][f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"]
     assert sum(len(records) for records in shards["shards"].values()) == len(before)
+
+
+def test_told_to_end_it_ends_also_when_nobody_reads_its_output_any_more(
+    tmp_path: Path, rest_proxy: Backend, connect: FakeConnect
+) -> None:
+    """As after supervisord was killed, which reads the services' output."""
+    read, write = os.pipe()
+    localstack = Running.write(tmp_path, rest_proxy.url, connect.backend.url).start(write)
+    os.close(write)
+    try:
+        localstack.wait()
+        os.close(read)
+        assert localstack.end(signal.SIGTERM) < 30
+    finally:
+        for process in localstack.processes() if localstack.process and localstack.process.poll() is None else []:
+            process.kill()
