@@ -235,9 +235,7 @@ class Supervision:
             command = (sys.executable, "-m", "pinflow.stack.launch", service, str(self.profile.path))
             # Its log: from the directory that supervisord starts in; supervisord expands this value twice.
             log = _escape(_escape(os.path.relpath(self.log(service), ROOT)))
-            text += _PROGRAM.format(
-                service=service, command=" ".join(map(_word, command)), log=log, stopping=_STOPPING
-            )
+            text += _PROGRAM.format(service=service, command=" ".join(map(_word, command)), log=log, stopping=_STOPPING)
         self.configuration.write_text(text)
 
 
