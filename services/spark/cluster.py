@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +46,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     with cluster.alone() as lock, cluster.driver(lock) as (spark, jvm):
-        cluster.open_workspace(spark)
-        warm_up(spark)
+        sessions = cluster.open_workspace(spark)
+        warm_up(spark, sessions.any)
         _say(f"ready on {cluster.host}:{cluster.port}")
         while jvm.poll() is None:
             spark.sql("select 1").collect()
@@ -173,7 +173,7 @@ class Cluster:
             "spark.databricks.clusterUsageTags.clusterName": "pinflow",
         }
 
-    def open_workspace(self, spark: SparkSession) -> None:
+    def open_workspace(self, spark: SparkSession) -> Sessions:
         """Bring back the mounts, make what a workspace starts with, and answer notebooks and the workspace."""
         hadoop = Hadoop(spark.sparkContext)
         mounts = Mounts(self.home / "mounts.json", hadoop, own_endpoint=bool(os.environ.get("AWS_ENDPOINT_URL")))
@@ -182,21 +182,33 @@ class Cluster:
         access_key, secret_key = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
         if access_key and secret_key:
             credentials.provide(spark, self.dbfs, access_key, secret_key, self.home / "credentials.sha256")
+        sessions = Sessions(spark.sparkContext)
         if self.control_token:
             files = Files(hadoop, mounts, self.dbfs, LocalDisk(self.writable))
-            calls = control.Control(files, mounts, Sessions(spark.sparkContext))
+            calls = control.Control(files, mounts, sessions)
             control.serve(calls, self.host, self.port + 1, self.control_token)
+        return sessions
 
 
-def warm_up(spark: SparkSession) -> None:
-    """Do once what costs some 15 s the first time: JSON, a shuffle, a Delta table made, replaced and read."""
+def warm_up(spark: SparkSession, wanted: Callable[[], bool]) -> None:
+    """Do once what costs some 15 s the first time: JSON, a shuffle, a Delta table made, replaced and read.
+
+    No more of it as soon as the cluster is ``wanted``: what people run warms it as well, and waits for this.
+    """
     started = time.monotonic()
     rows = spark.range(2).selectExpr("try_parse_json(concat('[', id, ']')) is null as broken").groupBy("broken").count()
-    for _ in range(2):
-        rows.write.mode("overwrite").option("overwriteSchema", True).saveAsTable("warm_up")
-    spark.table("warm_up").collect()
-    spark.sql("drop table warm_up")
-    _say(f"warm after {time.monotonic() - started:.1f} s")
+    steps: list[Callable[[], object]] = [
+        lambda: rows.write.saveAsTable("warm_up"),
+        lambda: rows.write.mode("overwrite").option("overwriteSchema", True).saveAsTable("warm_up"),
+        lambda: spark.table("warm_up").collect(),
+    ]
+    spark.sql("drop table if exists warm_up")  # of a start that was killed
+    for step in steps:
+        if wanted():
+            break
+        step()
+    spark.sql("drop table if exists warm_up")
+    _say(f"{'wanted' if wanted() else 'warm'} after {time.monotonic() - started:.1f} s")
 
 
 def _stop(jvm: Any, patience: float = 15) -> None:

@@ -13,11 +13,14 @@ class Sessions:
     def __init__(self, context: SparkContext) -> None:
         self._jvm: Any = context._jvm
 
+    def any(self) -> bool:
+        """Whether a client has a session."""
+        return bool(self._manager().listActiveSessions().nonEmpty())
+
     def close(self, session_id: str, user_id: str) -> bool:
         """End a session: its work is interrupted, its streams are stopped. False if there is no such session."""
-        service = self._jvm.org.apache.spark.sql.connect.service
-        manager = getattr(getattr(service, "SparkConnectService$"), "MODULE$").sessionManager()
-        key = service.SessionKey(user_id, session_id)
+        manager = self._manager()
+        key = self._jvm.org.apache.spark.sql.connect.service.SessionKey(user_id, session_id)
         holder = manager.getIsolatedSessionIfPresent(key)
         if holder.isEmpty():
             return False
@@ -25,3 +28,7 @@ class Sessions:
             query.stop()
         manager.closeSession(key, False)
         return True
+
+    def _manager(self) -> Any:
+        service = self._jvm.org.apache.spark.sql.connect.service
+        return getattr(getattr(service, "SparkConnectService$"), "MODULE$").sessionManager()
