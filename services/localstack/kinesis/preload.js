@@ -45,16 +45,34 @@ const hasPersisted = () => {
   const now = Date.now();
   Object.assign(disk, { written: disk.writing, next: now + 9 * (now - disk.began) });
 };
-// While it writes for the last time it would go on saying of records that it has them: whoever is not told posts again.
-process.on('SIGTERM', () => {
-  if (disk.ending) return; // it listens once, and is writing: whoever ends the stack and its parent both tell it to end
+
+// Told to end, it goes on answering for as long as anybody asks, half a minute at most, writes what it holds, and exits;
+// in the middle of another write it fails instead. Whoever told it may have killed it by then. So: nobody is answered any
+// more, and so is told that a record is taken that is not written; no timer of before begins a write; and it hears of the
+// signal, once, when it does not write.
+const listeners = [];
+const onSignal = process.on;
+process.on = function (name, listener) {
+  if (name !== 'SIGTERM') return onSignal.call(this, name, listener);
+  listeners.push(listener);
+  return this;
+};
+const endUnlessWriting = () => {
+  if (!disk.ending || writing.size) return;
+  if (!listeners.length) process.exit(); // it is not there yet
+  listeners.splice(0).forEach((listener) => listener('SIGTERM'));
+};
+onSignal.call(process, 'SIGTERM', () => {
+  if (disk.ending) return;
   disk.ending = true;
   connections.forEach((connection) => connection.destroy());
-  if (process.listenerCount('SIGTERM') === 1) process.exit(); // its own listener, which writes, is not there yet
+  endUnlessWriting();
 });
-// Before that it waits half a minute for answers under way, which nobody reads any more.
 const setTimer = globalThis.setTimeout;
-globalThis.setTimeout = (call, delay, ...rest) => setTimer(call, disk.ending ? Math.min(delay, 500) : delay, ...rest);
+globalThis.setTimeout = (call, delay, ...rest) => {
+  const late = disk.ending;
+  return setTimer(() => (late || !disk.ending) && call(...rest), late ? Math.min(delay, 500) : delay);
+};
 const persistsWhatIsNew = (source) =>
   source.replace(
     /(\.i\(\),new \w+\((\w+)=>\{)((?:(?!=>\{).){0,400}?"fileName".{0,400}?new \w+\(\(\)=>(\w+\(\)\.\w+)\))/s,
@@ -91,32 +109,24 @@ for (let waited = 0; isAlive(before) && waited < 10_000; waited += 50) {
 }
 fs.writeFileSync(`${data}.pid`, String(process.pid));
 
-// It writes its data in place: killed in the middle, it could not read them at the next start. So: a new file, renamed
-// over the old one before it is closed (after SIGTERM it does not wait for the close). The last write may begin while
-// another is under way: each has a file of its own, and what began earlier does not take the place of what began later.
-const writing = new Map();
-let [begun, kept] = [0, 0];
-const draft = (number) => `${data}.${number}.new`;
-fs.readdirSync(process.env.PERSIST_PATH)
-  .filter((name) => name.startsWith(process.env.PERSIST_FILE_NAME) && name.endsWith('.new'))
-  .forEach((name) => fs.unlinkSync(`${process.env.PERSIST_PATH}/${name}`));
+// It writes its data in place: killed in the middle, it could not read them at the next start. So: a new file,
+// renamed over the old one before it is closed (after SIGTERM it does not wait for the close).
+const writing = new Set();
 const open = fs.open;
 fs.open = function (path, flags, ...rest) {
   const replaces = path === data && flags !== 'r' && flags !== fs.constants.O_RDONLY;
-  const number = replaces ? ++begun : 0;
   const callback = rest.pop();
-  return open.call(fs, replaces ? draft(number) : path, flags, ...rest, (error, fd) => {
-    if (replaces && !error) writing.set(fd, number);
+  return open.call(fs, replaces ? `${data}.new` : path, flags, ...rest, (error, fd) => {
+    if (replaces && !error) writing.add(fd);
     callback(error, fd);
   });
 };
 const close = fs.close;
 fs.close = function (fd, ...rest) {
-  const number = writing.get(fd);
-  if (writing.delete(fd) && number > kept) {
-    fs.renameSync(draft(number), data);
-    kept = number;
+  if (writing.delete(fd)) {
+    fs.renameSync(`${data}.new`, data);
     hasPersisted();
+    setImmediate(endUnlessWriting);
   }
   return close.call(fs, fd, ...rest);
 };

@@ -134,7 +134,7 @@ def test_however_it_is_ended_all_is_written(kinesis: Kinesis) -> None:
     assert kinesis.on_disk() == sorted([*rows, "the last"])
 
 
-@pytest.mark.parametrize("told_by", ["its parent's end", "a signal", "signal after signal"])
+@pytest.mark.parametrize("told_by", ["its parent's end", "a signal", "signal after signal", "a signal while it writes"])
 def test_what_it_has_taken_until_it_ends_is_written(kinesis: Kinesis, told_by: str) -> None:
     """Although there is much to write, and both LocalStack's end and who ends the whole stack tell it to end."""
     for _ in range(10):
@@ -145,15 +145,19 @@ def test_what_it_has_taken_until_it_ends_is_written(kinesis: Kinesis, told_by: s
         if told_by == "its parent's end":
             assert kinesis.process.stdin is not None
             kinesis.process.stdin.close()
-        while told_by != "its parent's end" and kinesis.process.poll() is None:
+        elif told_by == "signal after signal":
+            while kinesis.process.poll() is None:
+                kinesis.process.send_signal(signal.SIGTERM)
+                time.sleep(0.02)
+        else:
+            if told_by == "a signal while it writes":
+                wait_for("a write", lambda: kinesis.file.with_suffix(".json.new").exists(), every=0.001)
             kinesis.process.send_signal(signal.SIGTERM)
-            time.sleep(0.02)
-            if told_by == "a signal":
-                break
-        kinesis.process.wait(20)  # whoever ends it kills it after a while
+        status = kinesis.process.wait(20)  # whoever ends it kills it after a while
         taken = {row for one in posting for row in one.result(60)}
     assert len(taken) > 20
     assert not taken - set(kinesis.on_disk())
+    assert status == 128 + signal.SIGTERM, "it ended of itself, with all that it does at its end"
 
 
 def put_until_refused(client: Any, name: str) -> list[str]:

@@ -214,5 +214,7 @@ def test_told_to_end_it_ends_also_when_nobody_reads_its_output_any_more(
         os.close(read)
         assert localstack.end(signal.SIGTERM) < 30
     finally:
-        for process in localstack.processes() if localstack.process and localstack.process.poll() is None else []:
-            process.kill()
+        assert localstack.process is not None
+        if localstack.process.poll() is None:
+            for process in localstack.processes():
+                process.kill()
