@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -195,20 +196,19 @@ def warm_up(spark: SparkSession, wanted: Callable[[], bool]) -> None:
 
     No more of it as soon as the cluster is ``wanted``: what people run warms it as well, and waits for this.
     """
-    started = time.monotonic()
+    started, how = time.monotonic(), "warm"
     rows = spark.range(2).selectExpr("try_parse_json(concat('[', id, ']')) is null as broken").groupBy("broken").count()
-    steps: list[Callable[[], object]] = [
-        lambda: rows.write.saveAsTable("warm_up"),
-        lambda: rows.write.mode("overwrite").option("overwriteSchema", True).saveAsTable("warm_up"),
-        lambda: spark.table("warm_up").collect(),
-    ]
-    spark.sql("drop table if exists warm_up")  # of a start that was killed
+    # Overwritten the first time too: a start that was killed here may have left it.
+    write = rows.write.mode("overwrite").option("overwriteSchema", True)
+    make = partial(write.saveAsTable, "warm_up")
+    steps: list[Callable[[], object]] = [make, make, lambda: spark.table("warm_up").collect()]
     for step in steps:
         if wanted():
+            how = "wanted"
             break
         step()
     spark.sql("drop table if exists warm_up")
-    _say(f"{'wanted' if wanted() else 'warm'} after {time.monotonic() - started:.1f} s")
+    _say(f"{how} after {time.monotonic() - started:.1f} s")
 
 
 def _stop(jvm: Any, patience: float = 15) -> None:
