@@ -162,6 +162,8 @@ class Cluster:
         return {
             "spark.driver.host": self.host,
             "spark.driver.bindAddress": self.host,
+            # Its plugin would start the Connect server with the driver: too early, see `open_workspace`.
+            "spark.plugins": "",
             "spark.connect.grpc.binding.address": self.host,
             "spark.connect.grpc.binding.port": str(self.port),
             "spark.hadoop.fs.s3a.endpoint.region": self.region,
@@ -175,7 +177,10 @@ class Cluster:
         }
 
     def open_workspace(self, spark: SparkSession) -> Sessions:
-        """Bring back the mounts, make what a workspace starts with, and answer notebooks and the workspace."""
+        """Bring back the mounts, make what a workspace starts with, and only then answer notebooks and the workspace.
+
+        Whoever waits for the cluster is there at once, and would get a dbfs:/ without the mounts, for good.
+        """
         hadoop = Hadoop(spark.sparkContext)
         mounts = Mounts(self.home / "mounts.json", hadoop, own_endpoint=bool(os.environ.get("AWS_ENDPOINT_URL")))
         mounts.restore()
@@ -184,6 +189,7 @@ class Cluster:
         if access_key and secret_key:
             credentials.provide(spark, self.dbfs, access_key, secret_key, self.home / "credentials.sha256")
         sessions = Sessions(spark.sparkContext)
+        sessions.open()
         if self.control_token:
             files = Files(hadoop, mounts, self.dbfs, LocalDisk(self.writable))
             calls = control.Control(files, mounts, sessions)

@@ -12,6 +12,11 @@ class Sessions:
 
     def __init__(self, context: SparkContext) -> None:
         self._jvm: Any = context._jvm
+        self._context: Any = context._jsc.sc()
+
+    def open(self) -> None:
+        """Start the Spark Connect server: from now on clients may come."""
+        self._jvm.org.apache.spark.sql.connect.service.SparkConnectService.start(self._context)
 
     def any(self) -> bool:
         """Whether a client has a session."""

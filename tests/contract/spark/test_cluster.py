@@ -239,6 +239,32 @@ def test_after_sigkill_the_jvm_ends_and_tables_and_mounts_come_back(cluster: Run
     assert MOUNTED not in cluster.log.read_text(encoding="utf-8")
 
 
+def test_nobody_is_let_in_before_the_mounts_are_back(tmp_path: Path, s3: S3) -> None:
+    """A notebook that waits for the driver would be given a dbfs:/ without them, and so would all after it."""
+    other = make(tmp_path, s3.url)
+    ports, home = native.address(other.profile), native.home(other.profile)
+    home.mkdir(parents=True)
+    os.mkfifo(home / "mounts.json")
+    other.launch()
+    try:
+        pipe = wait_for("the mounts to be read", lambda: reader(home / "mounts.json"), timeout=PATIENCE)
+        assert not listens(ports[1]) and not listens(ports[1] + 1)
+        with os.fdopen(pipe, "w") as file:
+            file.write("[]")
+        wait_for("a driver that listens", lambda: listens(ports[1] + 1), timeout=PATIENCE)
+        assert listens(ports[1])
+    finally:
+        other.stop()
+
+
+def reader(pipe: Path) -> int | None:
+    """A descriptor to write to whoever reads the pipe; None while nobody does."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
 @pytest.mark.long
 def test_when_the_jvm_dies_the_host_of_a_second_cluster_ends_too(cluster: Running, tmp_path: Path, s3: S3) -> None:
     """The supervisor sees the host only. The second has nothing of the first, so they run side by side."""
