@@ -18,6 +18,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+CALLS = {
+    ("GET", "/environments"): "stand-in",
+    ("GET", "/environments/{Name}"): "stand-in",
+    ("POST", "/restapi/{Name}"): "real",
+}
+"""The calls of MWAA that are answered, and who does it: this module, or Airflow itself."""
 METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 LONGEST_PATH = 64
 """RestApiPath in botocore's model of the service."""
@@ -50,8 +56,7 @@ class Door(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    def do_POST(self) -> None:
-        self._answer()
+    do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: Airflow logs each request itself."""
@@ -88,11 +93,11 @@ class Door(BaseHTTPRequestHandler):
     def _document(self, body: bytes) -> dict[str, Any]:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         environment = os.environ["MWAA_ENVIRONMENT"]
-        if (self.command, path) == ("GET", "/environments"):
-            return {"Environments": [environment]}
         operation, _, name = path.lstrip("/").partition("/")
-        if (self.command, operation) not in (("GET", "environments"), ("POST", "restapi")):
+        if (self.command, f"/{operation}" + ("/{Name}" if name else "")) not in CALLS:
             raise Refused("UnknownOperationException", 404, {"message": f"{self.command} {path} is not to be had here"})
+        if not name:
+            return {"Environments": [environment]}
         if name != environment:
             message = f"Environment {name} not found; the one here is {environment}."
             raise Refused("ResourceNotFoundException", 404, {"message": message})
