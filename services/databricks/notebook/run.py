@@ -19,7 +19,7 @@ from pyspark.sql import functions
 from pyspark.sql.dataframe import DataFrame as AnyDataFrame
 
 from ..lost import LOST
-from . import filesystem, java_errors, local_paths, magics, modules, session
+from . import filesystem, java_errors, local_paths, magics, modules, session, widgets
 from .capture import Capture
 from .context import ReplContext
 from .dbutils import DBUtils
@@ -113,7 +113,7 @@ class Run:
         if path in self._included:
             raise RecursionError(f"%run {target}: {path} includes itself: {' -> '.join(self._included)}")
         cells = self._workspace.cells(path)
-        self.dbutils.widgets.give(parameters)
+        widgets.give(self.dbutils.widgets, parameters)
         self._included.append(path)
         try:
             with self._interpreter.within(path):

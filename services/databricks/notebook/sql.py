@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql.connect.functions import lit
 from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
-from .widgets import Widgets
+from .widgets import Widgets, fill_in
 
 # As Spark's SqlBaseLexer.g4 has them; comments that begin with /* are in `_tokens`, for they nest.
 TOKEN = re.compile(
@@ -68,7 +68,7 @@ def _run_one(statement: str, spark: Any, widgets: Widgets) -> Any:
     if found := REMOVE_WIDGET.match(bare):
         widgets.remove(found[1].strip("`"))
         return None
-    return spark.sql(bind(widgets.fill_in(statement), widgets.getAll()))
+    return spark.sql(bind(fill_in(widgets, statement), widgets.getAll()))
 
 
 def bind(statement: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:

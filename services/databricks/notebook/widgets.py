@@ -62,17 +62,6 @@ class Widgets:
         """Removes all widgets in the notebook"""
         self._values.clear()
 
-    def give(self, parameters: dict[str, str]) -> None:
-        """Values from `%run ./notebook $name="value"`."""
-        self._given.update(parameters)
-
-    def fill_in(self, statement: str) -> str:
-        """A SQL statement with its $name and ${name} replaced, which is how it was written before :name."""
-        for name, value in sorted(self.getAll().items(), key=lambda item: -len(item[0])):
-            pattern = rf"\$\{{{re.escape(name)}\}}|\${re.escape(name)}\b"
-            statement = re.sub(pattern, value.replace("\\", r"\\"), statement)
-        return statement
-
     def _define(self, name: str, value: str) -> None:
         self._values.setdefault(str(name), str(value))
 
@@ -87,3 +76,19 @@ class Widgets:
                 + ", ".join(known),
             )
         self._define(name, value)
+
+
+# Functions, so that a notebook's `dbutils.widgets` has what Databricks' has and no more.
+
+
+def give(widgets: Widgets, parameters: dict[str, str]) -> None:
+    """Values from `%run ./notebook $name="value"`."""
+    widgets._given.update(parameters)
+
+
+def fill_in(widgets: Widgets, statement: str) -> str:
+    """A SQL statement with its $name and ${name} replaced, which is how it was written before :name."""
+    for name, value in sorted(widgets.getAll().items(), key=lambda item: -len(item[0])):
+        pattern = rf"\$\{{{re.escape(name)}\}}|\${re.escape(name)}\b"
+        statement = re.sub(pattern, value.replace("\\", r"\\"), statement)
+    return statement

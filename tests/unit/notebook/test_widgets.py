@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.databricks.notebook.java_errors import InputWidgetNotDefined, JavaError
-from services.databricks.notebook.widgets import Widgets
+from services.databricks.notebook.widgets import Widgets, fill_in
 
 
 def test_a_given_value_goes_before_the_default_and_a_widget_keeps_its_first_value() -> None:
@@ -33,4 +33,4 @@ def test_a_default_must_be_a_choice() -> None:
 
 def test_old_markers_in_sql() -> None:
     widgets = Widgets({"a": "1", "ab": "\\2"})
-    assert widgets.fill_in("select $a, ${a}, $ab, $abc, '$a'") == "select 1, 1, \\2, $abc, '1'"
+    assert fill_in(widgets, "select $a, ${a}, $ab, $abc, '$a'") == "select 1, 1, \\2, $abc, '1'"
