@@ -21,6 +21,8 @@ from .shell import NotebookExit
 from .widgets import Widgets
 from .workspace import Workspace
 
+MODULES = ("fs", "notebook", "widgets", "secrets", "library", "jobs", "data", "credentials")
+
 
 class SecretMetadata(NamedTuple):
     """One entry of dbutils.secrets.list."""
@@ -181,13 +183,13 @@ class DBUtils:
         self.library = Library()
         self.data = Data(display)
         self.credentials = Credentials()
-        for name in ("fs", "widgets", "secrets", "notebook", "library", "data", "credentials"):
+        for name in MODULES:
             module = getattr(self, name)
             module.help = _help(f"dbutils.{name}", module)
 
     def help(self, name: str = "") -> None:
         """What there is"""
-        print("fs, notebook, widgets, secrets, library, jobs, data, credentials: dbutils.<name>.help() says more")
+        print(f"{', '.join(MODULES)}: dbutils.<name>.help() says more")
 
 
 def _help(title: str, module: Any) -> Callable[..., None]:

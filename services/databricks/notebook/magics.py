@@ -16,6 +16,20 @@ from .dbutils import DBUtils
 from .pip import Pip
 from .shell import Shell
 
+MAGICS = {
+    "sql": "real",
+    "sh": "real",
+    "pip": "real",
+    "fs": "stand-in",
+    "run": "stand-in",
+    "md": "accepted without effect",
+    "restart_python": "accepted without effect",
+    "scala": "refused",
+    "r": "refused",
+}
+"""Every magic of Databricks' own, and who does its work: Spark, bash or pip itself, or this package. IPython's others
+work as IPython has them."""
+
 NO_LANGUAGE = {
     "scala": "Scala cells do not run here: Spark is used through Spark Connect from Python and SQL only",
     "r": "R cells do not run here: Spark is used through Spark Connect from Python and SQL only",
@@ -104,7 +118,7 @@ class Magics:
 
 def register(shell: Shell, magics: Magics) -> None:
     """Make the magics known to IPython, for lines among Python and for cells with %%."""
-    for name in ("sql", "sh", "fs", "run", "md", *NO_LANGUAGE):
+    for name in MAGICS.keys() - {"pip", "restart_python"}:
         _register(shell, name, functools.partial(magics.run, name))
     shell.register_magic_function(lambda line: None, "line", "restart_python")
     # A line of pip may name a variable of the notebook, as IPython has it.

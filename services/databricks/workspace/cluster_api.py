@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 
 from services.databricks.workspace.errors import invalid_parameter
 from services.databricks.workspace.parts import Parts, parts
-from services.databricks.workspace.request import Parameters, reading
+from services.databricks.workspace.request import WITHOUT_EFFECT, Parameters, reading
 from services.databricks.workspace.settings import Settings
 
 router = APIRouter(prefix="/api")
@@ -38,7 +38,7 @@ def list_clusters(version: Version, workspace: Workspace) -> dict[str, Any]:
     return {"clusters": [_cluster(workspace.settings, workspace.settings.cluster_id)]}
 
 
-@router.post("/{version}/clusters/start")
+@router.post("/{version}/clusters/start", tags=[WITHOUT_EFFECT])
 def start_cluster(
     version: Version, workspace: Workspace, asked: Annotated[ClusterId, Depends(reading(ClusterId))]
 ) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from services.databricks.workspace.errors import invalid_parameter, malformed
 
 Model = TypeVar("Model", bound="Parameters")
 
+WITHOUT_EFFECT = "accepted without effect"
+"""The tag of a route whose call is accepted and changes nothing here; docs/capabilities.md shows it."""
+
 # Of lists and objects in each other; FastAPI writes no answer of more than some 250.
 _MAX_DEPTH = 100
 # Their values stand in no answer, which the log repeats.

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from services.databricks.workspace.errors import ApiError, does_not_exist, invalid_parameter, malformed
 from services.databricks.workspace.parts import Parts, parts
-from services.databricks.workspace.request import Parameters, reading
+from services.databricks.workspace.request import WITHOUT_EFFECT, Parameters, reading
 
 router = APIRouter(prefix="/api/2.0/secrets")
 Workspace = Annotated[Parts, Depends(parts)]
@@ -104,13 +104,13 @@ def get_secret(workspace: Workspace, asked: Annotated[Key, Depends(reading(Key))
     return {"key": asked.key, "value": base64.b64encode(value).decode()}
 
 
-@router.post("/acls/put")
+@router.post("/acls/put", tags=[WITHOUT_EFFECT])
 def put_acl(workspace: Workspace, asked: Annotated[Acl, Depends(reading(Acl))]) -> dict[str, Any]:
     workspace.secrets.put_acl(asked.scope, asked.principal, asked.permission)
     return {}
 
 
-@router.post("/acls/delete")
+@router.post("/acls/delete", tags=[WITHOUT_EFFECT])
 def delete_acl(workspace: Workspace, asked: Annotated[Principal, Depends(reading(Principal))]) -> dict[str, Any]:
     workspace.secrets.delete_acl(asked.scope, asked.principal)
     return {}

@@ -4,6 +4,8 @@ import importlib.util
 
 # These need IPython or PySpark: `.pinflow/envs/spark/bin/python -m pytest tests/unit/notebook` runs them.
 NEEDS = {
+    "test_dbutils.py": "IPython",
+    "test_magics.py": "IPython",
     "test_paths.py": "grpc",
     "test_reading.py": "IPython",
     "test_secrets.py": "IPython",

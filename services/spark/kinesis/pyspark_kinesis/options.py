@@ -33,6 +33,9 @@ FAN_OUT = (
 )
 """Belong to consumerMode=efo."""
 
+UNITY_CATALOG = ("serviceCredential",)
+"""Belongs to a catalog that is not there."""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -104,7 +107,7 @@ class Options:
 
 
 def _refuse(given: Mapping[str, str]) -> None:
-    known = {name.lower(): name for name in (*_READERS, *WITHOUT_EFFECT, *FAN_OUT, "consumerMode", "serviceCredential")}
+    known = {name.lower(): name for name in (*_READERS, *WITHOUT_EFFECT, *FAN_OUT, *UNITY_CATALOG)}
     for name in given:
         if name not in known:
             close = get_close_matches(name, known, 1)
@@ -124,11 +127,12 @@ def _refuse(given: Mapping[str, str]) -> None:
                 f"{name} belongs to consumerMode efo, which this source, which stands in for Databricks', has not",
                 f"leave {name} out",
             )
-    if "servicecredential" in given:
-        raise KinesisError(
-            "serviceCredential is a credential of Unity Catalog, which is not there",
-            "give awsAccessKey and awsSecretKey, or leave the keys to the cluster's environment",
-        )
+    for name in UNITY_CATALOG:
+        if name.lower() in given:
+            raise KinesisError(
+                f"{name} is a credential of Unity Catalog, which is not there",
+                "give awsAccessKey and awsSecretKey, or leave the keys to the cluster's environment",
+            )
 
 
 def _read(given: Mapping[str, str], name: str, reader: Callable[[str], T]) -> T:
@@ -212,6 +216,7 @@ def _size(text: str) -> int:
 
 # For each option the field that it fills, and how its text is read.
 _READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "consumerMode": ("", _text),  # looked at by _refuse
     "streamName": ("stream_names", _streams),
     "streamARN": ("stream_arns", _arns),
     "region": ("region", _text),

@@ -6,7 +6,7 @@ import pytest
 
 from pyspark_kinesis import DefaultSource
 from pyspark_kinesis.errors import KinesisError
-from pyspark_kinesis.options import Options
+from pyspark_kinesis.options import FAN_OUT, UNITY_CATALOG, WITHOUT_EFFECT, Options
 
 ARN = "arn:aws:kinesis:eu-west-1:123456789012:stream/posts"
 
@@ -53,8 +53,8 @@ def test_an_endpoint_may_have_no_scheme() -> None:
         ({"streamNam": "x"}, "no option streamnam\n  did you mean streamName"),
         ({"zzz": "x"}, "no option zzz\n  it has awsAccessKey"),
         ({"consumerMode": "efo"}, "consumerMode efo is not there"),
-        ({"consumerName": "x"}, "consumerName belongs to consumerMode efo"),
-        ({"serviceCredential": "x"}, "serviceCredential"),
+        *(({name: "x"}, f"{name} belongs to consumerMode efo") for name in FAN_OUT),
+        *(({name: "x"}, f"{name} is a credential of Unity Catalog") for name in UNITY_CATALOG),
         ({"streamARN": ARN}, "streamName or streamARN, and not both"),
         ({"streamName": " , "}, "names no stream"),
         ({"streamName": "a,a"}, "names a stream twice"),
@@ -81,7 +81,7 @@ def test_a_wrong_arn_is_shown_how() -> None:
 
 
 def test_what_has_nothing_to_do_here_is_taken() -> None:
-    parse(coalesceThresholdBlockSize="1", coalesceBinSize="1", inferSchema="true", format="json")
+    assert parse(**dict.fromkeys(WITHOUT_EFFECT, "1"), consumerMode="polling") == parse()
 
 
 def test_no_key_is_shown() -> None:
