@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint format test test-e2e test-long test-faults test-compose test-spark test-spark-aside test-parts lock clean
+.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint capabilities format test test-e2e test-long test-faults test-compose test-spark test-spark-aside test-parts lock clean
 
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
@@ -105,6 +105,9 @@ bench: install ## measure, side by side with the plain ways; takes about 20 minu
 
 lint: install-tool ## ruff, types, formats
 	@$(TOOL)/pre-commit run --all-files
+
+capabilities: install-tool ## docs/capabilities.md from the code: what is real, stand-in, without effect or refused, and its test
+	@$(TOOL)/python -m docs.capabilities
 
 format: install-tool ## let ruff put the code into shape
 	@$(TOOL)/ruff format . && $(TOOL)/ruff check --fix .

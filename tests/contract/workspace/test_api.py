@@ -11,6 +11,7 @@ import psutil
 import pytest
 import requests
 
+from docs import capabilities
 from tests.contract.workspace.conftest import CLUSTER, HOME, TOKEN, Client, Service, notebook
 
 GET_RUN = "/api/2.1/jobs/runs/get"
@@ -97,6 +98,12 @@ def test_what_is_not_there_answers_501(service: Service, method: str, path: str)
     answer = service.call(method, path)
     assert error(answer) == (501, "NOT_IMPLEMENTED")
     assert path in answer.json()["message"]
+
+
+@pytest.mark.parametrize(("method", "path"), capabilities.refused_by_workspace())
+def test_a_call_of_databricks_that_is_not_here_answers_501(service: Service, method: str, path: str) -> None:
+    answer = service.call(method, path, json=None if method == "GET" else {})
+    assert error(answer) == (501, "NOT_IMPLEMENTED")
 
 
 def test_what_is_not_there_needs_the_token_too(service: Service) -> None:
@@ -263,6 +270,13 @@ def test_the_cluster_and_the_user_are_described(client: Client, service: Service
     assert client.current_user.me().user_name == "local@pinflow"
     assert client.get_workspace_id() == 1
     assert error(service.call("GET", "/api/2.0/clusters/get?cluster_id=x")) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_what_a_cluster_could_be_is_described(client: Client) -> None:
+    client.clusters.start(CLUSTER)
+    assert "4.2" in client.clusters.spark_versions().versions[0].name
+    assert [node.node_type_id for node in client.clusters.list_node_types().node_types] == ["local"]
+    assert list(client.cluster_policies.list()) == []
 
 
 def test_secrets_are_listed_without_their_values(client: Client, service: Service) -> None:

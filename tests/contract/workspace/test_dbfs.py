@@ -102,7 +102,16 @@ def test_a_file_is_written_and_read(dbfs: Client, files: Any) -> None:
     assert files.RequestHandlerClass.tokens == {"Bearer control-token"}
 
 
+def test_a_file_is_written_block_by_block(dbfs: Client, files: Any) -> None:
+    handle = dbfs.create("/tmp/blocks.bin", overwrite=True).handle
+    for block in (b"first ", b"second"):
+        dbfs.add_block(handle, base64.b64encode(block).decode())
+    dbfs.close(handle)
+    assert files.RequestHandlerClass.kept["dbfs:/tmp/blocks.bin"] == b"first second"
+
+
 def test_files_are_listed_with_their_sizes(dbfs: Client) -> None:
+    dbfs.mkdirs("/tmp/listed")
     dbfs.put("/tmp/listed/a.txt", contents=base64.b64encode(b"abc").decode())
     (found,) = dbfs.list("/tmp/listed")
     assert (found.path, found.file_size, found.is_dir) == ("/tmp/listed/a.txt", 3, False)

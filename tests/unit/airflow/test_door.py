@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from docs import capabilities
 from pinflow.errors import NotReady
 from pinflow.profile import load
 from services import loops
@@ -131,6 +133,13 @@ def test_the_environment_is_described(endpoint: str) -> None:
     assert client(endpoint).list_environments()["Environments"] == ["here"]
     found = client(endpoint).get_environment(Name="here")["Environment"]
     assert (found["AirflowVersion"], found["Status"], found["WebserverUrl"]) == ("3.2.1", "AVAILABLE", "127.0.0.1:8080")
+
+
+@pytest.mark.parametrize(("method", "path"), capabilities.refused_by_mwaa())
+def test_an_operation_of_mwaa_that_is_not_here_is_refused_by_name(endpoint: str, method: str, path: str) -> None:
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=this-key/"}
+    answer = requests.request(method, endpoint + re.sub(r"\{\w+\}", "here", path), headers=signed, timeout=10)
+    assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (404, "UnknownOperationException")
 
 
 def test_what_fails_is_told_to_whom_has_the_key(endpoint: str, tmp_path: Path) -> None:

@@ -1,0 +1,513 @@
+"""Write docs/capabilities.md: what of each replaced service is here, and the test that shows it.
+
+`make capabilities` writes it; `make lint` runs `--check`. What there is comes from the code (route tables, options,
+`dbutils` and its magics) and, for what is missing, from the models of Databricks' and AWS's own clients. The test of
+a line is the first one that sends the request or uses the name; a line for which none is found fails the check.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import re
+import sys
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import botocore.session
+import yaml
+from fastapi.routing import APIRoute, APIRouter
+from starlette.routing import BaseRoute, Route
+
+from services import supervised
+from services.airflow import mwaa
+from services.connect import options, rest
+from services.databricks.workspace import app as workspace
+from services.databricks.workspace import pages
+from services.databricks.workspace.request import WITHOUT_EFFECT
+from services.rest_proxy import app as rest_proxy
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "capabilities.md"
+NOTEBOOK = "services/databricks/notebook"
+KINESIS = "services/spark/kinesis/pyspark_kinesis"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+State = Literal["real", "stand-in", "accepted without effect", "refused"]
+Call = tuple[str, str]
+"""A method and a path, in which `{…}` stands for what varies."""
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One line of a table. A test shows it that sends `call`, or whose text matches one of `signs`."""
+
+    name: str
+    state: State
+    note: str = ""
+    call: Call | None = None
+    signs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table: whose it is, where it comes from, and the folders whose tests are looked through, best first."""
+
+    title: str
+    source: str
+    tests: tuple[str, ...]
+    capabilities: Sequence[Capability]
+
+
+@dataclass(frozen=True)
+class Test:
+    """A test function, or a recorded case: its file, name, text, and the requests in it that can be told from it."""
+
+    __test__ = False
+    file: str
+    name: str
+    text: str
+    calls: tuple[Call, ...]
+    recorded: bool = False
+
+    @property
+    def of_errors(self) -> bool:
+        """Whether it looks for an error, and so shows rather what is refused."""
+        return bool(re.search(r"pytest\.raises|[Rr]efus|error_code|\b(40\d|422|50[01])\b|Invalid", self.text))
+
+
+def sections() -> list[Section]:
+    """All tables, in the order of the page."""
+    proxy_tests = ("tests/recorded/rest_proxy", "tests/contract/rest_proxy")
+    connect_tests = (
+        "tests/recorded/connect",
+        "tests/contract/connect",
+        "tests/unit/test_connect_options.py",
+        "tests/unit/test_connect_values.py",
+    )
+    workspace_tests = ("tests/contract/workspace",)
+    notebook_tests = ("tests/contract/notebook", "tests/unit/notebook", "tests/contract/workspace")
+    magics_tests = ("tests/contract/notebook", "tests/unit/notebook/test_magics.py")
+    kinesis_tests = ("tests/unit/spark/kinesis", "tests/contract/kinesis")
+    airflow_tests = ("tests/unit/airflow",)
+    return [
+        Section("REST proxy: calls", "services/rest_proxy", proxy_tests, rest_proxy_calls()),
+        Section("Kafka Connect: calls", "services/connect", connect_tests, connect_calls()),
+        Section("S3 sink: options", "services/connect", connect_tests, connect_options()),
+        Section("Databricks workspace: calls", "services/databricks/workspace", workspace_tests, workspace_calls()),
+        Section("Notebooks: dbutils", NOTEBOOK, notebook_tests, dbutils_functions()),
+        Section("Notebooks: magics", NOTEBOOK, magics_tests, magics()),
+        Section("Kinesis source: options", "services/spark/kinesis", kinesis_tests, kinesis_options()),
+        Section("Kinesis source: columns", "services/spark/kinesis", kinesis_tests, kinesis_columns()),
+        Section("MWAA: calls", "services/airflow", airflow_tests, mwaa_calls()),
+    ]
+
+
+def rest_proxy_calls() -> list[Capability]:
+    return _routes(rest_proxy.routes(typing.cast(Any, _Anything())))
+
+
+class _Anything:
+    """In place of the proxy that the route table binds its handlers to."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda request: None
+
+
+def connect_calls() -> list[Capability]:
+    return _routes(rest.application(typing.cast(Any, None)).routes)
+
+
+def _routes(routes: Iterable[BaseRoute]) -> list[Capability]:
+    calls = [
+        (method, route.path)
+        for route in routes
+        if isinstance(route, Route)
+        for method in sorted(route.methods or ())
+        if method in METHODS and route.path != supervised.PATH
+    ]
+    return [Capability(" ".join(call), "stand-in", call=call) for call in dict.fromkeys(calls)]
+
+
+def connect_options() -> list[Capability]:
+    return [_option(option) for option in options.OPTIONS.values()]
+
+
+def _option(option: options.Option) -> Capability:
+    states: dict[options.Support, State] = {
+        options.Support.IMPLEMENTED: "stand-in",
+        options.Support.IGNORED: "accepted without effect",
+        options.Support.REFUSED: "refused",
+    }
+    state, note = states[option.support], option.why
+    if state == "stand-in" and option.allowed:
+        taken = ", ".join(f"`{value}`" if value else "empty" for value in option.allowed)
+        nothing_else = option.allowed == (option.default,)
+        state, note = ("refused", f"all but {taken}") if nothing_else else ("stand-in", f"only {taken}")
+    signs = [
+        rf"names\(Support\.{option.support.name}\)",
+        rf'"{re.escape(option.name)}"|\b{re.escape(option.name.replace(".", "__"))}\b=',
+    ]
+    return Capability(option.name, state, note, signs=(*signs, *([r"if option\.allowed\]"] if option.allowed else [])))
+
+
+def workspace_calls() -> list[Capability]:
+    routes = list(workspace_routes())
+    served = [
+        Capability(
+            f"{method} {route.path}",
+            "accepted without effect" if WITHOUT_EFFECT in route.tags else "stand-in",
+            _versions(route),
+            (method, route.path),
+            tuple(rf"\b{api}\.{name}\(" for api, name, call in sdk_calls() if _matches((method, route.path), call)),
+        )
+        for route in routes
+        for method in sorted(route.methods or ())
+    ]
+    refused = [
+        Capability(f"{method} {path}", "refused", "501", signs=(r"capabilities\.refused_by_workspace\(\)",))
+        for method, path in refused_by_workspace()
+    ]
+    return served + refused
+
+
+def workspace_routes() -> Iterator[APIRoute]:
+    """The routes of the workspace's API, without its pages."""
+    for module in vars(workspace).values():
+        if isinstance(module, ModuleType) and module is not pages:
+            router = getattr(module, "router", None)
+            if isinstance(router, APIRouter):
+                yield from (route for route in router.routes if isinstance(route, APIRoute))
+
+
+def refused_by_workspace() -> list[Call]:
+    """What Databricks' own client can ask of Jobs, Workspace, DBFS, Clusters and Secrets, and gets a 501 for here."""
+    served = [(method, route.path) for route in workspace_routes() for method in route.methods or ()]
+    return list(dict.fromkeys(call for _, _, call in sdk_calls() if not any(_matches(route, call) for route in served)))
+
+
+@functools.cache
+def sdk_calls() -> list[tuple[str, str, Call]]:
+    """Each method of databricks-sdk that is one request: API (`jobs`), method (`submit`), request.
+
+    Read from its files, for to import it takes longer than all the rest.
+    """
+    found = []
+    package = importlib.util.find_spec("databricks")
+    assert package is not None and package.submodule_search_locations
+    for file, api in (
+        ("jobs", "jobs"), ("workspace", "workspace"), ("files", "dbfs"), ("compute", "clusters"),
+        ("workspace", "secrets"), ("iam", "current_user"), ("compute", "cluster_policies"),
+    ):  # fmt: skip
+        text = (Path(package.submodule_search_locations[0]) / "sdk" / "service" / f"{file}.py").read_text("utf-8")
+        name = "".join(part.capitalize() for part in api.split("_"))
+        body = re.split(rf"^class {name}API:\n", text, flags=re.MULTILINE)[1].partition("\nclass ")[0]
+        method = ""
+        for match in re.finditer(r'^    def (\w+)\(|_api\.do\(\s*"(\w+)",\s*f?"([^"]+)"', body, re.MULTILINE):
+            method = match[1] or method
+            if match[2]:
+                found.append((api, method, (match[2], match[3])))
+    return found
+
+
+def dbutils_functions() -> list[Capability]:
+    """The functions of each module of `dbutils`, as its `help()` shows them."""
+    classes = {
+        node.name: node
+        for file in ("filesystem", "widgets", "dbutils")
+        for node in _module(f"{NOTEBOOK}/{file}.py").body
+        if isinstance(node, ast.ClassDef)
+    }
+    modules = ast.literal_eval(_assigned(_module(f"{NOTEBOOK}/dbutils.py").body, "MODULES"))
+    return [
+        Capability(f"dbutils.{path}.{function.name}", _effect(function), signs=(rf"\b{path}\.{function.name}\(",))
+        for name in modules
+        for path, owner in _parts(classes, name, _assigned(classes["DBUtils"].body, name))
+        for function in owner.body
+        if isinstance(function, ast.FunctionDef) and not function.name.startswith("_")
+    ]
+
+
+def _parts(classes: dict[str, ast.ClassDef], path: str, made: ast.expr) -> Iterator[tuple[str, ast.ClassDef]]:
+    """A module of dbutils and what it has within: (`jobs`, Jobs), (`jobs.taskValues`, TaskValues)."""
+    assert isinstance(made, ast.Call) and isinstance(made.func, ast.Name)
+    owner = classes[made.func.id]
+    yield path, owner
+    for function in owner.body:
+        if isinstance(function, ast.FunctionDef) and function.name == "__init__":
+            for argument in function.args.args[1:]:
+                if isinstance(argument.annotation, ast.Name) and argument.annotation.id == "TaskValues":
+                    yield f"{path}.{argument.arg}", classes[argument.annotation.id]
+
+
+def _effect(function: ast.FunctionDef) -> State:
+    """What a function does: nothing but its docstring or a constant, an error of its own, or something."""
+    body = [node for node in function.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    if not body or (isinstance(body[0], ast.Return) and isinstance(body[0].value, ast.Constant | ast.List)):
+        return "accepted without effect"
+    if isinstance(body[0], ast.Raise) and "NotImplementedError" in ast.unparse(body[0]):
+        return "refused"
+    return "stand-in"
+
+
+def magics() -> list[Capability]:
+    found: dict[str, State] = ast.literal_eval(_assigned(_module(f"{NOTEBOOK}/magics.py").body, "MAGICS"))
+    return [
+        Capability(f"%{name}", state, signs=(rf"(?:MAGIC |\\n|[\"'\n])%{name}\b",)) for name, state in found.items()
+    ]
+
+
+def kinesis_options() -> list[Capability]:
+    body = _module(f"{KINESIS}/options.py").body
+    lists: dict[str, State] = {
+        "WITHOUT_EFFECT": "accepted without effect",
+        "FAN_OUT": "refused",
+        "UNITY_CATALOG": "refused",
+    }
+    found = [Capability(name, "stand-in", signs=(rf"\b{name}=|[\"']{name}[\"']",)) for name in _keys(body, "_READERS")]
+    for registry, state in lists.items():
+        names = ast.literal_eval(_assigned(body, registry))
+        found += [Capability(name, state, signs=(rf"\b{registry}\b",)) for name in names]
+    return found
+
+
+def kinesis_columns() -> list[Capability]:
+    schema = ast.literal_eval(_assigned(_module(f"{KINESIS}/__init__.py").body, "SCHEMA"))
+    columns = [column.split() for column in schema.split(", ")]
+    return [Capability(name, "stand-in", kind, signs=(rf"\b{name}:{kind}\b",)) for name, kind in columns]
+
+
+def mwaa_calls() -> list[Capability]:
+    found = []
+    for name, call in mwaa_operations().items():
+        state: State = typing.cast(State, mwaa.CALLS.get(call, "refused"))
+        method = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        signs = (r"capabilities\.refused_by_mwaa\(\)",) if state == "refused" else (rf"\.{method}\(",)
+        found.append(Capability(f"{name}: {' '.join(call)}", state, signs=signs))
+    return found
+
+
+def mwaa_operations() -> dict[str, Call]:
+    """MWAA's operations as boto3 knows them."""
+    model = botocore.session.get_session().get_service_model("mwaa")
+    calls = {name: model.operation_model(name).http for name in model.operation_names}
+    return {name: (http["method"], http["requestUri"]) for name, http in calls.items()}
+
+
+def refused_by_mwaa() -> list[Call]:
+    """The operations of MWAA that are an UnknownOperationException here."""
+    return [call for call in mwaa_operations().values() if call not in mwaa.CALLS]
+
+
+def _versions(route: APIRoute) -> str:
+    hint = typing.get_type_hints(route.endpoint).get("version")
+    return f"version {', '.join(typing.get_args(hint))}" if hint else ""
+
+
+def _keys(body: Iterable[ast.AST], name: str) -> list[str]:
+    """The keys of the table that is assigned to a name."""
+    table = _assigned(body, name)
+    assert isinstance(table, ast.Dict)
+    return [ast.literal_eval(key) for key in table.keys if key]
+
+
+# Code that needs PySpark or IPython to be imported, which are not in this environment, is read as a tree.
+
+
+@functools.cache
+def _module(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+def _assigned(body: Iterable[ast.AST], name: str) -> ast.expr:
+    """What is assigned to a name of a module, or to an attribute of `self` anywhere below."""
+    for node in (below for statement in body for below in ast.walk(statement)):
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        for target in targets:
+            if name in (getattr(target, "id", None), getattr(target, "attr", None)):
+                assert isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+                return node.value
+    raise LookupError(f"nothing is assigned to {name}")
+
+
+@functools.cache
+def tests_in(place: str) -> list[Test]:
+    """The tests of a folder or file, in order."""
+    path = ROOT / place
+    files = [path] if path.is_file() else sorted([*path.rglob("test_*.py"), *path.rglob("*.yaml")])
+    files = [file for file in files if not file.name.startswith("test_bad_")]  # made up by lot: nobody reads them
+    return [test for file in files for test in (_recorded if file.suffix == ".yaml" else _functions)(file)]
+
+
+def _recorded(file: Path) -> Iterator[Test]:
+    for row in yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        sent = [step for step in row.get("steps") or [row] if "send" in step]
+        # Only what was answered well shows that a call is there.
+        calls = [tuple(step["send"].split(" ", 1)) for step in sent if step["answer"]["status"] < 400]
+        texts = repr(row).replace("'", '"')
+        yield Test(str(file.relative_to(ROOT)), row["name"], texts, typing.cast(Any, tuple(calls)), True)
+
+
+def _functions(file: Path) -> Iterator[Test]:
+    text = file.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    tree = ast.parse(text)
+    constants = {**_texts_of_self(file.parent), **_texts(tree.body)}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            source = "\n".join(lines[first - 1 : node.end_lineno])
+            calls = _calls(node, constants | _texts(node.body))
+            yield Test(str(file.relative_to(ROOT)), node.name, source, tuple(calls))
+
+
+def _calls(function: ast.AST, constants: dict[str, str]) -> Iterator[Call]:
+    """The requests of a function: `anything("GET", path)` and `anything.get(path)`."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            words = [_text(argument, constants) for argument in node.args[:2]]
+            if len(words) == 2 and words[0] in METHODS and words[1]:
+                yield words[0], words[1]
+            if isinstance(node.func, ast.Attribute) and node.func.attr.upper() in METHODS and words and words[0]:
+                yield node.func.attr.upper(), words[0]
+
+
+def _texts(body: Iterable[ast.AST]) -> dict[str, str]:
+    """Names to which a text is assigned: `GET_RUN` → `/api/2.1/jobs/runs/get`."""
+    found: dict[str, str] = {}
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Attribute):
+                target, text = node.targets[0], _text(node.value, found)
+                if text:
+                    found[target.id if isinstance(target, ast.Name) else f".{target.attr}"] = text
+    return found
+
+
+@functools.cache
+def _texts_of_self(folder: Path) -> dict[str, str]:
+    """Attributes to which the classes of a folder assign a text: `.path` → `/connectors/{}`."""
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.py"))]
+    return {name: text for tree in trees for name, text in _texts(tree.body).items() if name.startswith(".")}
+
+
+def _text(node: ast.expr, constants: dict[str, str]) -> str | None:
+    """A text as written, with `{}` for what is only known when it runs."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.Name):
+        return constants.get(node.id)
+    if isinstance(node, ast.Attribute):
+        return constants.get(f".{node.attr}")
+    if isinstance(node, ast.JoinedStr):
+        values = [part.value if isinstance(part, ast.FormattedValue) else part for part in node.values]
+        return "".join(_text(value, constants) or "{}" for value in values)
+    return None
+
+
+def _matches(route: Call, call: Call) -> bool:
+    """Whether a request is for a route: the same method, and each word of the path alike, where it is not `{…}`.
+
+    What follows a `{}` at the beginning, which may stand for an address and more words, must be the route's end.
+    """
+    ours, theirs = _split(route[1]), _split(call[1])
+    if theirs[0] == "{}":
+        theirs = theirs[1:]
+        ours = ours[-len(theirs) :] if theirs else []
+        if not ours or ours[0] == "{}":
+            return False
+    return (
+        route[0] == call[0]
+        and len(ours) == len(theirs)
+        and all(our in ("{}", their) for our, their in zip(ours, theirs, strict=True))
+    )
+
+
+@functools.cache
+def _split(path: str) -> list[str]:
+    """The words of a path: `{service.url}/api/{version}/jobs?x=1` → `{}`, `api`, `{}`, `jobs`."""
+    return re.sub(r"(\{[^}]*\})+", "{}", path.partition("?")[0]).strip("/").split("/")
+
+
+def shown_by(capability: Capability, tests: Sequence[Test], routed: dict[Call, Capability | None]) -> Test | None:
+    """Of the tests that show a capability the best: it works, or is refused, as the table says; recorded; so called."""
+    signs = [re.compile(sign) for sign in capability.signs]
+    words = _words(capability.name)
+    found = [
+        test
+        for test in tests
+        if any(sign.search(test.text) for sign in signs) or any(routed[call] is capability for call in test.calls)
+    ]
+
+    def rank(test: Test) -> tuple[bool, bool, int]:
+        return test.of_errors == (capability.state == "refused"), test.recorded, len(words & _words(test.name))
+
+    return max(found, key=rank, default=None)
+
+
+def _routed(call: Call, capabilities: Sequence[Capability]) -> Capability | None:
+    """The one capability that a request is for; none if it is for several, as far as can be told."""
+    found = [each for each in capabilities if each.call and _matches(each.call, call)]
+    exact = [each for each in found if each.call and each.call[1] == call[1]] or found
+    return exact[0] if len(exact) == 1 else None
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name, without the s of their plural."""
+    return {word.rstrip("s") for word in re.findall(r"[a-z]+", re.sub(r"([A-Z])", r" \1", name).lower())}
+
+
+def page() -> tuple[str, list[str]]:
+    """The page, and the names of what no test shows."""
+    lines, without = [_HEAD], []
+    for section in sections():
+        lines += ["", f"## {section.title}", "", f"From [{section.source}](../{section.source}).", ""]
+        lines += ["| | state | test |", "|---|---|---|"]
+        tests = [test for place in section.tests for test in tests_in(place)]
+        routed = {call: _routed(call, section.capabilities) for test in tests for call in test.calls}
+        for capability in section.capabilities:
+            test = shown_by(capability, tests, routed)
+            if test is None:
+                without.append(f"{section.title}: {capability.name}")
+            link = f"[{test.name}](../{test.file})" if test else "**no test**"
+            state = capability.state + (f": {capability.note}" if capability.note else "")
+            lines.append(f"| `{capability.name}` | {state} | {link} |")
+    return "\n".join(lines) + "\n", without
+
+
+_HEAD = """# What is here, and what is not
+
+`make capabilities` makes this page from the code; `make lint` checks that it is current. Each line names a test that
+uses what the line is about. In containers the REST proxy and Kafka Connect are Confluent's own, with all that they
+have: their tables say what the native stack answers. MySQL's server, Kafka, LocalStack, Spark, Delta and Airflow are the
+real software as a whole, and have no table.
+
+- **real**: the real software does the work; only the way to it is ours.
+- **stand-in**: our code does it, as the real one does; where it differs, the folder's README says so.
+- **accepted without effect**: taken, so that what runs on AWS runs here, and nothing happens.
+- **refused**: an error that says so. So is everything that no line names."""
+
+
+def main() -> None:
+    """Write the page; with --check only compare it. Exits with 1 if it is old, or if something has no test."""
+    text, without = page()
+    for name in without:
+        print(f"{name}: no test uses it; write one, then run `make capabilities`")
+    if sys.argv[1:] == ["--check"]:
+        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+            print("docs/capabilities.md is not what the code says: run `make capabilities`")
+            sys.exit(1)
+    else:
+        PAGE.write_text(text, encoding="utf-8")
+    sys.exit(1 if without else 0)
+
+
+if __name__ == "__main__":
+    main()

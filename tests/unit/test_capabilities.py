@@ -1,0 +1,76 @@
+"""docs/capabilities.md: which test shows what, and what happens where none does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from docs import capabilities
+from docs.capabilities import Capability, Section
+
+
+@pytest.mark.parametrize(
+    ("route", "path", "same"),
+    [
+        ("/topics/{topic}", "/topics/{}", True),
+        ("/topics/{topic}", "/topics/a?x=1", True),
+        ("/topics/{topic}", "/topics/a/partitions", False),
+        ("/topics/{topic}/partitions", "/topics/a/{}", False),
+        ("/api/{version}/jobs/runs/get", "/api/2.1/jobs/runs/get", True),
+        ("/api/{version}/jobs/runs/get", "{service.url}/api/2.1/jobs/runs/get", True),
+        ("/consumers/{group}/instances/{instance}/records", "{instance.path}/records", True),
+        ("/connectors/{name}/tasks/{task:int}/restart", "{pipe.path}/tasks/0/restart", True),
+        ("/consumers/{group}", "{instance.path}", False),
+        ("/topics/{topic}", "{anything}/records", False),
+    ],
+)
+def test_a_request_is_for_a_route(route: str, path: str, same: bool) -> None:
+    assert capabilities._matches(("GET", route), ("GET", path)) is same
+    assert not capabilities._matches(("PUT", route), ("GET", path))
+
+
+def written(folder: Path, text: str, name: str = "test_x.py") -> list[capabilities.Test]:
+    (folder / name).write_text(text)
+    return capabilities.tests_in(str(folder))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(capabilities, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_the_requests_of_a_test_are_read_from_its_code(folder: Path) -> None:
+    text = (
+        'URL = "/b"\n\ndef test_x(client, x):\n    client.call("POST", "/a")\n    client.get(URL)\n    client.get(x)\n'
+    )
+    (found,) = written(folder, text)
+    assert (found.name, set(found.calls)) == ("test_x", {("POST", "/a"), ("GET", "/b")})
+
+
+def test_a_recorded_case_shows_only_what_was_answered_well(folder: Path) -> None:
+    rows = (
+        "- {name: n, source: s, steps: [{send: GET /a, answer: {status: 200}}, {send: GET /b, answer: {status: 404}}]}"
+    )
+    (found,) = written(folder, rows, "http.yaml")
+    assert found.calls == (("GET", "/a"),) and found.recorded
+
+
+def test_what_is_refused_is_shown_by_a_test_of_the_refusal(folder: Path) -> None:
+    text = 'def test_a():\n    x("a")\n\ndef test_b():\n    with pytest.raises(E):\n        x("a")\n'
+    tests = written(folder, text)
+    shown = [
+        capabilities.shown_by(Capability("a", state, signs=('"a"',)), tests, {}) for state in ("stand-in", "refused")
+    ]
+    assert [test.name for test in shown if test] == ["test_a", "test_b"]
+
+
+def test_what_no_test_shows_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = Section(
+        "Some part", "some/part", (str(folder),), [Capability("GET /new", "stand-in", call=("GET", "/new"))]
+    )
+    monkeypatch.setattr(capabilities, "sections", lambda: [section])
+    text, without = capabilities.page()
+    assert "| `GET /new` | stand-in | **no test** |" in text
+    assert without == ["Some part: GET /new"]
