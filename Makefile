@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint capabilities format test test-e2e test-long test-faults test-compose test-spark test-spark-aside test-parts lock clean
+.PHONY: help install install-mariadb install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint capabilities format test test-e2e test-long test-faults test-compose test-real test-spark test-spark-aside test-parts lock clean
 
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
@@ -17,6 +17,10 @@ help: ## this list
 
 install: ## everything that `make up` needs, into .pinflow (the first time: minutes; then nothing)
 	@$(PYTHON) pinflow/install.py
+
+install-mariadb: ## MariaDB by apt or brew, where `make install` has none for this machine, or AppArmor binds the one on PATH
+	@if command -v apt-get; then sudo apt-get update && sudo apt-get install --yes --no-install-recommends mariadb-server-core; \
+		else brew install mariadb; fi
 
 install-tool:
 	@$(PYTHON) pinflow/install.py tool
@@ -142,6 +146,9 @@ test-faults: install ## kill everything in mid-flow; RUNTIME=compose: containers
 
 test-compose: install ## the stack in containers, in short; brings up a Docker engine of its own where none runs
 	@$(TOOL)/python -m pytest tests/compose $(ARGS)
+
+test-real: $(if $(or $(filter native,$(RUNTIME)),$(findstring packages,$(COMPOSE_FILE))),install,install-tool) ## the recorded cases on the official images of REST proxy and Connect: prints what differs
+	@$(TOOL)/python -m tests.real
 
 lock: ## lock requirements/*.in anew, with hashes and without index lines
 	@cd requirements && for e in bootstrap tool spark; do \

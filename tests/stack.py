@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 import pymysql
+import yaml
 from deltalake import DeltaTable
 
 from pinflow import instance
@@ -34,8 +35,11 @@ class TestStack:
     profile: Profile
 
     @classmethod
-    def create(cls, name: str) -> TestStack:
-        """A fresh stack in .pinflow/tests/<name>; what an earlier run left there is ended and deleted first."""
+    def create(cls, name: str, services: Sequence[str] = ()) -> TestStack:
+        """A fresh stack in .pinflow/tests/<name>; what an earlier run left there is ended and deleted first.
+
+        It has all services of the local profile, or those that are named.
+        """
         directory = ROOT / ".pinflow" / "tests" / name
         target = directory.with_suffix(".yaml")
         if target.exists():
@@ -44,6 +48,10 @@ class TestStack:
         # Two suites on one machine begin to look for ports at different places; all lie below those given to clients.
         start = 10_000 + os.getpid() % 140 * 50
         instance.write("local", target, directory, instance.free_offset("local", start))
+        if services:
+            document = yaml.safe_load(target.read_text(encoding="utf-8"))
+            document["stack"]["services"] = [*services]
+            target.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
         return cls(load(str(target)))
 
     def reloaded(self) -> TestStack:
@@ -155,9 +163,9 @@ def wait_for(what: str, seen: Callable[[], Any], timeout: float = 60, every: flo
     raise AssertionError(f"after {timeout} s still not: {what}; last seen: {last!r}")
 
 
-def running(name: str) -> Iterator[TestStack]:
+def running(name: str, services: Sequence[str] = ()) -> Generator[TestStack]:
     """A stack that is up while a fixture lives, and wholly gone after it."""
-    stack = TestStack.create(name)
+    stack = TestStack.create(name, services)
     try:
         stack.pinflow("up")
         yield stack

@@ -130,7 +130,7 @@ class Attempt:
 
     def _compare(self, answer: requests.Response, seconds: float, wanted: dict[str, Any]) -> Iterator[str]:
         if answer.status_code != wanted["status"]:
-            yield f"status {answer.status_code}, recorded {wanted['status']}: {answer.text[:300]}"
+            yield f"status {answer.status_code}: {answer.text[:300]}, recorded {wanted['status']}"
             return
         if "type" in wanted:
             recorded = TYPES.get(wanted["type"], wanted["type"])
