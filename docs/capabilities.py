@@ -28,12 +28,13 @@ from services import supervised
 from services.airflow import mwaa
 from services.connect import options, rest
 from services.databricks.workspace import app as workspace
-from services.databricks.workspace import pages
+from services.databricks.workspace import definitions, pages
 from services.databricks.workspace.request import WITHOUT_EFFECT
 from services.rest_proxy import app as rest_proxy
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "capabilities.md"
+WORKSPACE = "services/databricks/workspace"
 NOTEBOOK = "services/databricks/notebook"
 KINESIS = "services/spark/kinesis/pyspark_kinesis"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -99,7 +100,8 @@ def sections() -> list[Section]:
         Section("REST proxy: calls", "services/rest_proxy", proxy_tests, rest_proxy_calls()),
         Section("Kafka Connect: calls", "services/connect", connect_tests, connect_calls()),
         Section("S3 sink: options", "services/connect", connect_tests, connect_options()),
-        Section("Databricks workspace: calls", "services/databricks/workspace", workspace_tests, workspace_calls()),
+        Section("Databricks workspace: calls", WORKSPACE, workspace_tests, workspace_calls()),
+        Section("Databricks workspace: settings of jobs and tasks", WORKSPACE, workspace_tests, job_settings()),
         Section("Notebooks: dbutils", NOTEBOOK, notebook_tests, dbutils_functions()),
         Section("Notebooks: magics", NOTEBOOK, magics_tests, magics()),
         Section("Kinesis source: options", "services/spark/kinesis", kinesis_tests, kinesis_options()),
@@ -193,26 +195,48 @@ def refused_by_workspace() -> list[Call]:
 
 @functools.cache
 def sdk_calls() -> list[tuple[str, str, Call]]:
-    """Each method of databricks-sdk that is one request: API (`jobs`), method (`submit`), request.
-
-    Read from its files, for to import it takes longer than all the rest.
-    """
+    """Each method of databricks-sdk that is one request: API (`jobs`), method (`submit`), request."""
     found = []
-    package = importlib.util.find_spec("databricks")
-    assert package is not None and package.submodule_search_locations
     for file, api in (
         ("jobs", "jobs"), ("workspace", "workspace"), ("files", "dbfs"), ("compute", "clusters"),
         ("workspace", "secrets"), ("iam", "current_user"), ("compute", "cluster_policies"),
     ):  # fmt: skip
-        text = (Path(package.submodule_search_locations[0]) / "sdk" / "service" / f"{file}.py").read_text("utf-8")
-        name = "".join(part.capitalize() for part in api.split("_"))
-        body = re.split(rf"^class {name}API:\n", text, flags=re.MULTILINE)[1].partition("\nclass ")[0]
+        body = _of_sdk(file, "".join(part.capitalize() for part in api.split("_")) + "API")
         method = ""
         for match in re.finditer(r'^    def (\w+)\(|_api\.do\(\s*"(\w+)",\s*f?"([^"]+)"', body, re.MULTILINE):
             method = match[1] or method
             if match[2]:
                 found.append((api, method, (match[2], match[3])))
     return found
+
+
+@functools.cache
+def _of_sdk(file: str, name: str) -> str:
+    """The text of a class of databricks-sdk: to import it would take longer than all the rest."""
+    package = importlib.util.find_spec("databricks")
+    assert package is not None and package.submodule_search_locations
+    text = (Path(package.submodule_search_locations[0]) / "sdk" / "service" / f"{file}.py").read_text("utf-8")
+    return re.split(rf"^class {name}:\n", text, flags=re.MULTILINE)[1].partition("\nclass ")[0]
+
+
+def job_settings() -> list[Capability]:
+    fields = definitions.JobSettings.model_fields | definitions.Submission.model_fields | definitions.Task.model_fields
+    known = [
+        Capability(
+            name,
+            "accepted without effect" if WITHOUT_EFFECT in field.metadata else "stand-in",
+            signs=(rf'"{name}": |\b(jobs\.\w+|carried_out|task|submitted)\(([^()]|\([^()]*\))*\b{name}=',),
+        )
+        for name, field in fields.items()
+    ]
+    refused = [Capability(name, "refused", signs=(r"capabilities\.refused_tasks\(\)",)) for name in refused_tasks()]
+    return known + refused
+
+
+def refused_tasks() -> list[str]:
+    """The kinds of task that Databricks' own client knows and the workspace refuses."""
+    known = re.findall(r"^    (\w+_task): ", _of_sdk("jobs", "Task"), re.MULTILINE)
+    return [name for name in known if name not in definitions.Task.model_fields]
 
 
 def dbutils_functions() -> list[Capability]:
@@ -486,8 +510,8 @@ _HEAD = """# What is here, and what is not
 
 `make capabilities` makes this page from the code; `make lint` checks that it is current. Each line names a test that
 uses what the line is about. In containers the REST proxy and Kafka Connect are Confluent's own, with all that they
-have: their tables say what the native stack answers. MySQL's server, Kafka, LocalStack, Spark, Delta and Airflow are the
-real software as a whole, and have no table.
+have: their tables say what the native stack answers. MySQL's server, Kafka, LocalStack, Spark, Delta and Airflow are
+the real software as a whole, and have no table.
 
 - **real**: the real software does the work; only the way to it is ours.
 - **stand-in**: our code does it, as the real one does; where it differs, the folder's README says so.

@@ -1,19 +1,21 @@
 """What a client asks to be run: tasks, their order and parameters, as the Jobs API 2.0 to 2.2 defines them.
 
-Fields that mean nothing on one machine (notifications, libraries, new clusters, environments) are kept for
-`jobs/get` and otherwise without effect.
+Fields that mean nothing on one machine, such as notifications and new clusters, are kept; docs/capabilities.md lists
+them.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from services.databricks.workspace.errors import invalid_parameter, not_implemented
-from services.databricks.workspace.request import Parameters, Text
+from services.databricks.workspace.request import WITHOUT_EFFECT, Parameters, Text
 
+# Fields that are kept for `jobs/get`, and otherwise without effect.
+Kept = Annotated[dict[str, Any] | None, WITHOUT_EFFECT]
 RunIf = Literal["ALL_SUCCESS", "AT_LEAST_ONE_SUCCESS", "NONE_FAILED", "ALL_DONE", "AT_LEAST_ONE_FAILED", "ALL_FAILED"]
 
 
@@ -43,9 +45,9 @@ class Work(Parameters):
 
     notebook_task: NotebookTask | None = None
     existing_cluster_id: str | None = None
-    new_cluster: dict[str, Any] | None = None
-    job_cluster_key: str | None = None
-    libraries: list[Any] | None = None
+    new_cluster: Kept = None
+    job_cluster_key: Annotated[str | None, WITHOUT_EFFECT] = None
+    libraries: Annotated[list[Any] | None, WITHOUT_EFFECT] = None
     timeout_seconds: int = Field(default=0, ge=0)
     max_retries: int = Field(default=0, ge=-1)
     min_retry_interval_millis: int = Field(default=0, ge=0)
@@ -107,15 +109,15 @@ class Definition(Work):
     queue: Queue = Queue()
     description: str | None = None
     tags: dict[str, Text] | None = None
-    job_clusters: list[dict[str, Any]] | None = None
-    environments: list[dict[str, Any]] | None = None
-    schedule: dict[str, Any] | None = None
-    trigger: dict[str, Any] | None = None
+    job_clusters: Annotated[list[dict[str, Any]] | None, WITHOUT_EFFECT] = None
+    environments: Annotated[list[dict[str, Any]] | None, WITHOUT_EFFECT] = None
+    schedule: Kept = None
+    trigger: Kept = None
     continuous: dict[str, Any] | None = None
-    email_notifications: dict[str, Any] | None = None
-    webhook_notifications: dict[str, Any] | None = None
-    notification_settings: dict[str, Any] | None = None
-    health: dict[str, Any] | None = None
+    email_notifications: Kept = None
+    webhook_notifications: Kept = None
+    notification_settings: Kept = None
+    health: Kept = None
 
     @field_validator("continuous")
     @classmethod

@@ -106,6 +106,39 @@ def test_a_call_of_databricks_that_is_not_here_answers_501(service: Service, met
     assert error(answer) == (501, "NOT_IMPLEMENTED")
 
 
+@pytest.mark.parametrize("kind", capabilities.refused_tasks())
+def test_another_kind_of_task_is_refused_by_its_name(service: Service, kind: str) -> None:
+    answer = service.call("POST", "/api/2.2/jobs/create", json={"tasks": [{"task_key": "a", kind: {}}]})
+    assert error(answer) == (501, "NOT_IMPLEMENTED") and kind in answer.json()["message"]
+
+
+def test_settings_that_mean_nothing_here_are_kept_and_the_job_runs(service: Service, client: Client) -> None:
+    path = notebook(client, "good", "exit 1")
+    settings: dict[str, Any] = {
+        "name": "All settings",
+        "description": "what it is for",
+        "tags": {"team": "data"},
+        "parameters": [{"name": "p", "default": "1"}],
+        "job_clusters": [{"job_cluster_key": "small", "new_cluster": {"num_workers": 1}}],
+        "environments": [{"environment_key": "e", "spec": {"client": "1"}}],
+        "schedule": {"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC", "pause_status": "PAUSED"},
+        "trigger": {"periodic": {"interval": 1, "unit": "HOURS"}, "pause_status": "PAUSED"},
+        "email_notifications": {"on_failure": ["a@example.com"]},
+        "webhook_notifications": {"on_failure": [{"id": "w"}]},
+        "notification_settings": {"no_alert_for_skipped_runs": True},
+        "health": {"rules": [{"metric": "RUN_DURATION_SECONDS", "op": "GREATER_THAN", "value": 10}]},
+    }
+    work = {"notebook_task": {"notebook_path": path}, "libraries": [{"pypi": {"package": "x"}}]}
+    first = {"task_key": "a", "job_cluster_key": "small", **work}
+    second = {"task_key": "b", "new_cluster": {"num_workers": 1}, "depends_on": [{"task_key": "a"}], **work}
+    created = service.call("POST", "/api/2.2/jobs/create", json={**settings, "tasks": [first, second]}).json()
+    kept = service.call("GET", f"/api/2.2/jobs/get?job_id={created['job_id']}").json()["settings"]
+    assert {name: kept.get(name) for name in settings} == settings
+    assert [task["libraries"] for task in kept["tasks"]] == [work["libraries"]] * 2
+    run = service.call("POST", "/api/2.2/jobs/run-now", json={"job_id": created["job_id"]}).json()
+    assert ended(service, run["run_id"])["state"]["result_state"] == "SUCCESS"
+
+
 def test_what_is_not_there_needs_the_token_too(service: Service) -> None:
     assert service.call("GET", "/api/2.0/nothing", token=None).status_code == 401
 
