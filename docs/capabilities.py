@@ -225,7 +225,7 @@ def job_settings() -> list[Capability]:
         Capability(
             name,
             "accepted without effect" if WITHOUT_EFFECT in field.metadata else "stand-in",
-            signs=(rf'"{name}": |\b(jobs\.\w+|carried_out|task|submitted)\(([^()]|\([^()]*\))*\b{name}=',),
+            signs=(rf'"{name}": |\b(jobs\.\w+|JobSettings|carried_out|task|submitted)\(([^()]|\([^()]*\))*\b{name}=',),
         )
         for name, field in fields.items()
     ]

@@ -22,7 +22,7 @@ from tests.contract.connect.world import Pipe, World
 from tests.contract.rest_proxy.client import Client
 from tests.real.comparison import Difference, compare, table
 from tests.recorded.cases import Attempt, Case, Target, load
-from tests.stack import TestStack, running
+from tests.stack import TestStack, in_containers, running
 
 SERVICES = ("kafka", "rest_proxy", "localstack", "connect")
 
@@ -77,6 +77,8 @@ def on_own_stack(real: bool) -> list[Difference]:
 def try_cases(stack: TestStack, real: bool) -> list[Difference]:
     """Every case of both tables, each with a topic of its own and, for Connect, a connector and a bucket."""
     client = Client(stack.profile)
+    # As Connect sees it.
+    s3_url = "http://localstack:4566" if in_containers() else stack.profile.aws.endpoint_url or ""
     nobody: Any = None  # `up` has started them
     world = World(stack.profile, nobody, nobody, nobody)
 
@@ -87,7 +89,14 @@ def try_cases(stack: TestStack, real: bool) -> list[Difference]:
 
     def on_connect(case: Case) -> list[str]:
         with Pipe(world, case.given.get("partitions", 1)) as pipe:
-            names = {"topic": pipe.topic, "connector": pipe.name, "bucket": pipe.bucket, "dlq": pipe.dead}
+            names = {
+                "uid": pipe.uid,
+                "topic": pipe.topic,
+                "connector": pipe.name,
+                "bucket": pipe.bucket,
+                "dlq": pipe.dead,
+            }
+            names["s3_url"] = s3_url
             return Attempt(Target(world.url, world.brokers, real, s3=world.s3), names).run(case)
 
     return compare(load("rest_proxy"), on_rest_proxy) + compare(load("connect"), on_connect)
