@@ -127,7 +127,7 @@ def connect_calls() -> list[Capability]:
 
 def _routes(routes: Iterable[BaseRoute]) -> list[Capability]:
     calls = [
-        (method, route.path)
+        (method, re.sub(r":\w+}", "}", route.path))
         for route in routes
         if isinstance(route, Route)
         for method in sorted(route.methods or ())
