@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.databricks.notebook.java_errors import InputWidgetNotDefined, JavaError
-from services.databricks.notebook.widgets import Widgets, fill_in
+from services.databricks.notebook.widgets import Widgets, fill_in, give
 
 
 def test_a_given_value_goes_before_the_default_and_a_widget_keeps_its_first_value() -> None:
@@ -34,3 +34,10 @@ def test_a_default_must_be_a_choice() -> None:
 def test_old_markers_in_sql() -> None:
     widgets = Widgets({"a": "1", "ab": "\\2"})
     assert fill_in(widgets, "select $a, ${a}, $ab, $abc, '$a'") == "select 1, 1, \\2, $abc, '1'"
+
+
+def test_what_run_gives_goes_before_a_default() -> None:
+    widgets = Widgets({})
+    widgets.text("a", "default")
+    give(widgets, {"a": "given"})
+    assert widgets.getAll() == {"a": "given"}
