@@ -2,7 +2,7 @@
 
 `make capabilities` writes it; `make lint` runs `--check`. What there is comes from the code (route tables, options,
 `dbutils` and its magics) and, for what is missing, from the models of Databricks' and AWS's own clients. The test of
-a line is the first one that sends the request or uses the name; a line for which none is found fails the check.
+a line is one that sends the request or sets the name, as `shown_by` chooses; a line without one fails the check.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Literal
 import botocore.session
 import yaml
 from fastapi.routing import APIRoute, APIRouter
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from services import supervised
 from services.airflow import mwaa
@@ -111,7 +111,8 @@ def sections() -> list[Section]:
 
 
 def rest_proxy_calls() -> list[Capability]:
-    return _routes(rest_proxy.routes(typing.cast(Any, _Anything())))
+    routes = rest_proxy.routes(typing.cast(Any, _Anything()))
+    return _served((method, route.path) for route in routes for method in sorted(route.methods or ()))
 
 
 class _Anything:
@@ -122,18 +123,15 @@ class _Anything:
 
 
 def connect_calls() -> list[Capability]:
-    return _routes(rest.application(typing.cast(Any, None)).routes)
+    routes = [route for route in rest.application(typing.cast(Any, None)).routes if isinstance(route, Route)]
+    return _served((method, route.path) for route in routes for method in sorted(route.methods or ()))
 
 
-def _routes(routes: Iterable[BaseRoute]) -> list[Capability]:
-    calls = [
-        (method, re.sub(r":\w+}", "}", route.path))
-        for route in routes
-        if isinstance(route, Route)
-        for method in sorted(route.methods or ())
-        if method in METHODS and route.path != supervised.PATH
-    ]
-    return [Capability(" ".join(call), "stand-in", call=call) for call in dict.fromkeys(calls)]
+def _served(calls: Iterable[Call]) -> list[Capability]:
+    """Calls of a stand-in, but those that every path has (HEAD, OPTIONS) and what `make status` asks."""
+    plain = [(method, re.sub(r":\w+}", "}", path)) for method, path in calls]
+    ours = [call for call in plain if call[0] in METHODS and call[1] != supervised.PATH]
+    return [Capability(" ".join(call), "stand-in", call=call) for call in dict.fromkeys(ours)]
 
 
 def connect_options() -> list[Capability]:
@@ -153,7 +151,9 @@ def _option(option: options.Option) -> Capability:
         state, note = ("refused", f"all but {taken}") if nothing_else else ("stand-in", f"only {taken}")
     signs = [
         rf"names\(Support\.{option.support.name}\)",
-        rf'"{re.escape(option.name)}"|\b{re.escape(option.name.replace(".", "__"))}\b=',
+        # A key, an argument, or a line of a list: to look for a name in an answer is not to set it.
+        rf'(?m)"{re.escape(option.name)}":|\("{re.escape(option.name)}", |^ +"{re.escape(option.name)}",$',
+        rf"\b{re.escape(option.name.replace('.', '__'))}=",
     ]
     return Capability(option.name, state, note, signs=(*signs, *([r"if option\.allowed\]"] if option.allowed else [])))
 
@@ -344,7 +344,7 @@ def _keys(body: Iterable[ast.AST], name: str) -> list[str]:
 
 
 @functools.cache
-def _module(path: str) -> ast.Module:
+def _module(path: str | Path) -> ast.Module:
     return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
 
@@ -372,23 +372,25 @@ def tests_in(place: str) -> list[Test]:
 
 def _recorded(file: Path) -> Iterator[Test]:
     for row in yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        sent = [step for step in row.get("steps") or [row] if "send" in step]
         # Only what was answered well shows that a call is there.
-        calls = [tuple(step["send"].split(" ", 1)) for step in sent if step["answer"]["status"] < 400]
-        texts = repr(row).replace("'", '"')
-        yield Test(str(file.relative_to(ROOT)), row["name"], texts, typing.cast(Any, tuple(calls)), True)
+        steps = [step for step in row.get("steps") or [row] if step.get("answer", {}).get("status", 200) < 400]
+        # `config` puts the case's connector.
+        sent = [
+            step.get("send", "PUT /connectors/{connector}/config") for step in steps if {"send", "config"} & {*step}
+        ]
+        calls = [(method, path) for method, path in (line.split(" ", 1) for line in sent)]
+        yield Test(str(file.relative_to(ROOT)), row["name"], repr(row).replace("'", '"'), tuple(calls), recorded=True)
 
 
 def _functions(file: Path) -> Iterator[Test]:
-    text = file.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    tree = ast.parse(text)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    tree = _module(file)
     constants = {**_texts_of_self(file.parent), **_texts(tree.body)}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             source = "\n".join(lines[first - 1 : node.end_lineno])
-            calls = _calls(node, constants | _texts(node.body))
+            calls = _calls(node, constants | _texts(ast.walk(node)))
             yield Test(str(file.relative_to(ROOT)), node.name, source, tuple(calls))
 
 
@@ -403,23 +405,23 @@ def _calls(function: ast.AST, constants: dict[str, str]) -> Iterator[Call]:
                 yield node.func.attr.upper(), words[0]
 
 
-def _texts(body: Iterable[ast.AST]) -> dict[str, str]:
-    """Names to which a text is assigned: `GET_RUN` → `/api/2.1/jobs/runs/get`."""
+def _texts(nodes: Iterable[ast.AST]) -> dict[str, str]:
+    """Names to which a text is assigned: `GET_RUN` → `/api/2.1/jobs/runs/get`; an attribute's begins with a dot."""
     found: dict[str, str] = {}
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Attribute):
-                target, text = node.targets[0], _text(node.value, found)
-                if text:
-                    found[target.id if isinstance(target, ast.Name) else f".{target.attr}"] = text
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Attribute):
+            target, text = node.targets[0], _text(node.value, found)
+            if text:
+                found[target.id if isinstance(target, ast.Name) else f".{target.attr}"] = text
     return found
 
 
 @functools.cache
 def _texts_of_self(folder: Path) -> dict[str, str]:
     """Attributes to which the classes of a folder assign a text: `.path` → `/connectors/{}`."""
-    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.py"))]
-    return {name: text for tree in trees for name, text in _texts(tree.body).items() if name.startswith(".")}
+    bodies = [_module(file).body for file in sorted(folder.glob("*.py"))]
+    classes = [node for body in bodies for node in body if isinstance(node, ast.ClassDef)]
+    return {name: text for each in classes for name, text in _texts(ast.walk(each)).items() if name.startswith(".")}
 
 
 def _text(node: ast.expr, constants: dict[str, str]) -> str | None:
@@ -516,7 +518,7 @@ the real software as a whole, and have no table.
 - **real**: the real software does the work; only the way to it is ours.
 - **stand-in**: our code does it, as the real one does; where it differs, the folder's README says so.
 - **accepted without effect**: taken, so that what runs on AWS runs here, and nothing happens.
-- **refused**: an error that says so. So is everything that no line names."""
+- **refused**: an error that says so. So is every call and option that no line names."""
 
 
 def main() -> None:
