@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ROOT / ".pinflow"
 REQUIREMENTS = ROOT / "requirements"
 ENVIRONMENTS = ("tool", "localstack", "spark")
-KINESIS = PACKAGES / "envs" / "localstack" / "kinesis", ROOT / "services/localstack/kinesis/package-lock.json"
+KINESIS = PACKAGES / "envs" / "localstack" / "share", ROOT / "services/localstack/kinesis/package-lock.json"
 OLDEST_JAVA = 17
 _JRE = "install a JRE (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
 # Ivy's own default repository, without POMs and their parents, which take ten times as long as the jars themselves;
@@ -211,14 +211,14 @@ def install_bootstrap() -> None:
         stamp(home, lock_file)
 
 
-def install_environment(name: str) -> None:
-    """The venv .pinflow/envs/<name> with just what requirements/<name>.txt locks."""
+def install_environment(name: str, python: Path | None = None) -> None:
+    """The venv .pinflow/envs/<name> with just what requirements/<name>.txt locks, of this Python or the one given."""
     home, lock_file = environment(name)
     if stamped(home, lock_file) and has_python(home):
         return
     with step(f"environment {name}"):
         uv = PACKAGES / "envs/bootstrap/bin/uv"
-        run([uv, "venv", "-q", "--clear", "--python", interpreter(), home], f"{name}: venv")
+        run([uv, "venv", "-q", "--clear", "--python", python or interpreter(), home], f"{name}: venv")
         sync: list[str | Path] = [
             uv,
             "pip",

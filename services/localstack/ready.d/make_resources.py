@@ -18,6 +18,7 @@ import psutil
 from botocore.config import Config
 from localstack import config
 from localstack.runtime import get_current_runtime
+from localstack.runtime.init import Stage, State, init_script_manager
 
 directory = Path(os.environ["PINFLOW_DIRECTORY"])
 cloudformation = runpy.run_path(str(directory / "services" / "localstack" / "cloudformation.py"))
@@ -62,6 +63,11 @@ def save_kinesis():
             for port in ports:
                 localstack.utils.net.wait_for_port_open(port, retries=300, sleep_time=0.1)
 
+
+# LocalStack goes on without a hook that failed: without what that one changes, records would be lost.
+failed = [Path(hook.path).name for hook in init_script_manager().scripts[Stage.START] if hook.state == State.ERROR]
+if failed:
+    raise RuntimeError(f"nothing is deployed, because start.d/{', '.join(failed)} failed: see the error above")
 
 cloudformation["deploy"](
     client,
