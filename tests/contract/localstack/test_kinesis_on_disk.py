@@ -14,6 +14,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,10 @@ def test_what_it_has_taken_until_it_ends_is_written(kinesis: Kinesis, told_by: s
     """Although there is much to write, and both LocalStack's end and who ends the whole stack tell it to end."""
     for _ in range(10):
         kinesis.put(*["x" * 2000] * 500)
-    with ThreadPoolExecutor() as pool:
-        posting = [pool.submit(put_until_refused, kinesis.client, f"poster {number}") for number in range(4)]
-        time.sleep(1)
+    taken: list[str] = []
+    with ThreadPoolExecutor(4) as pool:
+        posting = [pool.submit(put_until_refused, kinesis.client, f"poster {number}", taken) for number in range(4)]
+        wait_for("some to be taken", lambda: len(taken) > 20, every=0.05)
         if told_by == "its parent's end":
             assert kinesis.process.stdin is not None
             kinesis.process.stdin.close()
@@ -165,28 +167,27 @@ def test_what_it_has_taken_until_it_ends_is_written(kinesis: Kinesis, told_by: s
                 wait_for("a write", lambda: kinesis.file.with_suffix(".json.new").exists(), every=0.001)
             kinesis.process.send_signal(signal.SIGTERM)
         status = kinesis.process.wait(20)  # whoever ends it kills it after a while
-        taken = {row for one in posting for row in one.result(60)}
-    assert len(taken) > 20
-    assert not taken - set(kinesis.on_disk())
+        for one in posting:
+            one.result(60)
+    assert not set(taken) - set(kinesis.on_disk())
     assert status == 128 + signal.SIGTERM, "it ended of itself, with all that it does at its end"
 
 
-def put_until_refused(client: Any, name: str) -> list[str]:
-    """Put record after record; returns those that it said it has taken."""
-    taken: list[str] = []
-    while True:
-        row = f"{name}: {len(taken)}"
+def put_until_refused(client: Any, name: str, taken: list[str]) -> None:
+    """Put record after record; ``taken`` becomes longer by those that it said it has taken."""
+    for number in count():
+        row = f"{name}: {number}"
         try:
             client.put_record(StreamName="s", Data=row.encode(), PartitionKey="p")
         except (BotoCoreError, ClientError):
-            return taken
+            return
         taken.append(row)
 
 
 def test_a_record_takes_a_few_times_its_size(kinesis: Kinesis) -> None:
     for _ in range(20):
         kinesis.put(*["x" * 2000] * 500)
-    wait_for("them on disk", lambda: len(kinesis.on_disk()) == 10_000)
+    wait_for("them on disk", lambda: len(kinesis.on_disk()) == 10_000, timeout=180, every=2)
 
 
 def test_texts_beyond_ascii_stay_what_they_are(kinesis: Kinesis) -> None:
