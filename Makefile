@@ -15,7 +15,7 @@ PINFLOW := $(TOOL)/python -m pinflow
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: ## everything that `make up` needs, into .pinflow (the first time: minutes; then nothing)
+install: ## everything that runs without Docker, into .pinflow (the first time: minutes; then nothing)
 	@$(PYTHON) pinflow/install.py
 
 install-mariadb: ## MariaDB by apt or brew, where `make install` has none for this machine, or AppArmor binds the one on PATH
@@ -25,13 +25,11 @@ install-mariadb: ## MariaDB by apt or brew, where `make install` has none for th
 install-tool:
 	@$(PYTHON) pinflow/install.py tool
 
-# In containers nothing but the tool is needed, unless they run this machine's own packages.
-PACKAGES := $(if $(filter compose,$(RUNTIME)),$(if $(findstring packages,$(COMPOSE_FILE)),install,install-tool),install)
-
-demo: $(PACKAGES) ## start everything, send 500 posts, print the answers
+# These install the rest by themselves where they run without Docker.
+demo: install-tool ## start everything, send 500 posts, print the answers
 	@$(PINFLOW) demo $(ARGS)
 
-up: $(PACKAGES) ## start every service and wait until all can be used
+up: install-tool ## start every service and wait until all can be used
 	@$(PINFLOW) up
 
 down: install-tool ## stop every service; data stays
@@ -50,7 +48,6 @@ doctor: install-tool ## walk the path hop by hop: what is missing, and how to me
 	@$(PINFLOW) doctor $(ARGS)
 
 deploy: install-tool ## notebooks, DAGs, Airflow Variables and connector; shows a diff, asks [ARGS="--dry-run --only dags"]
-	@$(PYTHON) pinflow/install.py airflow
 	@$(PINFLOW) deploy $(ARGS)
 
 aws-plan: install-tool ## what localstack/template.yaml would change on AWS; changes nothing: make aws-plan PROFILE=aws

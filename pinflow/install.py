@@ -1,7 +1,7 @@
 """Install what the pipeline needs into .pinflow: one venv per lock file, jars by checksum. Standard library only.
 
 `python3 pinflow/install.py [ENVIRONMENT | jars/LIST …]` runs on a bare Python, before any environment exists; without
-arguments it installs everything that `make up` needs. What is there already is not touched.
+arguments it installs everything that the services need without Docker. What is there already is not touched.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class InstallError(Exception):
         self.fix = fix
 
 
-def main(wanted: list[str]) -> None:
+def main(wanted: list[str], profile: str = "local") -> None:
     """Install the named environments and lists of jars, or everything; raises InstallError.
 
-    What a running stack uses is never replaced.
+    ``profile`` says which version of Airflow belongs to that. What a running stack uses is never replaced.
     """
     check_python()
-    asked = [airflow() if name == "airflow" else name for name in wanted if not name.startswith("jars/")]
-    names = asked if wanted else [*ENVIRONMENTS, *chosen()]
+    asked = [airflow(profile) if name == "airflow" else name for name in wanted if not name.startswith("jars/")]
+    names = asked if wanted else [*ENVIRONMENTS, *chosen(profile)]
     lists = [name.removeprefix("jars/") for name in wanted if name.startswith("jars/")] if wanted else jar_lists()
     if lists:
         java()  # before minutes are spent on the rest
@@ -154,22 +154,22 @@ def _runs(home: Path) -> bool:
     return False
 
 
-def chosen() -> list[str]:
-    """The environment of Airflow's version in the profile $PROFILE, where that profile starts Airflow."""
-    return [airflow()] if re.search(r"\bairflow\b", _sections().get("stack", "").partition("services:")[2]) else []
+def chosen(profile: str) -> list[str]:
+    """The environment of Airflow's version in a profile, by its name or path, where that profile starts Airflow."""
+    starts = re.search(r"\bairflow\b", _sections(profile).get("stack", "").partition("services:")[2])
+    return [airflow(profile)] if starts else []
 
 
-def airflow() -> str:
-    """The environment of Airflow's version in the profile $PROFILE; raises InstallError where it names none."""
-    version = re.search(r"\bversion:\s*[\"']?([\d.]+)", _sections().get("airflow", ""))
+def airflow(profile: str) -> str:
+    """The environment of Airflow's version in a profile; raises InstallError where it names none."""
+    version = re.search(r"\bversion:\s*[\"']?([\d.]+)", _sections(profile).get("airflow", ""))
     if version is None:
         raise InstallError("PROFILE: no such profile, or no airflow.version in it", "bin/pinflow profile init")
     return f"airflow-{version[1]}"
 
 
-def _sections() -> dict[str, str]:
-    """The text of each section of the profile $PROFILE; none of one that is not there: the next command says so."""
-    name = os.environ.get("PROFILE") or "local"
+def _sections(name: str) -> dict[str, str]:
+    """The text of each section of a profile; none of one that is not there: the next command says so."""
     profile = Path(name) if name.endswith((".yaml", ".yml")) else ROOT / "profiles" / f"{name}.yaml"
     if not profile.is_file():
         return {}
@@ -439,7 +439,7 @@ def lock() -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        main(sys.argv[1:], os.environ.get("PROFILE") or "local")
     except InstallError as problem:
         sys.exit(str(problem))
     except KeyboardInterrupt:

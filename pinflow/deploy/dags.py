@@ -9,13 +9,15 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from pinflow import packages
+from pinflow import install, packages
 from pinflow.airflow import FOLDER, AirflowError, Mwaa, explained
 from pinflow.batch import notebooks_folder
 from pinflow.databricks import Workspace
 from pinflow.deploy.difference import Difference
 from pinflow.errors import PinflowError
 from pinflow.profile import ROOT, Profile
+from pinflow.stack import runtime
+from pinflow.stack.native import NativeStack
 
 Say = Callable[[str], None]
 
@@ -32,7 +34,8 @@ class Dags:
 
     def differences(self) -> list[Difference]:
         """Files of airflow/ that the bucket has not, or otherwise; raises PinflowError for an import error."""
-        check_imports(self.profile)
+        if self.profile.stack is None or isinstance(runtime.current(self.profile), NativeStack):
+            check_imports(self.profile)  # in containers Airflow itself says so, once they are there
         bucket = self.profile.storage.dag_bucket
         return [
             Difference(f"s3://{bucket}/{key}", before, file.read_text(encoding="utf-8", errors="replace"))
@@ -98,14 +101,16 @@ def variables(profile: Profile) -> dict[str, str]:
 
 
 def check_imports(profile: Profile, folder: Path = FOLDER / "dags") -> list[str]:
-    """The ids of the DAGs that the profile's version of Airflow, as installed here, reads from a folder.
+    """The ids of the DAGs that the profile's version of Airflow, which is installed for it, reads from a folder.
 
     Raises PinflowError with the text of every import error.
     """
     version = profile.airflow.version
+    try:
+        install.main(["airflow"], str(profile.path))
+    except install.InstallError as error:
+        raise PinflowError(error.what, error.fix) from None
     python = packages.python(f"airflow-{version}")
-    if not python.is_file():
-        raise PinflowError(f"Airflow {version}, which reads the DAGs before they go, is not installed", "make deploy")
     home = ROOT / ".pinflow" / "dag-check" / version
     home.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}

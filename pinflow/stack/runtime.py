@@ -10,8 +10,8 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
-from pinflow import changes
-from pinflow.errors import PinflowError
+from pinflow import changes, install
+from pinflow.errors import PinflowError, PreflightError
 from pinflow.profile import ROOT, Profile
 from pinflow.stack import supervision
 from pinflow.stack.compose import ComposeStack
@@ -26,31 +26,35 @@ _CHOICES = ("compose", "native", "")
 def up(profile: Profile, say: Callable[[str], None]) -> Stack:
     """Start the stack one way or the other, say which and why, and return it.
 
-    Where nobody has chosen, an engine without images is no reason to fail: it starts natively then, and says so.
-    Raises PinflowError where containers are asked for and processes run.
+    Where nobody has chosen, an engine without images is no reason to fail: it starts natively then, and says so. What
+    runs natively is installed first. Raises PinflowError where containers are asked for and processes run.
     """
     chosen, stack, why = _choose(profile)
+    if isinstance(stack, ComposeStack):
+        say(f"starting in containers ({why}), project {stack.project}")
+        try:
+            stack.up(say)
+        except NoImages as reason:
+            if chosen:
+                raise
+            stack, why = NativeStack(profile), reason.what
+    elif chosen == "compose":
+        raise PinflowError(f"{profile.path.stem} runs without Docker already", "make down, then again")
     if isinstance(stack, NativeStack):
-        if chosen == "compose":
-            raise PinflowError(f"{profile.path.stem} runs without Docker already", "make down, then again")
         home = profile.home.relative_to(ROOT) if profile.home.is_relative_to(ROOT) else profile.home
         say(f"starting without Docker ({why}), state in {home}")
+        _install(profile)
         stack.up(say)
-        _written_down(profile, say)
-        return stack
-    say(f"starting in containers ({why}), project {stack.project}")
+    _written_down(profile, say)
+    return stack
+
+
+def _install(profile: Profile) -> None:
+    """Have what runs without Docker: containers need none of it, so nothing has installed it before."""
     try:
-        stack.up(say)
-        _written_down(profile, say)
-        return stack
-    except NoImages as reason:
-        if chosen:
-            raise
-        say(f"starting without Docker after all: {reason.what}")
-        native = NativeStack(profile)
-        native.up(say)
-        _written_down(profile, say)
-        return native
+        install.main([], str(profile.path))
+    except install.InstallError as error:
+        raise PreflightError(error.what, error.fix) from None
 
 
 def _written_down(profile: Profile, say: Callable[[str], None]) -> None:

@@ -71,22 +71,18 @@ def test_a_failed_command_shows_its_last_lines() -> None:
         install.run([sys.executable, "-c", "print('no such package'); raise SystemExit(3)"], "thing")
 
 
-def test_the_profiles_airflow_is_installed_to_read_dags_even_where_none_is_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profiles_airflow_belongs_to_everything_where_it_is_started(tmp_path: Path) -> None:
     profile = tmp_path / "p.yaml"
     profile.write_text("airflow:\n  # its version\n  version: 2.11.2\nstack: null\n")
-    monkeypatch.setenv("PROFILE", str(profile))
-    assert (install.airflow(), install.chosen()) == ("airflow-2.11.2", [])
+    assert (install.airflow(str(profile)), install.chosen(str(profile))) == ("airflow-2.11.2", [])
     profile.write_text("airflow:\n  version: 3.2.1\nstack:\n  services: [mysql, airflow]\n")
-    assert (install.airflow(), install.chosen()) == ("airflow-3.2.1", ["airflow-3.2.1"])
+    assert (install.airflow(str(profile)), install.chosen(str(profile))) == ("airflow-3.2.1", ["airflow-3.2.1"])
 
 
-def test_a_profile_that_is_not_there_is_named_where_its_airflow_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROFILE", "nobody")
-    assert install.chosen() == []
+def test_a_profile_that_is_not_there_is_named_where_its_airflow_is_wanted() -> None:
+    assert install.chosen("nobody") == []
     with pytest.raises(install.InstallError, match="no such profile"):
-        install.airflow()
+        install.airflow("nobody")
 
 
 def fake_java(home: Path, script: str) -> Path:
@@ -303,6 +299,13 @@ def test_a_service_that_a_killed_supervisor_left_counts_as_a_running_stack(insta
         orphan.kill()
         orphan.wait()
         assert install.running_stacks() == {}
+
+
+@pytest.mark.parametrize("target", ["up", "demo", "deploy", "batch", "status"])
+def test_what_runs_in_containers_too_needs_the_tool_alone(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=install.ROOT, capture_output=True, text=True, check=True)
+    asked = [line.partition("install.py")[2].split() for line in done.stdout.splitlines() if "install.py" in line]
+    assert asked == [["tool"]]
 
 
 def test_make_goes_on_with_the_python_that_everything_was_installed_with(tmp_path: Path) -> None:

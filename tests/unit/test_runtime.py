@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pinflow import instance
+from pinflow import install, instance
 from pinflow.errors import PinflowError, PreflightError
 from pinflow.profile import Profile, load
 from pinflow.stack import runtime
@@ -69,16 +69,17 @@ def profile(tmp_path: Path) -> Profile:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the services that were started natively; nothing is really started."""
-    names: list[str] = []
-    monkeypatch.setattr(NativeStack, "up", lambda self, say: names.extend(s.name for s in self.services))
-    return names
+    """What was installed and the services that were started natively, in order; nothing of it is really done."""
+    done: list[str] = []
+    monkeypatch.setattr(install, "main", lambda wanted, profile: done.append(f"installed all of {Path(profile).name}"))
+    monkeypatch.setattr(NativeStack, "up", lambda self, say: done.extend(s.name for s in self.services))
+    return done
 
 
 def test_without_docker_it_runs_natively_and_says_why(docker: Docker, profile: Profile, started: list[str]) -> None:
     said: list[str] = []
     runtime.up(profile, said.append)
-    assert started == ["mysql", "kafka"]
+    assert started == ["installed all of p.yaml", "mysql", "kafka"]
     assert said[0].startswith("starting without Docker (no `docker` on PATH), state in ")
 
 
@@ -127,12 +128,35 @@ def test_an_engine_without_images_starts_natively_and_says_what_is_missing(
     )
     said: list[str] = []
     runtime.up(profile, said.append)
-    assert started == ["mysql", "kafka"]
-    assert said[-1].startswith("starting without Docker after all: mysql: no image mysql:1.2.3 here")
+    assert started == ["installed all of p.yaml", "mysql", "kafka"]
+    assert said[-1].startswith("starting without Docker (mysql: no image mysql:1.2.3 here")
     assert "connection refused" in said[-1]
     monkeypatch.setenv("RUNTIME", "compose")
     with pytest.raises(NoImages):
         runtime.up(profile, said.append)
+
+
+def test_in_containers_nothing_is_installed(
+    docker: Docker, profile: Profile, started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.answers(ENGINE)
+    monkeypatch.setattr(ComposeStack, "up", lambda self, say: None)
+    assert isinstance(runtime.up(profile, print), ComposeStack)
+    assert started == []
+
+
+def test_what_cannot_be_installed_is_said_after_why_it_was_wanted(
+    docker: Docker, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_java(wanted: list[str], profile: str) -> None:
+        raise install.InstallError("Java: no `java` on PATH", "install a JRE")
+
+    monkeypatch.setattr(install, "main", no_java)
+    said: list[str] = []
+    with pytest.raises(PreflightError, match="Java: no `java` on PATH") as error:
+        runtime.up(profile, said.append)
+    assert error.value.fix == "install a JRE"
+    assert said[0].startswith("starting without Docker (no `docker` on PATH)")
 
 
 def test_what_runs_natively_is_stopped_so_also_where_containers_are_asked_for(

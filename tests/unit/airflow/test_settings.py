@@ -82,12 +82,11 @@ def test_the_dag_looks_for_the_notebooks_where_they_are_put() -> None:
     ],
 )
 def test_only_the_version_that_the_profile_starts_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, expected: list[str]
+    tmp_path: Path, profile: str, expected: list[str]
 ) -> None:
     file = tmp_path / "p.yaml"
     file.write_text(profile)
-    monkeypatch.setenv("PROFILE", str(file))
-    assert install.chosen() == expected
+    assert install.chosen(str(file)) == expected
 
 
 def test_the_dags_and_the_requirements_go_into_the_bucket_and_nothing_else() -> None:
