@@ -22,6 +22,7 @@ from pinflow.errors import brief
 from pinflow.profile import Profile
 
 _TIMEOUT = (4, 15)
+_KAFKA = "application/vnd.kafka.v2+json"  # the REST proxy answers 415 to any other, also with a GET
 _KAFKA_JSON = "application/vnd.kafka.json.v2+json"
 _DEPLOY = "API Gateway's console: Deploy API, to the stage of api.invoke_url; a change reaches the stage only so"
 
@@ -42,7 +43,7 @@ def _routes(profile: Profile) -> list[_Route]:
     absent = f"/streams/streaming-{profile.uid}-doctor"  # fits the role's rights, and does not exist
     row = {"ind": 0}
     return [
-        _Route("GET", "/topics", (200,), "/{proxy+}"),
+        _Route("GET", "/topics", (200,), "/{proxy+}", None, _KAFKA),
         _Route("POST", f"/topics/{profile.topics[0]}", (422,), "/{proxy+}", {"records": []}, _KAFKA_JSON),
         _Route("GET", "/streams", (200,), "/streams"),
         _Route("GET", f"/streams/{profile.streams[0]}", (200,), "/streams/{stream-name}"),

@@ -24,7 +24,10 @@ Answer = tuple[int, Any]
 
 @dataclass
 class FarEnd:
-    """Answers by method and path; the longest beginning of a path that is known wins, all else is a 404."""
+    """Answers by method and path; the longest beginning of a path that is known wins, all else is a 404.
+
+    Below /topics it is the REST proxy, which takes its own media types alone, also with a GET (7.9.9, 8.2.0).
+    """
 
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -38,6 +41,9 @@ class FarEnd:
                 far_end.seen.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
                 known = [p for m, p in far_end.answers if m == self.command and self.path.startswith(p)]
                 status, body = far_end.answers[self.command, max(known, key=len)] if known else (404, {"message": "?"})
+                media_type = self.headers.get("Content-Type")
+                if "/topics" in self.path and media_type and not media_type.startswith("application/vnd.kafka."):
+                    status, body = 415, {"error_code": 415, "message": "HTTP 415 Unsupported Media Type"}
                 if not status:  # no answer at all
                     time.sleep(1)
                     return
