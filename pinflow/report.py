@@ -188,7 +188,8 @@ def answers(uid: str, found: Mapping[str, Answer]) -> None:
 
 def findings(found: list[Finding]) -> None:
     """What the doctor found, hop by hop; of what is well one line, of the rest what to do."""
-    marks = {"ok": "[green]ok     [/]", "failed": "[red]failed [/]", "unknown": "[yellow]unknown[/]"}
+    marks = {"ok": "[green]ok     [/]", "failed": "[red]failed [/]"}
+    marks |= {state: f"[yellow]{state}[/]" for state in ("unknown", "warning")}
     for hop, group in groupby(found, key=lambda finding: finding.hop):
         console.print(f"[bold]{hop}[/]")
         for one in group:

@@ -13,10 +13,11 @@ from pinflow.profile import Profile
 class Finding:
     """One thing that was looked at; ``fix`` is empty where there is nothing to do.
 
-    ``state`` unknown: it cannot be seen from here, or only after something before it is mended.
+    ``state`` unknown: it cannot be seen from here, or only after something before it is fixed. warning: it works, and
+    there is a trap.
     """
 
-    state: Literal["ok", "failed", "unknown"]
+    state: Literal["ok", "failed", "unknown", "warning"]
     tried: str
     found: str
     fix: str = ""
@@ -40,6 +41,11 @@ def failed(tried: str, found: str, fix: str) -> Finding:
 def unknown(tried: str, found: str, fix: str = "") -> Finding:
     """It cannot be seen."""
     return Finding("unknown", tried, found, fix)
+
+
+def warning(tried: str, found: str, fix: str) -> Finding:
+    """It works, and there is a trap."""
+    return Finding("warning", tried, found, fix)
 
 
 def left_out(profile: Profile, service: str, address: str) -> list[Finding]:

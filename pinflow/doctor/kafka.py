@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pinflow.account.topics import dead_letter_topic
 from pinflow.aws import QUICK, client
-from pinflow.doctor.finding import Finding, failed, mend, ok, unknown
+from pinflow.doctor.finding import Finding, failed, mend, ok, unknown, warning
 from pinflow.errors import brief
 from pinflow.profile import Profile
 
@@ -33,7 +34,9 @@ def rest_proxy(profile: Profile) -> list[Finding]:
     if not isinstance(known, list):
         fix = "something else answers there: rest_proxy.url is the REST proxy itself, its host and port without a path"
         return [failed(tried, f"not a list of topics: {answer.text[:200]}", fix)]
-    return [ok(tried, f"{len(known)} topics")]
+    # Confluent's proxy ignores enable.idempotence, and says so in its log only (seen on 7.9.9 and 8.2.0).
+    retries = "a retry of its producer may write a record twice; the cleaned tables keep one row per ind"
+    return [ok(tried, f"{len(known)} topics; {retries}")]
 
 
 def topics(profile: Profile) -> list[Finding]:
@@ -52,10 +55,28 @@ def topics(profile: Profile) -> list[Finding]:
         "kafka",
         "on the EC2 client: the commands of create-topics.sh (make client-config); names are <uid>.pin, .geo, .user",
     )
-    return [
-        ok(tried, f"{topic} is there") if topic in known else failed(tried, f"{topic} is not there", create)
+    blocks = "the REST proxy holds a batch to it for producer.max.block.ms a record, one after the other"
+    findings = [
+        ok(tried, f"{topic} is there") if topic in known else failed(tried, f"{topic} is not there; {blocks}", create)
         for topic in profile.topics
     ]
+    letters = dead_letter_topic(profile)
+    return findings + (_dead_letters(f"{url}/{letters}/partitions") if letters in known else [])
+
+
+def _dead_letters(url: str) -> list[Finding]:
+    """A warning where the sink found records that are not JSON; nothing where it found none, or none can be counted."""
+    try:
+        offsets = [
+            requests.get(f"{url}/{one['partition']}/offsets", timeout=_TIMEOUT).json()
+            for one in requests.get(url, timeout=_TIMEOUT).json()
+        ]
+        count = sum(one["end_offset"] - one["beginning_offset"] for one in offsets)
+    except (requests.RequestException, TypeError, KeyError):
+        return []
+    stuck = "the REST proxy gives a consumer of format json none of the records from such a one on, only 408 (40801)"
+    fix = "read those topics in format binary, or by bin/kafka-console-consumer.sh"
+    return [warning(f"GET {url}", f"{count} dead letters: not every record is JSON, and {stuck}", fix)] if count else []
 
 
 def role(profile: Profile) -> list[Finding]:

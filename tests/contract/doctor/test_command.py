@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from pinflow import doctor
 from pinflow.cli import cli
-from pinflow.doctor.finding import failed, ok
+from pinflow.doctor.finding import failed, ok, warning
 from pinflow.errors import ProfileError
 from pinflow.profile import Profile
 from tests.contract.doctor.conftest import Make
@@ -31,6 +31,12 @@ def test_the_status_is_0_when_nothing_failed(make: Make, monkeypatch: pytest.Mon
     hops(monkeypatch, first=lambda profile: [ok("a look", "well")])
     status, output = run(make())
     assert (status, "nothing is wrong on the path" in output) == (0, True)
+
+
+def test_a_warning_is_shown_and_is_no_failure(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    hops(monkeypatch, first=lambda profile: [warning("a look", "a trap", "a way round")])
+    status, output = run(make())
+    assert (status, "warning a look: a trap" in output, "→ a way round" in output) == (0, True, True)
 
 
 def test_the_status_is_1_and_the_fix_is_said_when_something_failed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,15 +69,40 @@ def test_a_database_that_refuses_says_why(make: Make, monkeypatch: pytest.Monkey
 
 def test_a_rest_proxy_with_its_topics_is_well(make: Make, far_end: FarEnd) -> None:
     far_end.answer("GET", "/topics", 200, TOPICS)
-    assert {finding.state for finding in (*kafka.rest_proxy(make()), *kafka.topics(make()))} == {"ok"}
+    proxy, *topics = (*kafka.rest_proxy(make()), *kafka.topics(make()))
+    assert {finding.state for finding in (proxy, *topics)} == {"ok"}
+    assert "may write a record twice; the cleaned tables keep one row per ind" in proxy.found
 
 
 def test_a_topic_that_is_missing_is_named(make: Make, far_end: FarEnd) -> None:
     far_end.answer("GET", "/topics", 200, TOPICS[:2])
     *others, finding = kafka.topics(make())
     assert {other.state for other in others} == {"ok"}
-    assert (finding.state, finding.found) == ("failed", f"{TOPICS[2]} is not there")
+    assert (finding.state, finding.found.partition(";")[0]) == ("failed", f"{TOPICS[2]} is not there")
+    assert "holds a batch to it for producer.max.block.ms a record" in finding.found
     assert "make client-config" in finding.fix
+
+
+@pytest.mark.parametrize(("end", "states"), [(7, ["ok"] * 3 + ["warning"]), (2, ["ok"] * 3)])
+def test_dead_letters_are_a_trap_for_json_consumers(make: Make, far_end: FarEnd, end: int, states: list[str]) -> None:
+    letters = f"/topics/dlq-{UID}/partitions"
+    far_end.answer("GET", "/topics", 200, [*TOPICS, f"dlq-{UID}"])
+    far_end.answer("GET", letters, 200, [{"partition": 0}, {"partition": 1}])
+    far_end.answer("GET", f"{letters}/0/offsets", 200, {"beginning_offset": 2, "end_offset": end})
+    far_end.answer("GET", f"{letters}/1/offsets", 200, {"beginning_offset": 0, "end_offset": 0})
+    findings = kafka.topics(make())
+    assert [finding.state for finding in findings] == states
+    if end == 7:
+        assert findings[-1].found.startswith("5 dead letters")
+        assert "40801" in findings[-1].found
+        assert "format binary" in findings[-1].fix
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, {"error_code": 40401}), (200, "<html>"), (500, "")])
+def test_dead_letters_that_cannot_be_counted_are_no_trap(make: Make, far_end: FarEnd, status: int, body: Any) -> None:
+    far_end.answer("GET", "/topics", 200, [*TOPICS, f"dlq-{UID}"])
+    far_end.answer("GET", f"/topics/dlq-{UID}", status, body)
+    assert {finding.state for finding in kafka.topics(make())} == {"ok"}
 
 
 def test_a_closed_port_is_named_and_the_topics_stay_unknown(make: Make) -> None:
