@@ -18,6 +18,7 @@ from emulator.guard import confirm
 from emulator.posting import Plan
 from emulator.run import Route, emulate
 from emulator.stream import LONGEST_KEY, MOST_RECORDS, KinesisWire
+from emulator.topics import require_topics
 from pinflow import changes
 from pinflow.errors import PinflowError
 from pinflow.profile import load
@@ -169,7 +170,9 @@ def _post(
             confirm(where, plan)
         auth = authorization(where)
         routes = {
-            "batch": Route(KafkaRestWire(where.api.invoke_url), where.topics, limits, auth),
+            "batch": Route(
+                KafkaRestWire(where.api.invoke_url), where.topics, limits, auth, lambda: require_topics(where, auth)
+            ),
             "stream": Route(
                 KinesisWire(where.api.invoke_url, partition_key),
                 where.streams,

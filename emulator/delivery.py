@@ -117,6 +117,15 @@ def json_object(answer: requests.Response) -> dict[str, object]:
     return body if isinstance(body, dict) else {}
 
 
+def session(url: str, auth: AuthBase | None) -> requests.Session:
+    """A client of an API: ``auth`` puts onto each request what API Gateway knows its callers by."""
+    made = requests.Session()
+    made.auth = auth
+    # A proxy from the environment cannot reach this machine's own loopback addresses.
+    made.trust_env = urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1")
+    return made
+
+
 class Delivery:
     """Delivers groups of records, each call until every record is acknowledged or spilled. Safe to share by threads.
 
@@ -210,13 +219,10 @@ class Delivery:
 
     def _session(self, url: str) -> requests.Session:
         """One session a thread: keep-alive without sharing a connection."""
-        session: requests.Session | None = getattr(self._sessions, "session", None)
-        if session is None:
-            session = self._sessions.session = requests.Session()
-            session.auth = self._auth
-            # A proxy from the environment cannot reach this machine's own loopback addresses.
-            session.trust_env = urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1")
-        return session
+        found: requests.Session | None = getattr(self._sessions, "session", None)
+        if found is None:
+            found = self._sessions.session = session(url, self._auth)
+        return found
 
     def _give_up(self, topic: str, records: list[tuple[bytes, str]], settled: Callable[[list[bytes]], None]) -> None:
         for record, reason in records:

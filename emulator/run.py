@@ -38,17 +38,18 @@ class Outcome:
 @dataclass(frozen=True)
 class Route:
     """A way out: its wire, the names of where pin, geo and user records go (topics, streams), its limits, and how
-    API Gateway knows the caller.
+    API Gateway knows the caller. ``require`` raises PinflowError where one of these names is known to be absent.
     """
 
     wire: Wire
     destinations: tuple[str, str, str]
     limits: Limits
     auth: AuthBase | None = None
+    require: Callable[[], None] = lambda: None
 
 
 def emulate(profile: Profile, routes: list[Route], plan: Plan, *, quiet: bool) -> Outcome:
-    """Post what the plan says by every route; raises SourceError before the first post.
+    """Post what the plan says by every route; raises PinflowError before the first post.
 
     Ctrl-C or SIGTERM finishes what is in hand; a second one spills it and ends at once. An error ends the run too, and
     what it leaves in hand is spilled.
@@ -59,6 +60,8 @@ def emulate(profile: Profile, routes: list[Route], plan: Plan, *, quiet: bool) -
     error: PinflowError | None = None
     abandoned = False
     with _interruptible(stop), Reporter(totals, stop, plan.count or None, quiet) as reporter:
+        for route in routes:
+            route.require()
         patience = max(route.limits.give_up_after for route in routes)
         source = Source(profile.database.engine_url, plan.rows, patience, stop, reporter.say)
         senders = [_sender(route, totals, spill, books, reporter.say) for route in routes]

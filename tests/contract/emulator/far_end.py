@@ -37,11 +37,16 @@ Reply = Callable[["Handler", Received], None]
 
 
 class FarEnd:
-    """``replies`` are used up one a request, then `usual` takes over; ``acknowledged`` is what it said yes to."""
+    """``replies`` are used up one a request, then `usual` takes over; ``acknowledged`` is what it said yes to.
+
+    A GET of a topic is no request in this sense: `lookup` answers it, and it is in ``looked_at``.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.replies: deque[Reply] = deque()
         self.usual: Reply = either
+        self.lookup: Reply = topic_is_there
+        self.looked_at: list[Received] = []
         self.received: list[Received] = []
         self.acknowledged: dict[str, list[Any]] = {}
         self.most_at_once = 0
@@ -55,6 +60,9 @@ class FarEnd:
         self._thread.start()
 
     def answer(self, handler: Handler, request: Received) -> None:
+        if request.method == "GET" and "/topics/" in request.path:
+            self.looked_at.append(request)
+            return self.lookup(handler, request)
         with self.lock:
             self.received.append(request)
             self._at_once += 1
@@ -81,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.server.far_end  # type: ignore[attr-defined, no-any-return]
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         self.far_end.answer(self, Received(time.monotonic(), self.command, self.path, dict(self.headers), body))
 
     do_GET = do_PUT = do_POST
@@ -95,6 +103,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing on the test's stderr."""
+
+
+def topic_is_there(handler: Handler, request: Received) -> None:
+    """A topic's description; as the REST proxy has it, in its own media type alone."""
+    if not request.headers.get("Content-Type", "application/vnd.kafka.").startswith("application/vnd.kafka."):
+        error(415, 415)(handler, request)
+    else:
+        status(200, json.dumps({"name": request.topic, "configs": {}, "partitions": []}))(handler, request)
 
 
 def acknowledge(handler: Handler, request: Received) -> None:

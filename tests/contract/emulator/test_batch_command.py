@@ -18,7 +18,7 @@ from emulator.batch import KafkaRestWire
 from emulator.delivery import Verdict
 from tests.contract.emulator.command import Command
 from tests.contract.emulator.database import geo, pin, user
-from tests.contract.emulator.far_end import FarEnd, entries, error, slow, status
+from tests.contract.emulator.far_end import FarEnd, Reply, entries, error, reset, slow, status, topic_is_there
 
 UID = "0a1b2c3d4e5f"
 TOPICS = [f"{UID}.pin", f"{UID}.geo", f"{UID}.user"]
@@ -98,6 +98,45 @@ def test_failures_are_spilled_counted_and_the_exit_status_is_1(command: Command,
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert {line["topic"] for line in lines} == {TOPICS[1]}
     assert lines[0]["record"] == as_sent(geo(7528))
+
+
+def test_each_topic_is_looked_at_once_before_the_first_batch(command: Command, far_end: FarEnd) -> None:
+    command.summary("--count", "50", "--batch-size", "10")
+    assert sorted(request.path for request in far_end.looked_at) == sorted(f"/dev/topics/{topic}" for topic in TOPICS)
+    assert {request.headers["Content-Type"] for request in far_end.looked_at} == {"application/vnd.kafka.v2+json"}
+    assert max(request.at for request in far_end.looked_at) < min(request.at for request in far_end.received)
+
+
+@pytest.mark.parametrize(("code", "error_code"), [(404, 40401), (404, 40403), (400, 40002)])
+def test_no_batch_is_sent_where_a_topic_is_absent(
+    command: Command, far_end: FarEnd, code: int, error_code: int
+) -> None:
+    far_end.lookup = lambda handler, request: (
+        error(code, error_code) if request.topic == TOPICS[1] else topic_is_there
+    )(handler, request)
+    exit_code, _, errors = command.run()
+    assert exit_code == 1
+    assert f"Kafka has no topic {TOPICS[1]}; nothing was posted\n  → `make up` makes them" in errors
+    assert far_end.received == []
+    assert not (command.directory / "state" / "spill").exists()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [status(503), status(403, '{"message": "Forbidden"}'), status(404, '{"message": "Not Found"}'), error(500, 50003),
+     status(302, "", {"Location": "/elsewhere"}), status(200, "<html>"), reset],
+    ids=["503", "key", "stage", "no broker", "redirect", "page", "reset"],
+)  # fmt: skip
+def test_a_topic_that_cannot_be_looked_at_counts_as_there(command: Command, far_end: FarEnd, answer: Reply) -> None:
+    far_end.lookup = answer
+    code, summary = command.summary("--count", "5")
+    assert (code, summary["records"], len(far_end.looked_at)) == (0, 15, 3)
+
+
+def test_the_way_to_kinesis_looks_at_no_topic(far_end: FarEnd, tmp_path: Path) -> None:
+    far_end.lookup = error(404, 40401)
+    code, summary = Command(tmp_path, far_end.url, name="stream").summary("--count", "5")
+    assert (code, summary["records"], far_end.looked_at) == (0, 15, [])
 
 
 def test_without_a_stack_the_spill_file_lies_in_the_current_directory(command: Command, far_end: FarEnd) -> None:
