@@ -7,6 +7,7 @@ and no secret stands in an argument. COMPOSE_FILE, Docker's own variable, may ad
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -36,6 +37,7 @@ PATIENCE = 3.0
 _NOBODY_LISTENS = re.compile(r"Connection reset by peer|Remote end closed connection without response")
 # Images with what runs natively as well; any other is the official one, and no stand-in.
 _AS_NATIVELY = ("pinflow/packages:", "pinflow/spark:", "pinflow/databricks:")
+_UP = ("up", "--no-build", "--pull", "never")
 _UNITS = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
@@ -71,7 +73,7 @@ class ComposeStack:
         self.project = project_name(profile.home)
         self._creation: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - what `docker compose up` says, until this is gone
-        self._before: set[str] = set()
+        self._running: set[str] = set()
         self._restarts: dict[str, int] = {}
 
     def up(self, say: Say) -> None:
@@ -80,19 +82,14 @@ class ComposeStack:
         Raises NoImages or PreflightError before anything is started, PinflowError with the last log lines of each
         service that did not become ready. What did start keeps running.
         """
-        self._preflight()
         definitions = json.loads(self._compose("config", "--format", "json"))["services"]
-        new = images.get({name: definitions[name] for name in self._names()}, self.environment(), say)
-        if new & self._before:
-            # Else what answers a probe may be the old container, which Compose is about to replace.
-            self._compose("stop", *sorted(new & self._before), timeout=180)
-            self._before -= new
-        # Containers start in the compose file's order: the time that a service may take counts from then.
-        self.services = [replace(s, needs=self._awaited(definitions[s.name])) for s in self.services]
+        self.services = [self._in_container(service, definitions[service.name]) for service in self.services]
+        self._preflight()
+        images.get({name: definitions[name] for name in self._names()}, self.environment(), say)
         self._make_home()
         changes.remember_start(self.profile)
-        up = ["up", "--detach", "--no-build", "--pull", "never", *self._names()]
-        self._creation = self._start(*up)
+        self._replace_changed(say)
+        self._creation = self._start(*_UP, "--detach", *self._names())
         try:
             Start(self, say, PATIENCE).run()
         except BaseException:
@@ -100,6 +97,8 @@ class ComposeStack:
             raise
         finally:
             self._creation.wait()
+        if failure := self._creation_failed():
+            raise PinflowError(failure, "run `make up` again: it continues with what is not ready")
 
     def down(self, say: Say) -> None:
         """Stop and remove every container; data stays in the volumes."""
@@ -130,8 +129,8 @@ class ComposeStack:
         return {one["Config"]["Labels"]["com.docker.compose.service"]: _container(one) for one in inspected}
 
     def running(self, name: str) -> bool:
-        """Whether its container ran before this `up`."""
-        return name in self._before
+        """Whether its container ran before this `up`, and stays."""
+        return name in self._running
 
     def launch(self, service: Service) -> None:
         """Nothing: `docker compose up` starts all of them, in the order of the compose file."""
@@ -170,12 +169,17 @@ class ComposeStack:
         """The environment of `docker compose`: the profile's values, and the project's name."""
         return {
             **os.environ,
-            **variables(self.profile),
+            **variables(self.profile, self._rootless),
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_PROFILES": "*",
             # Compose labels containers with it, and a shell may have come here by a link: see `make clean`.
             "PWD": str(ROOT),
         }
+
+    @functools.cached_property
+    def _rootless(self) -> bool:
+        """Whether the engine runs as the person: rootless Docker, or Podman."""
+        return "rootless" in _docker("info", "--format", "{{.SecurityOptions}}")
 
     def _names(self) -> list[str]:
         """The compose file's services: those of the profile, and the step that puts the connector."""
@@ -187,15 +191,30 @@ class ComposeStack:
         self._compose("down", "--remove-orphans", *options, timeout=180)
         say(f"stopped {', '.join(sorted(was))}" if was else "nothing was running")
 
-    def _awaited(self, definition: dict[str, Any]) -> tuple[str, ...]:
+    def _in_container(self, service: Service, definition: dict[str, Any]) -> Service:
+        """What differs of a service where Compose runs it: its image, its memory, what it waits for.
+
+        Containers start in the compose file's order: the time that a service may take counts from then.
+        """
         names = {service.name for service in self.services}
-        return tuple(name for name in definition.get("depends_on", ()) if name in names)
+        needs = tuple(name for name in definition.get("depends_on", ()) if name in names)
+        memory = max(service.memory, int(definition.get("mem_reservation", 0)) / 2**30)
+        return replace(service, title=_title(service, definition["image"]), memory=memory, needs=needs)
+
+    def _replace_changed(self, say: Say) -> None:
+        """Have Compose make every container, and none that is defined otherwise now stay: that one would answer the
+        probes until it goes.
+        """
+        before = self._running
+        self._compose(*_UP, "--no-start", *self._names(), timeout=300)
+        self._running = _running(self.containers())
+        if replaced := before - self._running:
+            say(f"other settings or images for {', '.join(sorted(replaced))}: starting again")
 
     def _preflight(self) -> None:
         containers = self.containers()
         self._restarts = {one.identity: one.restarts for one in containers.values()}
-        running = {name for name, one in containers.items() if one.state == "running"}
-        self._before = running
+        running = self._running = _running(containers)
         if not running:
             total = int(_docker("info", "--format", "{{.MemTotal}}"))
             needed = preflight.memory_needed(self.services, MEMORY_MARGIN)
@@ -232,9 +251,9 @@ class ComposeStack:
             state = "failed"
             detail = f"its container is {container.state}, exit status {container.exit_code}"
             detail += f"; last log line: {self._last(service)}"
-        official = container is not None and not container.image.startswith(_AS_NATIVELY)
-        title = container.image if container is not None and official else service.title
-        return Health(service.name, title, service.stand_in and not official, state, detail, pid, used, seconds)
+        title = _title(service, container.image) if container is not None else service.title
+        stand_in = service.stand_in and title == service.title
+        return Health(service.name, title, stand_in, state, detail, pid, used, seconds)
 
     def _creation_failed(self) -> str:
         if self._creation is None or self._creation.poll() in (None, 0):
@@ -290,6 +309,15 @@ class ComposeStack:
 
 # Spark's second port is for the workspace only, Kafka's second is its controller's: both stay inside the network.
 _PUBLISHED = {"spark": 1, "kafka": 1}
+
+
+def _title(service: Service, image: str) -> str:
+    """What runs in a container of this image."""
+    return service.title if image.startswith(_AS_NATIVELY) else image
+
+
+def _running(containers: dict[str, Container]) -> set[str]:
+    return {name for name, one in containers.items() if one.state == "running"}
 
 
 def _container(inspected: dict[str, Any]) -> Container:

@@ -14,8 +14,11 @@ from pinflow.profile import Profile
 _FIRST_USER = 1000
 
 
-def variables(profile: Profile) -> dict[str, str]:
-    """Every variable that docker-compose.yml reads; its defaults there are those of profiles/local.yaml."""
+def variables(profile: Profile, rootless: bool = False) -> dict[str, str]:
+    """Every variable that docker-compose.yml reads; its defaults there are those of profiles/local.yaml.
+
+    ``rootless``: the engine runs as the person, who is root in its containers and nobody else there.
+    """
     airflow, databricks, database = profile.airflow, profile.databricks, profile.database.engine_url
     old = airflow.version.startswith("2")
     scopes = {
@@ -25,7 +28,7 @@ def variables(profile: Profile) -> dict[str, str]:
     user, group = (os.getuid(), os.getgid()) if os.getuid() else (_FIRST_USER, _FIRST_USER)
     return {
         "PINFLOW_HOME": str(profile.home),
-        "PINFLOW_USER": f"{user}:{group}",
+        "PINFLOW_USER": "0:0" if rootless else f"{user}:{group}",
         "PINFLOW_USER_ID": str(user),
         "PINFLOW_UID": profile.uid,
         "PINFLOW_REGION": profile.aws.region,

@@ -29,13 +29,12 @@ class NoImages(PinflowError):
     """An engine answers, but an image is neither there nor to be pulled or built."""
 
 
-def get(definitions: Mapping[str, Any], environment: Mapping[str, str], say: Say) -> set[str]:
-    """Have the image of each service, as `docker compose config` defines it; returns whose is new. Raises NoImages.
+def get(definitions: Mapping[str, Any], environment: Mapping[str, str], say: Say) -> None:
+    """Have the image of each service, as `docker compose config` defines it. Raises NoImages.
 
     Those with a Dockerfile here are built where they are missing or of older files, the others pulled where missing. An
     image of older files stays where a new one cannot be built, and that is said.
     """
-    new = set()
     for name, definition in definitions.items():
         image, build = definition["image"], definition.get("build")
         # An override may put another image in the place of ours, and leaves our `build` as it is.
@@ -49,14 +48,11 @@ def get(definitions: Mapping[str, Any], environment: Mapping[str, str], say: Say
         problem = _fetch(way, name, {**environment, "PINFLOW_INPUTS": wanted}, say)
         if problem and labels is not None:
             say(f"{name:<12} could not be built anew ({problem}): goes on with the image of older files")
-            continue
-        if problem:
+        elif problem:
             raise NoImages(
                 f"{name}: {missing}, and `docker compose {way} {name}` {problem}",
                 "can Docker reach its registry (proxy: Docker's own settings)? `make up RUNTIME=native` needs none",
             )
-        new.add(name)
-    return new
 
 
 def inputs(build: Mapping[str, Any]) -> str:

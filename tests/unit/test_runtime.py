@@ -6,7 +6,7 @@ import json
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -237,22 +237,112 @@ def test_reset_of_containers_leaves_what_somebody_else_put_beside_the_tables(doc
     assert "down --remove-orphans --volumes" in docker.calls.read_text()
 
 
+def config(services: dict[str, dict[str, Any]]) -> str:
+    """A case of `docker compose` that answers with these definitions."""
+    return f"config) echo '{json.dumps({'services': services})}';;"
+
+
 def test_docker_needs_memory_for_the_services_of_the_profile_only(
     docker: Docker, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNTIME", "compose")
-    docker.answers("info) echo 1500000000;;", compose="version) echo 2.26.1;; ps) ;;")
+    of_two: dict[str, dict[str, Any]] = {name: {"image": f"pinflow/packages:{name}"} for name in ("mysql", "kafka")}
+    docker.answers("info) echo 1500000000;;", compose=f"version) echo 2.26.1;; ps) ;; {config(of_two)}")
     with pytest.raises(
         PreflightError, match=r"memory: Docker has 1\.5 GB, the stack needs 1\.\d GB: mysql 0\.2, kafka 0\.3"
     ):
         runtime.up(profile, print)
-    docker.answers("info) echo 5500000000;;", compose="version) echo 2.26.1;; ps) ;;")
-    with pytest.raises(PreflightError, match=r"Docker has 5\.5 GB, the stack needs 6\.0 GB"):
-        runtime.up(load("local"), print)
+    # The image takes more than what runs natively: the compose file says so.
+    of_two["kafka"] = {"image": "apache/kafka:4.1.0", "mem_reservation": str(700 * 2**20)}
+    docker.answers("info) echo 2000000000;;", compose=f"version) echo 2.26.1;; ps) ;; {config(of_two)}")
+    with pytest.raises(PreflightError, match=r"the stack needs 2\.\d GB: mysql 0\.2, kafka 0\.7"):
+        runtime.up(profile, print)
+
+
+class Watched:
+    """In the place of Start: what the stack takes for running, and what it calls its services, when it is to start."""
+
+    seen: ClassVar[dict[str, bool]] = {}
+    titles: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, stack: ComposeStack, say: Any, patience: float) -> None:
+        self.stack = stack
+
+    def run(self) -> None:
+        Watched.seen = {one.name: self.stack.running(one.name) for one in self.stack.services}
+        Watched.titles = {one.name: one.title for one in self.stack.services}
+
+
+@pytest.fixture
+def changed(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> Docker:
+    """MySQL and Kafka run; Kafka is defined otherwise now, so that Compose makes its container anew."""
+    monkeypatch.setattr("pinflow.stack.compose.Start", Watched)
+    monkeypatch.setattr("pinflow.stack.images.get", lambda *given: None)
+    services = {"mysql": {"image": "pinflow/packages:0.1.0"}, "kafka": {"image": "apache/kafka:4.1.0"}}
+
+    def inspected(kafka: str) -> str:
+        states = {"mysql": "running", "kafka": kafka}
+        return json.dumps(
+            [
+                {
+                    **CONTAINER,
+                    "Id": name,
+                    "Config": {"Image": "i", "Labels": {"com.docker.compose.service": name}},
+                    "State": {**CONTAINER["State"], "Status": status},
+                }
+                for name, status in states.items()
+            ]
+        )
+
+    replaced = docker.directory / "replaced"
+    docker.answers(
+        ENGINE,
+        f"inspect) if [ -f {replaced} ]; then echo '{inspected('created')}'; else echo '{inspected('running')}'; fi;;",
+        compose=f"version) echo 2.26.1;; ps) echo mysql kafka;; {config(services)} "
+        f'up|--progress) case "$*" in *--no-start*) touch {replaced};; *) [ ! -f {replaced}.failing ] || '
+        "{ echo 'dependency failed to start' >&2; exit 1; };; esac;;",
+    )
+    return docker
+
+
+def test_a_container_that_compose_replaces_is_not_taken_for_one_that_runs(changed: Docker, profile: Profile) -> None:
+    said: list[str] = []
+    runtime.up(profile, said.append)
+    assert Watched.seen == {"mysql": True, "kafka": False}
+    assert said[1:] == ["other settings or images for kafka: starting again"]
+    ups = [line for line in changed.calls.read_text().splitlines() if " up " in line]
+    assert ["--no-start" in line for line in ups] == [True, False]
+    assert all(line.endswith(" mysql kafka") for line in ups)
+
+
+def test_a_container_that_compose_could_not_start_is_a_failure_whatever_the_probes_say(
+    changed: Docker, profile: Profile
+) -> None:
+    (changed.directory / "replaced.failing").touch()
+    with pytest.raises(PinflowError, match="`docker compose up` failed: dependency failed to start"):
+        runtime.up(profile, print)
+
+
+def test_what_runs_is_called_by_its_image_unless_that_holds_what_runs_natively(
+    changed: Docker, profile: Profile
+) -> None:
+    runtime.up(profile, print)
+    assert Watched.titles["kafka"] == "apache/kafka:4.1.0"
+    assert "MariaDB" in Watched.titles["mysql"]
+
+
+def test_with_a_rootless_engine_spark_writes_as_root_who_is_the_person_there(docker: Docker, profile: Profile) -> None:
+    docker.answers(ENGINE)
+    usual = ComposeStack(profile).environment()
+    assert usual["PINFLOW_USER"].split(":")[0] == usual["PINFLOW_USER_ID"] != "0"
+    docker.answers("info) echo '[name=seccomp,profile=builtin name=rootless name=cgroupns]';;")
+    rootless = ComposeStack(profile).environment()
+    assert (rootless["PINFLOW_USER"], rootless["PINFLOW_USER_ID"]) == ("0:0", usual["PINFLOW_USER_ID"])
 
 
 def test_status_tells_of_a_container_that_ended(docker: Docker, profile: Profile) -> None:
     docker.answers(
+        ENGINE,
         f"inspect) echo '{json.dumps([CONTAINER])}';;",
         compose="ps) echo c0ffee;; logs) echo 'no space left on device';;",
     )
@@ -271,6 +361,7 @@ def test_a_container_that_restarts_again_and_again_is_failed_and_counts_as_exits
     def restarted(count: int) -> None:
         inspected = json.dumps([{**CONTAINER, "State": running, "RestartCount": count}])
         docker.answers(
+            ENGINE,
             f"inspect) echo '{inspected}';;",
             "ps) echo c0ffee;;",
             "top) printf 'PID TIME\\n1 00:01:05\\n7 1-00:00:01\\n';;",
