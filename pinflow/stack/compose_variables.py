@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from pinflow.profile import Profile
+from services.mysql import accounts
 
 # The first user of most machines, and the one that the images make; root's containers do not run as root either.
 _FIRST_USER = 1000
@@ -20,6 +21,7 @@ def variables(profile: Profile, rootless: bool = False) -> dict[str, str]:
     ``rootless``: the engine runs as the person, who is root in its containers and nobody else there.
     """
     airflow, databricks, database = profile.airflow, profile.databricks, profile.database.engine_url
+    services = profile.stack.services if profile.stack else []
     old = airflow.version.startswith("2")
     scopes = {
         scope: {key: value.get_secret_value() for key, value in secrets.items()}
@@ -40,6 +42,7 @@ def variables(profile: Profile, rootless: bool = False) -> dict[str, str]:
         "PINFLOW_DATABASE": database.database or "",
         "PINFLOW_DATABASE_USER": database.username or "",
         "PINFLOW_DATABASE_PASSWORD": _plain(profile.database.password, ""),
+        "PINFLOW_DATABASE_ACCOUNTS": accounts.statements(profile) if "mysql" in services else "",
         "PINFLOW_CLUSTER_ID": databricks.cluster_id,
         "PINFLOW_DATABRICKS_TOKEN": databricks.token.get_secret_value(),
         "PINFLOW_DATABRICKS_SECRETS": json.dumps(scopes),

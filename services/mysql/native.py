@@ -11,13 +11,18 @@ from pymysql.constants import CR
 from pinflow.errors import NotReady, ProfileError
 from pinflow.profile import Profile
 from pinflow.stack.service import Command, Service
+from services.mysql.accounts import statements
 from services.mysql.database import connect
 from services.mysql.load import load
 from services.mysql.server import Server, find
 
 
 def prepare(profile: Profile) -> None:
-    """Make the data directory where there is none yet; raises PreflightError where no server runs."""
+    """Make the data directory where there is none yet; raises PreflightError where no server runs.
+
+    Also ProfileError for a password that the server would not take.
+    """
+    statements(profile)
     server = find()
     data = _data(profile, server)
     if not data.is_dir():
@@ -37,7 +42,7 @@ def command(profile: Profile) -> Command:
             "--bind-address=127.0.0.1",
             f"--port={_port(profile)}",
             "--socket=",
-            f"--init-file=/dev/fd/{inherited(_accounts(profile))}",
+            f"--init-file=/dev/fd/{inherited(statements(profile))}",
         ]
     )
 
@@ -73,7 +78,7 @@ def _where(profile: Profile) -> str:
 def _fix(profile: Profile) -> str:
     return (
         f"if another server holds the port, stop it or change database.url in {profile.path}; "
-        "if the password changed since the start, run `make down` and `make up`"
+        "if the password changed since the start, `make up` applies it"
     )
 
 
@@ -92,31 +97,6 @@ def _data(profile: Profile, server: Server) -> Path:
     return profile.home / "mysql" / ("mariadb" if server.mariadb else "mysql")
 
 
-def _accounts(profile: Profile) -> str:
-    url = profile.database.engine_url
-    password = str(url.password or "")
-    if not password.isascii():
-        # PyMySQL sends Latin-1, other clients UTF-8: the hash would fit one of them only.
-        raise ProfileError(f"{profile.path}: database.password: expected ASCII characters only")
-    return accounts(url.database or "", url.username or "", password)
-
-
-def accounts(database: str, user: str, password: str) -> str:
-    """SQL that makes the database and its user: one statement a line, as an init file must be."""
-    user, database = f"{_text(user)}@'%'", f"`{database.replace('`', '``')}`"
-    return (
-        f"CREATE DATABASE IF NOT EXISTS {database};\n"
-        f"CREATE USER IF NOT EXISTS {user};\n"
-        f"ALTER USER {user} IDENTIFIED BY {_text(password)};\n"
-        f"GRANT ALL ON {database}.* TO {user};\n"
-    )
-
-
-def _text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\0", "\\0")
-    return f"'{escaped}'"
-
-
 def inherited(content: str) -> int:
     """A file descriptor, kept across exec, that gives the content and then ends."""
     reader, writer = os.pipe()
@@ -131,7 +111,7 @@ SERVICE = Service(
     title="MySQL (MariaDB where no MySQL is installed)",
     ports=lambda profile: [_port(profile)],
     command=command,
-    settings=lambda profile: (_port(profile), _accounts(profile)),
+    settings=lambda profile: (_port(profile), statements(profile)),
     probe=probe,
     memory=0.2,
     owned=owned,

@@ -228,8 +228,9 @@ def test_every_variable_comes_from_the_profile_and_has_its_local_value_as_defaul
     versions = {name for name in defaults if name.endswith("_VERSION")}
     of_a_build = {"PINFLOW_INPUTS"}  # set while an image is built (pinflow/stack/images.py)
     assert defaults.keys() - versions - of_a_build <= given.keys()
-    # Of this machine's user, and secret scopes, which a default cannot hold.
+    # Of this machine's user, and SQL and secret scopes, which a default cannot hold.
     apart = {"PINFLOW_USER", "PINFLOW_USER_ID", "PINFLOW_DATABRICKS_SECRETS"} | (versions - {"AIRFLOW_VERSION"})
+    apart |= {"PINFLOW_DATABASE_ACCOUNTS"}  # by hand the mysql image makes its user itself
     apart |= of_a_build
     assert {k: v for k, v in defaults.items() if k not in apart} == {k: given[k] for k in defaults.keys() - apart}
 

@@ -20,6 +20,7 @@ from services.mysql.seed import rows
 from services.mysql.server import find
 from services.mysql.tables import TABLES
 from tests.contract.mysql.conftest import Instance
+from tests.unit.test_mysql_accounts import PASSWORDS
 
 
 def test_the_generated_rows_come_back_as_they_were_made(loaded: Instance) -> None:
@@ -108,6 +109,27 @@ def test_a_new_password_in_the_environment_holds_from_the_next_start(
     monkeypatch.setenv("PINFLOW_DATABASE_PASSWORD", "pinflow")
     with pytest.raises(NotReady, match="Access denied"):
         SERVICE.probe(mysql.profile)
+
+
+def test_any_password_logs_in_everywhere_and_the_one_before_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance, before = Instance(tmp_path), ""
+    for password in PASSWORDS:
+        monkeypatch.setenv("PINFLOW_DATABASE_PASSWORD", password)
+        try:
+            instance.start()  # waits until the application's user can ask
+            engine = create_engine(instance.profile.database.engine_url)
+            with engine.connect() as connection:
+                assert connection.execute(text("SELECT 1")).scalar_one() == 1
+            engine.dispose()
+            with pytest.raises(pymysql.Error, match="denied"):
+                pymysql.connect(
+                    host="127.0.0.1", port=SERVICE.ports(instance.profile)[0], user="pinflow", password=before
+                )
+        finally:
+            instance.stop()
+        before = password
 
 
 def test_rows_survive_sigkill(mysql: Instance) -> None:
