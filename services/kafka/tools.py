@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import suppress
 
 from pinflow import changes, packages
 from pinflow import profile as profiles
 from pinflow.errors import PinflowError
+from pinflow.stack.compose import ComposeStack
 from services.kafka.native import FOLDER, JVM, java, logging_option
 
 MAIN_CLASSES = {
@@ -22,12 +24,11 @@ MAIN_CLASSES = {
 def arguments(tool: str, given: list[str]) -> list[str]:
     """The command line of the real tool: what was given, and the profile's brokers unless some were given.
 
-    Raises PinflowError if the tools' jars or Java are not on this machine, as where Kafka runs in a container, or if
-    the profile's brokers are wanted and none of them answers.
+    Where the tools' jars are not on this machine, those of Kafka's container do it. Raises PinflowError if there is no
+    such container, no Java for the jars, or if the profile's brokers are wanted and none of them answers.
     """
-    jars = packages.jars("kafka")
-    if not any(jars.glob("*.jar")):
-        raise PinflowError(f"{tool}: Kafka's jars are not installed: there are none in {jars}", "make install")
+    if not any(packages.jars("kafka").glob("*.jar")):
+        return _in_container(tool, given)
     logs = logging_option(FOLDER / "tools-log4j2.yaml")
     command = [*java(MAIN_CLASSES[tool], *JVM, "-Xmx256m", logs), *given]
     # The tools take any unambiguous beginning of an option's name.
@@ -50,6 +51,21 @@ def arguments(tool: str, given: list[str]) -> list[str]:
             "start it with `make up`" if profile.stack else "check kafka.bootstrap_servers and the way to that network",
         )
     return [*command, "--bootstrap-server", servers]
+
+
+def _in_container(tool: str, given: list[str]) -> list[str]:
+    """The command line of the tool in the container of the profile's Kafka."""
+    profile = profiles.load(os.environ.get("PROFILE", "local"))
+    container = None
+    with suppress(PinflowError):  # no engine answers, or no stack is on this machine
+        container = ComposeStack(profile).containers().get("kafka")
+    if container is None or container.state != "running":
+        raise PinflowError(
+            f"{tool}: no container of Kafka runs, and there are no jars in {packages.jars('kafka')}",
+            "make up, where Docker runs the services; else make install",
+        )
+    brokers = [] if any(argument.startswith("--boot") for argument in given) else ["--bootstrap-server", "kafka:9092"]
+    return ["docker", "exec", "-i", container.identity, f"/opt/kafka/bin/{tool}.sh", *given, *brokers]
 
 
 def _answers(server: str) -> bool:
