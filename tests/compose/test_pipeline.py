@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+import pymysql
 import pytest
 
 from pinflow.profile import ROOT
@@ -83,3 +84,16 @@ def test_up_again_is_harmless(stack: TestStack) -> None:
     done = stack.pinflow("up")
     assert done.stderr.count("was running") == len(SERVICES) - 1
     assert {name: containers.identity(stack.profile, name) for name in SERVICES} == before
+
+
+def test_a_changed_password_is_applied_by_up_to_mysql_alone(stack: TestStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {name: containers.identity(stack.profile, name) for name in SERVICES}
+    monkeypatch.setenv("PINFLOW_DATABASE_PASSWORD", 'it\'s "new" \\ $HOME 100%')
+    said = stack.pinflow("up").stderr
+    assert "other settings or images for mysql: starting again" in said
+    changed = {name for name in SERVICES if containers.identity(stack.profile, name) != before[name]}
+    assert changed == {"mysql"}
+    with stack.reloaded().connect() as connection:
+        assert connection.open
+    with pytest.raises(pymysql.Error, match="denied"):
+        stack.connect()
