@@ -171,7 +171,7 @@ def test_builds_keep_their_proxies() -> None:
         assert "proxy" not in (dockerfile.read_text(encoding="utf-8").lower() if dockerfile.exists() else "")
 
 
-@pytest.mark.parametrize("service", [name for name in SERVICES if name != "localstack"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_what_is_mounted_from_this_machine_is_labelled_for_selinux(service: str) -> None:
     mounts = [mount for mount in SERVICES[service].get("volumes", []) if mount.startswith((".", "${"))]
     assert all(re.search(r":(ro,)?z$", mount) for mount in mounts)
