@@ -11,6 +11,7 @@ import base64
 import itertools
 import json
 import re
+import string
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ import yaml
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 HERE = Path(__file__).resolve().parent
+SINK = HERE.parents[1] / "services" / "connect" / "s3-sink.json"
 
 # How a content type is written in the table.
 TYPES = {
@@ -78,6 +80,8 @@ class Attempt:
     def __init__(self, target: Target, names: Mapping[str, str]) -> None:
         self._target = target
         self._names = names
+        if target.s3:
+            self._names = {**names, "config": json.dumps(self._sink({}))}
 
     def run(self, case: Case) -> list[str]:
         """Carry the steps out in order; stops at the first one that differs, for the next ones build on it."""
@@ -92,6 +96,7 @@ class Attempt:
     def _step(self, step: dict[str, Any]) -> list[str]:
         kinds: dict[str, Callable[[dict[str, Any]], list[str]]] = {
             "send": self._send,
+            "config": self._config,
             "produce": self._produce,
             "kafka": self._kafka,
             "committed": self._committed,
@@ -108,7 +113,8 @@ class Attempt:
 
     def _send(self, step: dict[str, Any]) -> list[str]:
         method, path = self._fill(step["send"]).split(" ", 1)
-        headers = {"Accept": None, "Content-Type": TYPES["v2"], **step.get("headers", {})}
+        kind = TYPES["plain" if self._target.s3 else "v2"]
+        headers = {"Accept": None, "Content-Type": kind, **step.get("headers", {})}
         began = time.monotonic()
         request = requests.Request(
             method, self._target.url, data=self._body(step), headers={k: TYPES.get(v, v) for k, v in headers.items()}
@@ -119,6 +125,21 @@ class Attempt:
             answer = session.send(prepared, timeout=120, allow_redirects=False)
         seconds = time.monotonic() - began
         return list(self._compare(answer, seconds, step["answer"]))
+
+    def _config(self, step: dict[str, Any]) -> list[str]:
+        """`config: {option: value}`: puts the connector `{connector}` with these changes; 201 unless `answer` says."""
+        body = json.dumps(self._sink(step["config"]))
+        answer = step.get("answer", {"status": 201})
+        return self._send({"send": "PUT /connectors/{connector}/config", "body": body, "answer": answer})
+
+    def _sink(self, changes: dict[str, str | None]) -> dict[str, str]:
+        """s3-sink.json of this case without rotation, with one task and new topics found within half a second."""
+        values = {"region": "us-east-1", "store_url": self._names["s3_url"], **self._names}
+        texts: dict[str, str] = json.loads(SINK.read_text(encoding="utf-8"))
+        config: dict[str, str | None] = {o: string.Template(text).substitute(values) for o, text in texts.items()}
+        config |= {"tasks.max": "1", "consumer.override.metadata.max.age.ms": "500"}
+        config |= {"rotate.schedule.interval.ms": None, **changes}
+        return {name: self._fill(value) for name, value in config.items() if value is not None}
 
     def _body(self, step: dict[str, Any]) -> bytes | None:
         if "base64" in step:
@@ -153,7 +174,7 @@ class Attempt:
             recorded = {name: wanted[name] for name in ("error_code",) if name in wanted} | wanted.get("has", {})
             if "body" in wanted and document != self._filled(wanted["body"]):
                 yield f"body {json.dumps(document)[:500]}, recorded {json.dumps(self._filled(wanted['body']))}"
-            if not _holds(document, self._filled(recorded)):
+            if recorded and not _holds(document, self._filled(recorded)):
                 yield f"body {json.dumps(document)[:500]}, recorded {json.dumps(self._filled(recorded))}"
             if "message" in wanted and not re.search(self._fill(wanted["message"]), str(document.get("message"))):
                 yield f"message {document.get('message')!r}, recorded {wanted['message']!r}"
@@ -170,13 +191,20 @@ class Attempt:
         return []
 
     def _kafka(self, step: dict[str, Any]) -> list[str]:
-        """`kafka: {partition: [value, …]}`: exactly these records are on the topic, in this order."""
+        """`kafka: {partition: [value, …]}`: exactly these records are there; all with `key` and `headers` if given."""
         topic = self._fill(step.get("topic", "{topic}"))
         differences = []
         for partition, wanted in step["kafka"].items():
-            found = [None if r.value is None else r.value.decode() for r in self._records(topic, partition)]
+            records = self._records(topic, partition)
+            found = [None if r.value is None else r.value.decode() for r in records]
             if found != wanted:
                 differences.append(f"partition {partition} holds {found}, recorded {wanted}")
+            for record in records:
+                headers = {name: value.decode() for name, value in record.headers}
+                if "key" in step and record.key != step["key"].encode():
+                    differences.append(f"key {record.key!r}, recorded {step['key']!r}")
+                if not _holds(headers, self._filled(step.get("headers", {}))):
+                    differences.append(f"headers {headers}, recorded {step['headers']}")
         return differences
 
     def _committed(self, step: dict[str, Any]) -> list[str]:
