@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.connect import options
-from services.connect.errors import ConfigError, TaskError
+from services.connect.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class SinkConfig:
     rotate_seconds: float | None
     timezone: str
     ignore_nulls: bool
+    report_nulls: bool
     tolerate_errors: bool
     log_errors: bool
     log_messages: bool
@@ -55,29 +55,18 @@ class SinkConfig:
             return self.topics_regex.fullmatch(topic) is not None
         return topic in self.topics
 
+    @property
     def zone(self) -> datetime.tzinfo | None:
-        """The time zone of scheduled rotation; None without rotation.
+        """The time zone of scheduled rotation; None without rotation."""
+        return None if self.rotate_seconds is None else options.timezone(self.timezone)
 
-        Raises TaskError where it is missing or unknown: the real connector finds that out only in its tasks, so
-        the REST call succeeds and the task fails.
-        """
-        if self.rotate_seconds is None:
+    @property
+    def failure(self) -> str | None:
+        """Why the connector cannot start, as a trace: the real one finds this out only after the REST call."""
+        if self.rotate_seconds is None or self.timezone:
             return None
-        if not self.timezone:
-            raise TaskError(
-                "Invalid value  for configuration timezone: Timezone cannot be empty when using "
-                "scheduled file rotation (rotate.schedule.interval.ms)",
-                "org.apache.kafka.common.config.ConfigException",
-            )
-        if self.timezone.upper() in ("UTC", "Z", "GMT"):
-            return datetime.UTC  # needs no time zone database on the machine
-        try:
-            return zoneinfo.ZoneInfo(self.timezone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-            raise TaskError(
-                f"Invalid value {self.timezone} for configuration timezone: The datetime zone id is not recognised",
-                "org.apache.kafka.common.config.ConfigException",
-            ) from None
+        reason = "timezone configuration must be set when using rotate.schedule.interval.ms"
+        return f"org.apache.kafka.common.config.ConfigException: {reason}\n"
 
 
 def parse(config: Mapping[str, str | None], worker: Mapping[str, str]) -> SinkConfig:
@@ -85,6 +74,8 @@ def parse(config: Mapping[str, str | None], worker: Mapping[str, str]) -> SinkCo
 
     ``worker`` holds the worker's own properties: converters and `consumer.*` that a connector inherits.
     """
+    if broken := options.crash(config, worker):
+        raise ConfigError(broken, 500)
     found = [message for messages in options.errors(config, worker).values() for message in messages]
     if found:
         raise ConfigError(
@@ -119,7 +110,8 @@ def parse(config: Mapping[str, str | None], worker: Mapping[str, str]) -> SinkCo
         rotate_seconds=rotate / 1000 if rotate > 0 else None,
         timezone=v["timezone"],
         ignore_nulls=v["behavior.on.null.values"].lower() == "ignore",
-        tolerate_errors=v["errors.tolerance"].lower() == "all",
+        report_nulls=yes("report.null.values.to.dlq"),
+        tolerate_errors=v["errors.tolerance"] == "all",
         log_errors=yes("errors.log.enable"),
         log_messages=yes("errors.log.include.messages"),
         dead_letter_topic=v["errors.deadletterqueue.topic.name"] or None,

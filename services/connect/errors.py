@@ -6,7 +6,11 @@ from pinflow.errors import PinflowError
 
 
 class ConfigError(PinflowError):
-    """A connector configuration that cannot be taken; ``what`` is the message of the 400."""
+    """A connector configuration that cannot be taken; ``what`` is the message of the answer with this status."""
+
+    def __init__(self, what: str, status: int = 400) -> None:
+        super().__init__(what)
+        self.status = status
 
 
 class TaskError(PinflowError):
@@ -18,6 +22,12 @@ class TaskError(PinflowError):
         super().__init__(what)
         self.exception = exception
         self.cause = cause
+
+    @classmethod
+    def in_put(cls, reason: str) -> TaskError:
+        """What the sink throws while it takes or writes records, as the framework wraps it."""
+        cause = f"org.apache.kafka.connect.errors.ConnectException: {reason}"
+        return cls("Exiting WorkerSinkTask due to unrecoverable exception.", cause=cause)
 
     @property
     def trace(self) -> str:

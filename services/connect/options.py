@@ -2,18 +2,20 @@
 
 The list is data: the REST API validates by it, and connector JSON for Compose can be checked against it.
 
-Source of names, types and defaults: Confluent's configuration reference of the S3 sink and Apache Kafka's of sink
-connectors. An option is *implemented*, *ignored* (accepted; has no effect on schemaless JSON with the
-DefaultPartitioner, or steers something that this stand-in does in another way) or *refused*. What is not in the
-list is refused too: the real worker would take it silently, and a typing error would stay unseen.
+Source of names, types and defaults: what a worker of Apache Kafka 4.3.1 told of the connector
+(`PUT /connector-plugins/S3SinkConnector/config/validate`). An option is *implemented*, *ignored* (accepted; has no
+effect on schemaless JSON with the DefaultPartitioner, or steers something that this stand-in does in another way) or
+*refused*. What is not in the list is refused too: the real worker takes it silently, and a typing error stays unseen.
 """
 
 from __future__ import annotations
 
+import datetime
 import re
 import unicodedata
+import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 CONNECTOR_CLASS = "io.confluent.connect.s3.S3SinkConnector"
@@ -21,11 +23,9 @@ VERSION = "12.1.9-stand-in"
 
 _S3 = "io.confluent.connect.s3"
 _PARTITIONER = "io.confluent.connect.storage.partitioner.DefaultPartitioner"
+_AVRO = f"{_S3}.format.avro.AvroFormat"
 _CONVERTERS = "org.apache.kafka.connect"
-_KEY_CONVERTERS = (
-    f"{_CONVERTERS}.storage.StringConverter",
-    f"{_CONVERTERS}.converters.ByteArrayConverter",
-)
+_KEY_CONVERTERS = (f"{_CONVERTERS}.storage.StringConverter", f"{_CONVERTERS}.converters.ByteArrayConverter")
 
 
 class Support(Enum):
@@ -38,10 +38,12 @@ class Support(Enum):
 
 @dataclass(frozen=True)
 class Option:
-    """One option. ``allowed``: the only values taken (compared without case); ``minimum``: the least number.
+    """One option of the real definition.
 
-    ``kind`` is Kafka's ConfigDef type: STRING, INT, LONG, BOOLEAN, CLASS, LIST or PASSWORD. ``why`` says why an
-    option is ignored or refused, or why only some of its values are taken.
+    ``kind`` is Kafka's ConfigDef type; ``minimum`` the least number; ``one_of`` the values that the real one takes
+    (``any_case``: in capitals or not), ``allowed`` the only ones that the stand-in takes, compared without case.
+    ``why`` says why an option is ignored or refused, or why only some of its values are taken. ``display`` to
+    ``dependents`` are for user interfaces.
     """
 
     name: str
@@ -49,133 +51,468 @@ class Option:
     default: str | None = None
     support: Support = Support.IMPLEMENTED
     required: bool = False
+    one_of: tuple[str, ...] = ()
+    any_case: bool = False
     allowed: tuple[str, ...] = ()
     minimum: int | None = None
     why: str = ""
+    display: str = ""
+    importance: str = "LOW"
+    width: str = "LONG"
+    group: str | None = None
+    order: int = -1
+    dependents: tuple[str, ...] = ()
+
+    @property
+    def given_only(self) -> bool:
+        """Whether the real definition has it only where it is given: settings of clients and of unused converters."""
+        return self.name.startswith("consumer.override.") or self.name == "key.converter.schemas.enable"
 
 
-def _ignored(why: str, *options: tuple[str, str, str | None]) -> list[Option]:
-    return [Option(name, kind, default, Support.IGNORED, why=why) for name, kind, default in options]
+def _ignored(why: str, *options: Option) -> list[Option]:
+    return [replace(option, support=Support.IGNORED, why=why) for option in options]
 
 
-def _refused(why: str, *names: str) -> list[Option]:
-    return [Option(name, support=Support.REFUSED, why=why) for name in names]
+def _refused(why: str, *options: Option) -> list[Option]:
+    return [replace(option, support=Support.REFUSED, why=why) for option in options]
 
+
+def _group(group: str, *options: Option, first: int = 1) -> list[Option]:
+    """Options of one group of the real definition, in its order."""
+    return [replace(option, group=group, order=first + place) for place, option in enumerate(options)]
+
+
+_ONE = "there is one worker and one version of each plugin"
+_NO_TRANSFORMS = "no single message transform is implemented"
+_NO_RETRIES = "no converter call is ever retried: converting JSON has no transient errors"
+_NO_HEADERS = "keys and headers are not written"
+_SCHEMALESS = "concerns schemas or decimals, which schemaless JSON has not"
+_UNTIL_DONE = "writing to S3 is retried until it succeeds or the task is stopped"
+_NO_EFFECT = "has no effect with the DefaultPartitioner, in the real connector neither"
+_NOT_IN_USE = "belongs to a format, compression, tagging or buffer that is not in use"
+_NO_ENCRYPTION = "server-side encryption is not implemented"
+_NOT_IMPLEMENTED = "not implemented"
 
 _FRAMEWORK = [
-    Option("name", required=True),
-    Option("connector.class", "CLASS", required=True, allowed=(CONNECTOR_CLASS, "S3SinkConnector", "S3Sink")),
-    Option("tasks.max", "INT", "1", minimum=1),
-    Option("topics", "LIST", ""),
-    Option("topics.regex", default=""),
-    Option("key.converter", "CLASS", allowed=_KEY_CONVERTERS, why="keys are not written"),
-    Option("value.converter", "CLASS", allowed=(f"{_CONVERTERS}.json.JsonConverter",), why="values are JSON"),
-    Option("value.converter.schemas.enable", "BOOLEAN", "true", allowed=("false",), why="values are schemaless"),
-    Option("transforms", "LIST", "", allowed=("",), why="no single message transform is implemented"),
-    Option("predicates", "LIST", "", allowed=("",), why="no single message transform is implemented"),
-    Option("errors.tolerance", default="none", allowed=("none", "all")),
-    Option("errors.log.enable", "BOOLEAN", "false"),
-    Option("errors.log.include.messages", "BOOLEAN", "false"),
-    Option("errors.deadletterqueue.topic.name", default=""),
-    Option("errors.deadletterqueue.topic.replication.factor", "INT", "3", minimum=1),
-    Option("errors.deadletterqueue.context.headers.enable", "BOOLEAN", "false"),
-    *_ignored(
-        "no converter call is ever retried: converting JSON has no transient errors",
-        ("errors.retry.timeout", "LONG", "0"),
-        ("errors.retry.delay.max.ms", "LONG", "60000"),
+    *_group(
+        "Common",
+        Option("name", required=True, display="Connector name", importance="HIGH", width="MEDIUM"),
+        Option(
+            "connector.class",
+            required=True,
+            allowed=(CONNECTOR_CLASS, "S3SinkConnector", "S3Sink"),
+            display="Connector class",
+            importance="HIGH",
+        ),
+        *_ignored(
+            _ONE, Option("connector.plugin.version", display="Connector version", importance="MEDIUM", width="MEDIUM")
+        ),
+        Option("tasks.max", "INT", "1", minimum=1, display="Tasks max", importance="HIGH", width="SHORT"),
+        *_ignored(_ONE, Option("tasks.max.enforce", "BOOLEAN", "true", display="Enforce tasks max", width="SHORT")),
+        Option(
+            "key.converter",
+            "CLASS",
+            allowed=_KEY_CONVERTERS,
+            why="keys are not written",
+            display="Key converter class",
+            width="SHORT",
+        ),
+        *_ignored(_ONE, Option("key.converter.plugin.version", display="Key converter version", width="SHORT")),
+        Option(
+            "value.converter",
+            "CLASS",
+            allowed=(f"{_CONVERTERS}.json.JsonConverter",),
+            why="values are JSON",
+            display="Value converter class",
+            width="SHORT",
+        ),
+        *_ignored(_ONE, Option("value.converter.plugin.version", display="Value converter version", width="SHORT")),
+        *_ignored(_NO_HEADERS, Option("header.converter", "CLASS", display="Header converter class", width="SHORT")),
+        *_ignored(_ONE, Option("header.converter.plugin.version", display="Header converter version", width="SHORT")),
     ),
-    *_ignored(
-        "keys and headers are not written",
-        ("key.converter.schemas.enable", "BOOLEAN", "true"),
-        ("header.converter", "CLASS", None),
+    *_group(
+        "Transforms",
+        Option("transforms", "LIST", "", allowed=("",), why=_NO_TRANSFORMS, display="Transforms"),
+        first=12,
     ),
-    *_ignored(
-        "concerns schemas or decimals, which schemaless JSON has not",
-        ("value.converter.schemas.cache.size", "INT", "1000"),
-        ("value.converter.decimal.format", "STRING", "BASE64"),
-        ("value.converter.replace.null.with.default", "BOOLEAN", "true"),
-        ("json.decimal.format", "STRING", "BASE64"),
-        ("schema.compatibility", "STRING", "NONE"),
-        ("schema.generator.class", "CLASS", None),
-        ("schemas.cache.config", "INT", "1000"),
-        ("enhanced.avro.schema.support", "BOOLEAN", "true"),
-        ("connect.meta.data", "BOOLEAN", "true"),
-        ("allow.optional.map.keys", "BOOLEAN", "false"),
+    *_group(
+        "Predicates",
+        Option("predicates", "LIST", "", allowed=("",), why=_NO_TRANSFORMS, display="Predicates"),
+        first=13,
     ),
-    *_ignored(
-        "there is one worker and one version of the connector",
-        ("connector.plugin.version", "STRING", None),
-        ("tasks.max.enforce", "BOOLEAN", "true"),
-        ("config.action.reload", "STRING", "restart"),
+    *_group(
+        "Common",
+        *_ignored(
+            _ONE,
+            Option(
+                "config.action.reload",
+                default="restart",
+                one_of=("none", "restart"),
+                display="Reload Action",
+                width="MEDIUM",
+            ),
+        ),
+        first=14,
+    ),
+    # In the real definition, too, both stand at the fourth place of their group.
+    *_group("Common", Option("topics", "LIST", "", display="Topics", importance="HIGH"), first=4),
+    *_group("Common", Option("topics.regex", default="", display="Topics regex", importance="HIGH"), first=4),
+    *(
+        replace(option, importance="MEDIUM")
+        for option in _group(
+            "Error Handling",
+            *_ignored(
+                _NO_RETRIES,
+                Option("errors.retry.timeout", "LONG", "0", display="Retry Timeout for Errors", width="MEDIUM"),
+                Option(
+                    "errors.retry.delay.max.ms",
+                    "LONG",
+                    "60000",
+                    display="Maximum Delay Between Retries for Errors",
+                    width="MEDIUM",
+                ),
+            ),
+            Option(
+                "errors.tolerance", default="none", one_of=("none", "all"), display="Error Tolerance", width="SHORT"
+            ),
+            Option("errors.log.enable", "BOOLEAN", "false", display="Log Errors", width="SHORT"),
+            Option("errors.log.include.messages", "BOOLEAN", "false", display="Log Error Details", width="SHORT"),
+            Option(
+                "errors.deadletterqueue.topic.name", default="", display="Dead Letter Queue Topic Name", width="MEDIUM"
+            ),
+            Option(
+                "errors.deadletterqueue.topic.replication.factor",
+                "SHORT",
+                "3",
+                display="Dead Letter Queue Topic Replication Factor",
+                width="MEDIUM",
+            ),
+            Option(
+                "errors.deadletterqueue.context.headers.enable",
+                "BOOLEAN",
+                "false",
+                display="Enable Error Context Headers",
+                width="MEDIUM",
+            ),
+        )
     ),
 ]
 
-_STORAGE = [
-    Option("s3.bucket.name", required=True),
-    Option("s3.region", default="us-west-2"),
-    Option("store.url"),
-    Option("s3.path.style.access.enabled", "BOOLEAN", "true"),
-    Option("aws.access.key.id", default=""),
-    Option("aws.secret.access.key", "PASSWORD"),
-    Option("s3.retry.backoff.ms", "LONG", "200", minimum=1),
-    Option("topics.dir", default="topics"),
-    Option("file.delim", default="+"),
-    Option("directory.delim", default="/"),
-    Option("filename.offset.zero.pad.width", "INT", "10", minimum=0),
-    Option("flush.size", "INT", required=True, minimum=1),
-    Option("rotate.schedule.interval.ms", "LONG", "-1"),
-    Option("timezone", default=""),
-    Option("behavior.on.null.values", default="fail", allowed=("fail", "ignore"), why="tombstones are not written"),
-    Option("storage.class", "CLASS", f"{_S3}.storage.S3Storage", allowed=(f"{_S3}.storage.S3Storage",)),
-    Option("format.class", "CLASS", required=True, allowed=(f"{_S3}.format.json.JsonFormat",), why="values are JSON"),
-    Option("partitioner.class", "CLASS", _PARTITIONER, allowed=(_PARTITIONER,)),
-    Option("s3.compression.type", default="none", allowed=("none",), why="objects are plain JSON lines"),
-    Option("s3.wan.mode", "BOOLEAN", "false", allowed=("false",)),
-    Option("s3.ssea.name", default="", allowed=("",), why="server-side encryption is not implemented"),
-    Option("s3.object.tagging", "BOOLEAN", "false", allowed=("false",)),
-    Option("store.kafka.keys", "BOOLEAN", "false", allowed=("false",)),
-    Option("store.kafka.headers", "BOOLEAN", "false", allowed=("false",)),
-    Option("s3.schema.partition.affix.type", default="NONE", allowed=("NONE",)),
-    Option("s3.part.size", "INT", "26214400", Support.IGNORED, minimum=5242880, why="an object is one PUT"),
+_CONVERTER = [
     *_ignored(
-        "writing to S3 is retried until it succeeds or the task is stopped",
-        ("s3.part.retries", "INT", "3"),
-        ("retry.backoff.ms", "LONG", "5000"),
-        ("shutdown.timeout.ms", "LONG", "3000"),
-        ("max.write.duration", "LONG", None),
+        _NO_HEADERS,
+        Option("key.converter.converter.type", display="converter.type", width="NONE"),
+        Option("key.converter.converter.encoding", default="UTF-8", display="Encoding", importance="HIGH"),
+        Option("key.converter.schemas.enable", "BOOLEAN", "true", display="Enable Schemas", importance="HIGH"),
     ),
-    *_ignored(
-        "has no effect with the DefaultPartitioner, in the real connector neither",
-        ("rotate.interval.ms", "LONG", "-1"),
-        ("partition.duration.ms", "LONG", "-1"),
-        ("path.format", "STRING", ""),
-        ("locale", "STRING", ""),
-        ("timestamp.extractor", "STRING", "Wallclock"),
-        ("timestamp.field", "STRING", "timestamp"),
-        ("partition.field.name", "LIST", ""),
-        ("partitioner.max.open.files", "INT", "-1"),
+    *_ignored(_SCHEMALESS, Option("value.converter.converter.type", display="converter.type", width="NONE")),
+    *_group(
+        "Serialization",
+        *_ignored(
+            _SCHEMALESS,
+            Option(
+                "value.converter.decimal.format",
+                default="BASE64",
+                one_of=("NUMERIC", "BASE64"),
+                any_case=True,
+                display="Decimal Format",
+                width="MEDIUM",
+            ),
+            Option(
+                "value.converter.replace.null.with.default",
+                "BOOLEAN",
+                "true",
+                display="Replace null with default",
+                width="MEDIUM",
+            ),
+        ),
+        first=0,
     ),
-    *_ignored("writes are always conditional (If-None-Match)", ("enable.conditional.writes", "BOOLEAN", None)),
-    *_ignored(
-        "belongs to a format, compression, tagging or buffer that is not in use",
-        ("avro.codec", "STRING", "null"),
-        ("parquet.codec", "STRING", "snappy"),
-        ("format.bytearray.extension", "STRING", ".bin"),
-        ("format.bytearray.separator", "STRING", None),
-        ("s3.compression.level", "INT", "-1"),
-        ("keys.format.class", "CLASS", None),
-        ("headers.format.class", "CLASS", None),
-        ("s3.object.tagging.key.value.pairs", "LIST", ""),
-        ("s3.object.behavior.on.tagging.error", "STRING", "ignore"),
-        ("tombstone.encoded.partition", "STRING", "tombstone"),
-        ("s3.elastic.buffer.enable", "BOOLEAN", "false"),
-        ("s3.elastic.buffer.init.capacity", "INT", "131072"),
-        ("s3.http.send.expect.continue", "BOOLEAN", "true"),
-        ("s3.send.digest", "BOOLEAN", "false"),
+    *(
+        replace(option, importance="HIGH", width="MEDIUM")
+        for option in _group(
+            "Schemas",
+            Option(
+                "value.converter.schemas.enable",
+                "BOOLEAN",
+                "true",
+                allowed=("false",),
+                why="values are schemaless",
+                display="Enable Schemas",
+            ),
+            *_ignored(
+                _SCHEMALESS,
+                Option("value.converter.schemas.cache.size", "INT", "1000", display="Schema Cache Size"),
+                Option("value.converter.schema.content", display="Schema Content"),
+            ),
+            first=0,
+        )
     ),
-    *_refused("server-side encryption is not implemented", "s3.sse.customer.key", "s3.sse.kms.key.id"),
-    *_refused("credentials come from aws.access.key.id or from AWS_ACCESS_KEY_ID", "s3.credentials.provider.class"),
-    *_refused("not implemented", "s3.acl.canned", "s3.proxy.url", "s3.proxy.user", "s3.proxy.password"),
+]
+
+STORAGE = [  # the connector's own definition; all else is the framework's
+    *_group(
+        "Connector",
+        Option(
+            "format.class",
+            "CLASS",
+            required=True,
+            allowed=(f"{_S3}.format.json.JsonFormat",),
+            why="values are JSON",
+            display="Format class",
+            importance="HIGH",
+            width="NONE",
+        ),
+        # The real one takes 0 and less too, and then writes each record as an object.
+        Option("flush.size", "INT", required=True, display="Flush Size", importance="HIGH"),
+        *_ignored(
+            _NO_EFFECT,
+            Option(
+                "rotate.interval.ms", "LONG", "-1", display="Rotate Interval (ms)", importance="HIGH", width="MEDIUM"
+            ),
+        ),
+        Option(
+            "rotate.schedule.interval.ms",
+            "LONG",
+            "-1",
+            display="Rotate Schedule Interval (ms)",
+            importance="MEDIUM",
+            width="MEDIUM",
+        ),
+        *_ignored(
+            _SCHEMALESS,
+            Option("schemas.cache.config", "INT", "1000", display="Schema Cache Size"),
+            Option("enhanced.avro.schema.support", "BOOLEAN", "true", display="Enhanced Avro Support", width="SHORT"),
+            Option("connect.meta.data", "BOOLEAN", "true", display="Connect Metadata", width="SHORT"),
+            Option("allow.optional.map.keys", "BOOLEAN", "false", display="Allow Optional Map Keys", width="SHORT"),
+        ),
+        *_ignored(
+            _UNTIL_DONE, Option("retry.backoff.ms", "LONG", "5000", display="Retry Backoff (ms)", width="MEDIUM")
+        ),
+        Option("filename.offset.zero.pad.width", "INT", "10", minimum=0, display="Filename Offset Zero Pad Width"),
+        *_ignored(
+            _NOT_IN_USE,
+            Option(
+                "avro.codec",
+                default="null",
+                one_of=("null", "deflate", "snappy", "bzip2"),
+                display="Avro Compression Codec",
+                width="MEDIUM",
+            ),
+            Option("parquet.codec", default="snappy", display="Parquet Compression Codec", width="MEDIUM"),
+        ),
+        *_ignored(
+            _SCHEMALESS,
+            Option("schema.compatibility", default="NONE", display="Schema Compatibility", importance="HIGH"),
+        ),
+        *_ignored(_UNTIL_DONE, Option("max.write.duration.ms", "LONG", display="Max Write Duration (ms)")),
+        *_ignored(
+            _NO_EFFECT,
+            Option("rotate.file.on.partition.change", "BOOLEAN", display="Rotate File on Partition Change"),
+            Option("partitioner.max.open.files", "INT", "-1", display="Max open files"),
+        ),
+    ),
+    *_group(
+        "S3",
+        Option("s3.bucket.name", required=True, display="S3 Bucket", importance="HIGH"),
+        Option("s3.object.tagging", "BOOLEAN", "false", allowed=("false",), display="S3 Object Tagging"),
+        *_ignored(
+            _NOT_IN_USE,
+            Option("s3.object.tagging.key.value.pairs", "LIST", "", display="S3 Object Tagging Extra Key Value pairs"),
+            Option(
+                "s3.object.behavior.on.tagging.error",
+                default="ignore",
+                display="Behavior for S3 object tagging error",
+                width="SHORT",
+            ),
+        ),
+        Option("s3.region", default="us-west-2", display="AWS region", importance="MEDIUM"),
+        *_ignored(
+            "an object is one PUT",
+            Option("s3.part.size", "INT", "26214400", minimum=5242880, display="S3 Part Size", importance="HIGH"),
+        ),
+        *_refused(
+            "credentials come from aws.access.key.id or from AWS_ACCESS_KEY_ID",
+            Option("s3.credentials.provider.class", "CLASS", display="AWS Credentials Provider Class"),
+        ),
+        Option("aws.access.key.id", default="", display="AWS Access Key ID", importance="HIGH"),
+        Option("aws.secret.access.key", "PASSWORD", display="AWS Secret Access Key", importance="HIGH"),
+        Option(
+            "s3.ssea.name", default="", allowed=("",), why=_NO_ENCRYPTION, display="S3 Server Side Encryption Algorithm"
+        ),
+        *_refused(
+            _NO_ENCRYPTION,
+            Option(
+                "s3.sse.customer.key", "PASSWORD", display="S3 Server Side Encryption Customer-Provided Key (SSE-C)"
+            ),
+            Option("s3.sse.kms.key.id", default="", display="S3 Server Side Encryption Key"),
+        ),
+        *_refused(_NOT_IMPLEMENTED, Option("s3.acl.canned", display="S3 Canned ACL")),
+        Option(
+            "s3.wan.mode",
+            "BOOLEAN",
+            "false",
+            allowed=("false",),
+            display="S3 accelerated endpoint enabled",
+            importance="MEDIUM",
+        ),
+        Option(
+            "s3.compression.type",
+            default="none",
+            allowed=("none",),
+            why="objects are plain JSON lines",
+            display="Compression type",
+        ),
+        *_ignored(_NOT_IN_USE, Option("s3.compression.level", "INT", "-1", minimum=-1, display="Compression Level")),
+        *_ignored(
+            _SCHEMALESS,
+            Option(
+                "json.decimal.format", default="BASE64", display="Decimal Format", importance="MEDIUM", width="MEDIUM"
+            ),
+        ),
+        *_ignored(
+            _UNTIL_DONE,
+            Option("s3.part.retries", "INT", "3", minimum=0, display="S3 Part Upload Retries", importance="MEDIUM"),
+        ),
+        Option("s3.retry.backoff.ms", "LONG", "200", minimum=0, display="Retry Backoff (ms)", width="SHORT"),
+        *_ignored(
+            _NOT_IN_USE,
+            Option("format.bytearray.extension", default=".bin", display="Output file extension for ByteArrayFormat"),
+            Option("format.bytearray.separator", display="Line separator ByteArrayFormat"),
+        ),
+        *_refused(
+            _NOT_IMPLEMENTED,
+            Option("s3.proxy.url", default="", display="S3 Proxy Settings"),
+            Option("s3.proxy.user", display="S3 Proxy User"),
+            Option("s3.proxy.password", "PASSWORD", display="S3 Proxy Password"),
+        ),
+        *_ignored(
+            _NOT_IN_USE,
+            Option(
+                "s3.http.send.expect.continue",
+                "BOOLEAN",
+                "true",
+                display="S3 HTTP Send Uses Expect Continue",
+                width="SHORT",
+            ),
+        ),
+        Option(
+            "behavior.on.null.values",
+            default="fail",
+            one_of=("ignore", "fail", "write"),
+            allowed=("fail", "ignore"),
+            why="tombstones are not written",
+            display="Behavior for null-valued records",
+            width="SHORT",
+        ),
+        Option("report.null.values.to.dlq", "BOOLEAN", "true", display="Report null values to DLQ", width="SHORT"),
+        *_ignored(
+            _NOT_IN_USE,
+            Option(
+                "tombstone.encoded.partition", default="tombstone", display="Tombstone Encoded Partition", width="SHORT"
+            ),
+        ),
+        Option(
+            "s3.schema.partition.affix.type", default="NONE", allowed=("NONE",), display="Schema Partition Affix Type"
+        ),
+        *_ignored(
+            _NOT_IN_USE,
+            Option("s3.send.digest", "BOOLEAN", "false", display="S3 Send Upload Message Digest", width="SHORT"),
+        ),
+        *_ignored(
+            "writes are always conditional (If-None-Match)",
+            Option("enable.conditional.writes", "BOOLEAN", display="Enable conditional writes", width="SHORT"),
+            Option("max.files.scan.limit", "INT", display="Max files scan limit"),
+        ),
+    ),
+    *_group(
+        "Keys and Headers",
+        Option(
+            "store.kafka.keys",
+            "BOOLEAN",
+            "false",
+            allowed=("false",),
+            display="Store kafka keys",
+            width="SHORT",
+            dependents=("keys.format.class",),
+        ),
+        Option(
+            "store.kafka.headers",
+            "BOOLEAN",
+            "false",
+            allowed=("false",),
+            display="Store kafka headers",
+            width="SHORT",
+            dependents=("headers.format.class",),
+        ),
+        *_ignored(
+            _NOT_IN_USE,
+            Option("keys.format.class", "CLASS", _AVRO, display="Keys format class", width="NONE"),
+            Option("headers.format.class", "CLASS", _AVRO, display="Headers format class", width="NONE"),
+        ),
+        Option(
+            "s3.path.style.access.enabled", "BOOLEAN", "true", display="Enable Path Style Access to S3", width="SHORT"
+        ),
+        *_ignored(
+            _NOT_IN_USE,
+            Option("s3.elastic.buffer.enable", "BOOLEAN", "false", display="Enable elastic buffer to staging s3-part"),
+            Option(
+                "s3.elastic.buffer.init.capacity",
+                "INT",
+                "131072",
+                minimum=4096,
+                display="Elastic buffer initial capacity",
+            ),
+        ),
+    ),
+    *_group(
+        "Storage",
+        Option(
+            "storage.class",
+            "CLASS",
+            required=True,
+            allowed=(f"{_S3}.storage.S3Storage",),
+            display="Storage Class",
+            importance="HIGH",
+            width="NONE",
+        ),
+        Option("topics.dir", default="topics", display="Topics directory", importance="HIGH", width="NONE"),
+        Option("store.url", display="Store URL", importance="HIGH", width="NONE"),
+        Option("directory.delim", default="/", display="Directory Delimiter", importance="MEDIUM"),
+        Option("file.delim", default="+", display="File Delimiter", importance="MEDIUM"),
+    ),
+    *_group(
+        "Partitioner",
+        Option(
+            "partitioner.class",
+            "CLASS",
+            _PARTITIONER,
+            allowed=(_PARTITIONER,),
+            display="Partitioner Class",
+            importance="HIGH",
+            dependents=("partition.field.name", "partition.duration.ms", "path.format", "locale", "timezone"),
+        ),
+        *_ignored(
+            _NO_EFFECT,
+            Option(
+                "partition.field.name", "LIST", "", display="Partition Field Name", importance="MEDIUM", width="NONE"
+            ),
+            Option("partition.duration.ms", "LONG", "-1", display="Partition Duration (ms)", importance="MEDIUM"),
+            Option("path.format", default="", display="Path Format", importance="MEDIUM"),
+            Option("locale", default="", display="Locale", importance="MEDIUM"),
+        ),
+        Option("timezone", default="", display="Timezone", importance="MEDIUM"),
+        *_ignored(
+            _NO_EFFECT,
+            Option("timestamp.extractor", default="Wallclock", display="Timestamp Extractor", importance="MEDIUM"),
+            Option(
+                "timestamp.field",
+                default="timestamp",
+                display="Record Field for Timestamp Extractor",
+                importance="MEDIUM",
+            ),
+        ),
+    ),
 ]
 
 _CONSUMER = [
@@ -187,17 +524,19 @@ _CONSUMER = [
     Option("consumer.override.auto.offset.reset", default="earliest", allowed=("earliest",)),
     *_ignored(
         "partitions are assigned by the worker itself, without group membership",
-        ("consumer.override.session.timeout.ms", "INT", None),
-        ("consumer.override.heartbeat.interval.ms", "INT", None),
-        ("consumer.override.max.poll.interval.ms", "INT", None),
-        ("consumer.override.partition.assignment.strategy", "LIST", None),
-        ("consumer.override.client.id", "STRING", None),
+        Option("consumer.override.session.timeout.ms", "INT"),
+        Option("consumer.override.heartbeat.interval.ms", "INT"),
+        Option("consumer.override.max.poll.interval.ms", "INT"),
+        Option("consumer.override.partition.assignment.strategy", "LIST"),
+        Option("consumer.override.client.id"),
     ),
 ]
 
-OPTIONS: dict[str, Option] = {option.name: option for option in (*_FRAMEWORK, *_STORAGE, *_CONSUMER)}
+_OFFSET = re.compile(r"([+-])([0-9]{1,2})(?::([0-9]{2}))?")
 
-_NUMBERS = {"INT": 2**31 - 1, "LONG": 2**63 - 1}
+OPTIONS: dict[str, Option] = {option.name: option for option in (*_FRAMEWORK, *STORAGE, *_CONSUMER, *_CONVERTER)}
+
+_NUMBERS = {"SHORT": 2**15 - 1, "INT": 2**31 - 1, "LONG": 2**63 - 1}
 
 
 def effective(config: Mapping[str, str | None], worker: Mapping[str, str]) -> dict[str, str]:
@@ -228,13 +567,30 @@ def errors(config: Mapping[str, str | None], worker: Mapping[str, str]) -> dict[
             if option.required:
                 message = f'Missing required configuration "{option.name}" which has no default value.'
                 found.setdefault(option.name, []).append(message)
-        elif option.support is not Support.REFUSED and (problem := _problem(option, value)):
-            found.setdefault(option.name, []).append(
-                f"Invalid value {value} for configuration {option.name}: {problem}"
-            )
+        elif option.support is not Support.REFUSED and (problems := _problems(option, value)):
+            found.setdefault(option.name, []).extend(problems)
     for name, message in _topic_errors(values):
         found.setdefault(name, []).append(message)
     return found
+
+
+def crash(config: Mapping[str, str | None], worker: Mapping[str, str]) -> str | None:
+    """What the real worker answers with a 500 to a configuration on which its validation itself breaks; else None."""
+    for name, value in config.items():
+        if value is None:
+            return f"Non-string value found in original settings for key {name}: null"
+    values = effective(config, worker)
+    for name, value in values.items():
+        option = OPTIONS.get(name)
+        if option and name.startswith("consumer.override.") and (problem := _not_of_its_kind(option, value)):
+            return _invalid(name.removeprefix("consumer.override."), value, problem)
+    if not values["s3.region"].strip():
+        return "region must not be blank or empty."
+    try:
+        re.compile(values["topics.regex"])
+    except re.error as error:
+        return str(error)
+    return None
 
 
 def _refusal(name: str, value: str | None) -> str | None:
@@ -257,64 +613,111 @@ def names(support: Support) -> list[str]:
     return [o.name for o in OPTIONS.values() if o.support is support]
 
 
-def _problem(option: Option, raw: str) -> str | None:
+def _problems(option: Option, raw: str) -> list[str]:
     if option.name == "name":
-        return _name_problem(raw)
+        return [_invalid("name", raw, problem)] if (problem := _name_problem(raw)) else []
     value = raw.strip()
-    if option.kind in _NUMBERS:
-        if not re.fullmatch(r"[+-]?\d+", value) or abs(int(value)) > _NUMBERS[option.kind]:
-            return f"Not a number of type {option.kind}"
-        if option.minimum is not None and int(value) < option.minimum:
-            if option.name == "s3.part.size":
-                return f"Part size must be at least: {option.minimum} bytes (5MB)"
-            return f"Value must be at least {option.minimum}"
-    if option.kind == "BOOLEAN" and value.lower() not in ("true", "false"):
-        return "Expected value to be either true or false"
+    name = option.name.removeprefix("value.converter.")  # as the converter itself calls it
+    if problem := _not_of_its_kind(option, value):
+        # Its validator then looks at the value that could not be read.
+        second = [_invalid(name, "null", _missing(option))] if option.minimum is not None else []
+        return [_invalid(name, value, problem), *second]
+    if option.minimum is not None and int(value) < option.minimum:
+        least = f"Value must be at least {option.minimum}"
+        if option.name == "s3.part.size":
+            least = f"Part size must be at least: {option.minimum} bytes (5MB)"
+        return [_invalid(name, str(int(value)), least)]
+    if option.one_of and (value.upper() if option.any_case else value) not in option.one_of:
+        case = " (case insensitive)" if option.any_case else ""
+        return [_invalid(name, value, f"String must be one of{case}: {', '.join(option.one_of)}")]
     if option.allowed and value.lower() not in (a.lower() for a in option.allowed):
         taken = ", ".join(repr(a) for a in option.allowed)
-        return f"this stand-in takes only {taken}" + (f" ({option.why})" if option.why else "")
+        return [
+            _invalid(
+                option.name, value, f"this stand-in takes only {taken}" + (f" ({option.why})" if option.why else "")
+            )
+        ]
+    if option.name == "timezone" and not _is_timezone(value):
+        return [_invalid(name, value, f"The datetime zone id '{value}' is not recognised")]
+    return []
+
+
+def _invalid(name: str, value: str, problem: str) -> str:
+    return f"Invalid value {value} for configuration {name}: {problem}"
+
+
+def _missing(option: Option) -> str:
+    return "Part size must be non-null" if option.name == "s3.part.size" else "Value must be non-null"
+
+
+def _not_of_its_kind(option: Option, value: str) -> str | None:
+    most = _NUMBERS.get(option.kind)
+    if most is not None and (not re.fullmatch(r"[+-]?[0-9]+", value) or not -most - 1 <= int(value) <= most):
+        return f"Not a number of type {option.kind}"
+    if option.kind == "BOOLEAN" and value.lower() not in ("true", "false"):
+        return "Expected value to be either true or false"
     return None
 
 
+def _is_timezone(value: str) -> bool:
+    """Whether Joda's DateTimeZone.forID takes it: an id of the time zone database, UTC, or an offset as +02:00."""
+    if value in ("", "UTC") or _OFFSET.fullmatch(value):
+        return True
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def timezone(value: str) -> datetime.tzinfo:
+    """The zone of a checked `timezone`."""
+    if value == "UTC":
+        return datetime.UTC  # needs no time zone database on the machine
+    if offset := _OFFSET.fullmatch(value):
+        ahead = datetime.timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
+        return datetime.timezone(-ahead if offset[1] == "-" else ahead)
+    return zoneinfo.ZoneInfo(value)
+
+
 def _name_problem(name: str) -> str | None:
-    """Kafka's own rule (ConfigDef.NonEmptyStringWithoutControlChars), and what clients drop from every path."""
+    """Kafka's own rule (ConfigDef.NonEmptyStringWithoutControlChars)."""
     if not name:
         return "String may not be empty"
     control = [str(ord(character)) for character in name if unicodedata.category(character) == "Cc"]
     if control:
         return f"String may not contain control sequences but had the following ASCII chars: {', '.join(control)}"
-    if name in (".", ".."):
-        return "No URL can name it, for clients drop it from every path"
     return None
 
 
 def _topic_errors(values: Mapping[str, str]) -> list[tuple[str, str]]:
     topics, regex = values.get("topics", "").strip(), values.get("topics.regex", "").strip()
+    listed = [topic.strip() for topic in topics.split(",")] if topics else []
+    if len(set(listed)) < len(listed):
+        return [("topics", "Configuration 'topics' values must not be duplicated.")]
+    if "" in listed:
+        return [("topics", "Configuration 'topics' values must not be empty.")]
     if topics and regex:
-        return [("topics", "topics and topics.regex are mutually exclusive options, but both are set.")]
+        both = "topics and topics.regex are mutually exclusive options, but both are set."
+        return [("topics", both), ("topics.regex", both)]
     if not topics and not regex:
-        return [("topics", "Must configure one of topics or topics.regex")]
+        none = "Must configure one of topics or topics.regex"
+        return [("topics", none), ("topics.regex", none)]
     dead = values.get("errors.deadletterqueue.topic.name", "").strip()
-    try:
-        if regex and dead and re.fullmatch(regex, dead):
-            return [
-                (
-                    "topics.regex",
-                    f"The DLQ topic '{dead}' may not be matched by the regex for the topics "
-                    f"('topics.regex={regex}') consumed by the connector",
-                )
-            ]
-        re.compile(regex)
-    except re.error as error:
+    if regex and dead and re.fullmatch(regex, dead):
         return [
-            ("topics.regex", f"Invalid value {regex} for configuration topics.regex: Must be a valid regex: {error}")
+            (
+                "topics.regex",
+                f"The DLQ topic '{dead}' may not be matched by the regex for the topics "
+                f"('topics.regex={regex}') consumed by the connector",
+            )
         ]
-    if dead and dead in [topic.strip() for topic in topics.split(",")]:
+    if dead and dead in listed:
         return [
             (
                 "topics",
-                f"The DLQ topic '{dead}' may not be included in the list of topics ('topics={topics}') "
-                "consumed by the connector",
+                f"The DLQ topic '{dead}' may not be included in the list of topics "
+                f"('topics=[{', '.join(listed)}]') consumed by the connector",
             )
         ]
     return []
