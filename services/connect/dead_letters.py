@@ -15,6 +15,7 @@ from services.connect.errors import TaskError
 
 log = logging.getLogger(__name__)
 
+_SERIALIZATION = "org.apache.kafka.common.errors.SerializationException"
 # Room for a record of the largest size that topics take by default (1 MiB) together with its headers.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
@@ -38,7 +39,9 @@ def create_topic(config: SinkConfig, bootstrap_servers: str) -> None:
         admin.close()
 
 
-def context(config: SinkConfig, task: int, record: ConsumerRecord, reason: str, stage: str) -> list[tuple[str, bytes]]:
+def context(
+    config: SinkConfig, task: int, record: ConsumerRecord, reason: str, cause: str, stage: str
+) -> list[tuple[str, bytes]]:
     """The headers that the real worker adds (`errors.deadletterqueue.context.headers.enable`); stage as it names it."""
     converting = stage == "VALUE_CONVERTER"
     exception = "org.apache.kafka.connect.errors.DataException"
@@ -52,7 +55,7 @@ def context(config: SinkConfig, task: int, record: ConsumerRecord, reason: str, 
         "class.name": "org.apache.kafka.connect." + ("json.JsonConverter" if converting else "sink.SinkTask"),
         "exception.class.name": exception,
         "exception.message": reason,
-        "exception.stacktrace": f"{exception}: {reason}\n",
+        "exception.stacktrace": f"{exception}: {reason}\n" + (f"Caused by: {cause}\n" if cause else ""),
     }
     return [(f"__connect.errors.{name}", text.encode()) for name, text in texts.items()]
 
@@ -69,29 +72,30 @@ class DeadLetters:
 
     def bad_value(self, record: ConsumerRecord, problem: str) -> None:
         """A value that is not JSON. Raises TaskError unless errors.tolerance is `all`."""
-        reason = f"Converting byte[] to Kafka Connect data failed due to serialization error: {problem}"
+        reason = "Converting byte[] to Kafka Connect data failed due to serialization error: "
         where = f"topic {record.topic}, partition {record.partition}, offset {record.offset}"
         if self._config.log_errors:
             text = f": {record.value!r:.1000}" if self._config.log_messages else ""
-            log.error("Error encountered in task %s-%s: %s, %s%s", self._config.name, self._task, where, reason, text)
+            about = f"{where}, {reason}{problem}{text}"
+            log.error("Error encountered in task %s-%s: %s", self._config.name, self._task, about)
+        # Also where it ends the task: each task that gets the partition next sends it once more.
+        self._send(record, reason, f"{_SERIALIZATION}: {problem}", "VALUE_CONVERTER")
         if not self._config.tolerate_errors:
-            raise TaskError(
-                "Tolerance exceeded in error handler",
-                cause=f"org.apache.kafka.connect.errors.DataException: {reason} ({where})",
-            )
-        self._send(record, reason, "VALUE_CONVERTER")
+            self.flush()
+            cause = f"org.apache.kafka.connect.errors.DataException: {reason}{problem} ({where})"
+            raise TaskError("Tolerance exceeded in error handler", cause=cause)
 
     def null_value(self, record: ConsumerRecord) -> None:
         """A value that is null. Raises TaskError unless behavior.on.null.values is `ignore`."""
         if not self._config.ignore_nulls:
-            raise TaskError(
+            raise TaskError.in_put(
                 "Null valued records are not writeable with current behavior.on.null.values 'settings. "
                 f"(topic {record.topic}, partition {record.partition}, offset {record.offset})"
             )
-        if self._config.tolerate_errors:
-            self._send(record, "Skipping null value record.", "TASK_PUT")
+        if self._config.tolerate_errors and self._config.report_nulls:
+            self._send(record, "Skipping null value record.", "", "TASK_PUT")
 
-    def _send(self, record: ConsumerRecord, reason: str, stage: str) -> None:
+    def _send(self, record: ConsumerRecord, reason: str, cause: str, stage: str) -> None:
         topic = self._config.dead_letter_topic
         if topic is None:
             return
@@ -101,7 +105,7 @@ class DeadLetters:
             )
         headers = list(record.headers)
         if self._config.dead_letter_headers:
-            headers += context(self._config, self._task, record, reason, stage)
+            headers += context(self._config, self._task, record, reason, cause, stage)
         timestamp = record.timestamp if record.timestamp >= 0 else None
         # The client refuses to send neither key nor value, which Kafka itself allows.
         value = b"" if record.value is None and record.key is None else record.value

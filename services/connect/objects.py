@@ -50,12 +50,16 @@ class Conflict(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """The records of one object: offsets ``start`` to below ``next_offset``, as finished lines."""
+    """The records of one object: offsets ``start`` to below ``next_offset``, as finished lines.
+
+    ``follows`` is where the object before it ended: what can be committed as long as this one is not written.
+    """
 
     start: int
     next_offset: int
     records: int
     body: bytes
+    follows: int
 
 
 @dataclass(frozen=True)
@@ -178,15 +182,15 @@ class Bucket:
 
     def _raise_if_final(self, error: Exception) -> None:
         if isinstance(error, ParamValidationError):
-            raise TaskError(f"S3 refuses the request: {error}") from None
+            raise TaskError.in_put(f"S3 refuses the request: {error}") from None
         if not isinstance(error, ClientError):
             return
         code = _code(error)
-        if code == "NoSuchBucket" or (code == "404" and error.operation_name == "HeadBucket"):
+        if code == "404" and error.operation_name == "HeadBucket":
             raise TaskError(f"Non-existent S3 bucket: {self.name}") from None
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if 400 <= status < 500 and status != 429 and code not in _TRANSIENT:
-            raise TaskError(f"S3 refuses {error.operation_name} in bucket {self.name}: {error}") from None
+            raise TaskError.in_put(f"S3 refuses {error.operation_name} in bucket {self.name}: {error}") from None
 
 
 def _code(error: ClientError) -> str:

@@ -51,12 +51,12 @@ class Uploads:
                 self._active += 1
                 self._pool.submit(self._run)
 
-    def first_unwritten(self) -> int | None:
-        """The start of the first batch that is not in S3 yet; None if all are."""
+    def first_unwritten(self) -> Batch | None:
+        """The first batch that is not in S3 yet; None if all are."""
         with self._changed:
             while self._waiting and self._waiting[0].start in self._written:
                 self._written.discard(self._waiting.popleft().start)
-            return self._waiting[0].start if self._waiting else None
+            return self._waiting[0] if self._waiting else None
 
     def full(self) -> bool:
         """Whether so much is waiting that nothing more should be read."""
@@ -115,13 +115,12 @@ class Partition:
         self._keep = keep
         self._settle = settle
         self._lines: list[bytes] = []
-        self._skipped = False  # whether a record was skipped since the buffer's first line
         self._bytes = 0
-        self._start = position
+        self._start = self._end = position  # of the buffer: its first line's offset, and the one behind its last
         self._bound: int | None = None
-        self.uploads = Uploads(pool, objects.write, PARALLEL_SINGLES if config.flush_size == 1 else 1)
+        self.uploads = Uploads(pool, objects.write, PARALLEL_SINGLES if config.flush_size <= 1 else 1)
         self.committed = position
-        self.position = objects.free_from(position)
+        self.position = self._written = objects.free_from(position)
         self._bound = objects.bound(self.position)
 
     def add(self, records: Sequence[ConsumerRecord]) -> bool:
@@ -131,17 +130,17 @@ class Partition:
                 continue
             if self._bound is not None and record.offset >= self._bound:
                 self.flush()
-                self.position = self._objects.free_from(record.offset)
+                self.position = self._written = self._objects.free_from(record.offset)
                 self._bound = self._objects.bound(self.position)
                 if self.position > record.offset:
                     return False
             line = self._keep(record)
             self.position = record.offset + 1
             if line is None:
-                self._skipped = bool(self._lines)
                 continue
             if not self._lines:
                 self._start = record.offset
+            self._end = record.offset + 1
             self._lines.append(line)
             self._bytes += len(line) + 1
             if len(self._lines) >= self._flush_size or self._bytes >= MAX_OBJECT_BYTES:
@@ -151,22 +150,24 @@ class Partition:
     def flush(self) -> None:
         """Cut the buffer: what is in it becomes one object. If that raises, the partition must be opened anew."""
         if self._lines:
-            if self._skipped:
+            records = len(self._lines)
+            if self._end - self._start > records:
                 # Once the object is there its offsets are never read again, committed or not: letters go first.
                 self._settle()
-                self._skipped = False
-            self._lines.append(b"")
-            body = b"\n".join(self._lines)
-            self.uploads.submit(Batch(self._start, self.position, len(self._lines) - 1, body))
+            body = b"\n".join([*self._lines, b""])
+            self.uploads.submit(Batch(self._start, self._end, records, body, self._written))
+            self._written = self._end
             self._lines = []
             self._bytes = 0
 
     def safe(self) -> int:
-        """The offset that can be committed: every record before it is in S3, or was skipped for good."""
+        """The offset that can be committed: behind the last record that is in S3.
+
+        What was skipped after it is skipped again after a restart, as by the real sink, which commits in its preCommit
+        only what it has written.
+        """
         unwritten = self.uploads.first_unwritten()
-        if unwritten is not None:
-            return unwritten
-        return self._start if self._lines else self.position
+        return self._written if unwritten is None else unwritten.follows
 
     def check(self) -> bool:
         """False if the partition must be opened anew because of a foreign object; raises what ended a write."""

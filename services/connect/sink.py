@@ -18,25 +18,32 @@ def deal(found: dict[TopicPartition, str], held: list[dict[TopicPartition, str]]
     dealt = [{tp: found[tp] for tp in task if tp in found} for task in held]
     taken = {tp for task in dealt for tp in task}
     for tp in sorted(found.keys() - taken):
-        min(dealt, key=len)[tp] = found[tp]
+        min(dealt, key=len, default={})[tp] = found[tp]
     return dealt
 
 
 class Sink:
-    """The tasks of one connector, from start to stop."""
+    """The tasks of one connector, from start to stop.
+
+    As in the consumer group of a real sink, the partitions of a task that failed go to the others, and whenever topics,
+    partitions or running tasks change, all partitions are opened anew.
+    """
 
     def __init__(self, config: SinkConfig, bootstrap_servers: str, commit_seconds: float) -> None:
-        self._config = config
+        self.config = config
         self._bootstrap_servers = bootstrap_servers
         self._commit_seconds = commit_seconds
         self._stopping = threading.Event()
+        self._changed = threading.Event()  # whether the partitions must be dealt anew at once
         self._lock = threading.Lock()  # of the tasks and of what is dealt to them
-        self._dealt: list[dict[TopicPartition, str]] = [{} for _ in range(config.tasks_max)]
+        self._dealt: dict[Task, dict[TopicPartition, str]] = {}
+        self._generation = 0
+        self._paused = False
         self.tasks = [self._new_task(number) for number in range(config.tasks_max)]
         self._finder = f"search for topics of {config.name}"
 
     def _new_task(self, number: int) -> Task:
-        return Task(self._config, number, self._bootstrap_servers, self._commit_seconds)
+        return Task(self.config, number, self._bootstrap_servers, self._commit_seconds, self._changed.set)
 
     def start(self) -> None:
         """Start the tasks and the search for topics."""
@@ -45,9 +52,17 @@ class Sink:
         away = (KafkaError, OSError)
         supervised.start(self._finder, self._find_topics, stopping=self._stopping, known=away)
 
+    def pause(self, paused: bool) -> None:
+        """Let the tasks read no further, or go on; takes effect within half a second."""
+        with self._lock:
+            self._paused = paused
+            for task in self.tasks:
+                task.paused = paused
+
     def stop(self) -> None:
         """Stop everything; buffered records are written first if S3 takes them within a few seconds."""
         self._stopping.set()
+        self._changed.set()
         with self._lock:
             for task in self.tasks:
                 task.ask_to_stop()
@@ -55,15 +70,17 @@ class Sink:
                 task.wait_stopped()
 
     def restart_task(self, number: int) -> None:
-        """Stop a task and start it anew with the same partitions; after `stop` it only stops."""
+        """Stop a task and start it anew; after `stop` it only stops."""
         with self._lock:
             self.tasks[number].wait_stopped()
             if self._stopping.is_set():
                 return
             task = self._new_task(number)
-            task.assign(self._dealt[number])
+            task.state = "RESTARTING"
+            task.paused = self._paused
             self.tasks[number] = task
             task.start()
+        self._changed.set()
 
     @property
     def topics(self) -> set[str]:
@@ -73,19 +90,28 @@ class Sink:
     def _find_topics(self) -> None:
         with connect(KafkaAdminClient, self._bootstrap_servers, reconnect_backoff_max_ms=1000) as admin:
             while not self._stopping.is_set():
+                self._changed.clear()
                 found = self._partitions(admin)
                 with self._lock:
-                    self._dealt = deal(found, self._dealt)
-                    for task, partitions in zip(self.tasks, self._dealt, strict=True):
-                        task.assign(partitions)
+                    self._deal(found)
                 supervised.recovered(self._finder)
-                self._stopping.wait(self._config.metadata_seconds)
+                self._changed.wait(self.config.metadata_seconds)
+
+    def _deal(self, found: dict[TopicPartition, str]) -> None:
+        """Deal the partitions out to the tasks that have not failed."""
+        tasks = [task for task in self.tasks if task.state != "FAILED"]
+        dealt = dict(zip(tasks, deal(found, [self._dealt.get(task, {}) for task in tasks]), strict=True))
+        if dealt != self._dealt:
+            self._dealt = dealt
+            self._generation += 1
+            for task, partitions in dealt.items():
+                task.assign(partitions, self._generation)
 
     def _partitions(self, admin: KafkaAdminClient) -> dict[TopicPartition, str]:
         """The partitions of the topics that the connector takes, each with the topic's id."""
         return {
             TopicPartition(topic["name"], partition["partition_index"]): str(topic["topic_id"])
             for topic in admin.describe_topics()
-            if topic["error_code"] == 0 and not topic["is_internal"] and self._config.takes(topic["name"])
+            if topic["error_code"] == 0 and not topic["is_internal"] and self.config.takes(topic["name"])
             for partition in topic["partitions"]
         }

@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -54,29 +55,50 @@ _FINAL = (
 STOP_SECONDS = 3.0  # for writing what is buffered when the task is told to stop
 
 
-class Task(threading.Thread):
-    """A task and its state as the REST API shows it: UNASSIGNED, RUNNING or FAILED with a trace.
+@dataclass(frozen=True)
+class Place:
+    """A partition as it was assigned: of which life of its topic, and in which assignment of the connector's.
 
-    ``commit_seconds`` is the worker's offset.flush.interval.ms.
+    With every new ``generation`` all partitions are opened anew, as the real sink's group is rebalanced.
     """
 
-    def __init__(self, config: SinkConfig, number: int, bootstrap_servers: str, commit_seconds: float) -> None:
+    topic_id: str
+    generation: int
+
+
+class Task(threading.Thread):
+    """A task and its state as the REST API shows it: RUNNING, PAUSED, or FAILED with a trace; UNASSIGNED before.
+
+    ``commit_seconds`` is the worker's offset.flush.interval.ms; ``failed`` is called when the task has failed. While
+    ``paused`` nothing is read; what was read before is written when its time has come.
+    """
+
+    def __init__(
+        self,
+        config: SinkConfig,
+        number: int,
+        bootstrap_servers: str,
+        commit_seconds: float,
+        failed: Callable[[], None],
+    ) -> None:
         super().__init__(name=f"{config.name}-{number}", daemon=True)
         self.number = number
         self.state = "UNASSIGNED"
         self.trace: str | None = None
         self.topics: set[str] = set()
+        self.paused = False
+        self._failed = failed
         self._config = config
         self._bootstrap_servers = bootstrap_servers
         self._commit_seconds = commit_seconds
         self._stopping = threading.Event()
         self._abort = threading.Event()
-        self._wanted: dict[TopicPartition, str] = {}
-        self._open: dict[TopicPartition, tuple[str, Partition]] = {}
+        self._wanted: dict[TopicPartition, Place] = {}
+        self._open: dict[TopicPartition, tuple[Place, Partition]] = {}
 
-    def assign(self, partitions: Mapping[TopicPartition, str]) -> None:
+    def assign(self, partitions: Mapping[TopicPartition, str], generation: int) -> None:
         """The partitions that the task should read, each with its topic's id; takes effect within half a second."""
-        self._wanted = dict(partitions)
+        self._wanted = {tp: Place(topic_id, generation) for tp, topic_id in partitions.items()}
 
     def ask_to_stop(self) -> None:
         """Let the task write what it has buffered, commit and end; `wait_stopped` waits for it."""
@@ -103,15 +125,15 @@ class Task(threading.Thread):
     def _fail(self, trace: str) -> None:
         self.state, self.trace = "FAILED", trace
         log.error("%s: task is FAILED and will not recover until it is restarted: %s", self.name, trace)
+        self._failed()
 
     def _run(self) -> None:
-        self._zone = self._config.zone()
+        self._zone = self._config.zone
         self._bucket = Bucket(self._config, self._abort)
         self._bucket.check()
         self._dead_letters = DeadLetters(self._config, self.number, self._bootstrap_servers)
         self._pool = ThreadPoolExecutor(PARALLEL_SINGLES, thread_name_prefix=f"{self.name}-put")
         self._consumer = self._connect()
-        self.state = "RUNNING"
         try:
             self._loop()
             self._finish()
@@ -125,7 +147,7 @@ class Task(threading.Thread):
         """A consumer without group membership that stores offsets in the connector's group; waits for Kafka."""
         while not self._stopping.is_set():
             try:
-                create_topic(self._config, self._bootstrap_servers)
+                self._create_dead_letter_topic()
                 return connect(
                     KafkaConsumer,
                     self._bootstrap_servers,
@@ -141,10 +163,19 @@ class Task(threading.Thread):
                 self._tolerate(error, "cannot reach Kafka")
         raise Stopped
 
+    def _create_dead_letter_topic(self) -> None:
+        try:
+            create_topic(self._config, self._bootstrap_servers)
+        except _FINAL as error:
+            topic = self._config.dead_letter_topic
+            cause = f"org.apache.kafka.common.errors.{type(error).__name__.replace('Error', 'Exception')}: {error}"
+            raise TaskError(f"Could not initialize dead letter queue with topic={topic}", cause=cause) from None
+
     def _loop(self) -> None:
         rotation = self._next_rotation()
         commit_at = time.monotonic()
         while not self._stopping.is_set():
+            self.state = "PAUSED" if self.paused else "RUNNING"
             self._follow_assignment()
             self._read(rotation)
             if rotation is not None and time.time() >= rotation:
@@ -162,32 +193,32 @@ class Task(threading.Thread):
         return next_rotation(datetime.datetime.now(self._zone), self._config.rotate_seconds)
 
     def _follow_assignment(self) -> None:
-        """Open partitions that came, close those that went or whose topic was created anew."""
+        """Open partitions that came; close those that went, whose topic was created anew, or of a rebalance."""
         wanted = self._wanted
-        gone = [tp for tp, (topic_id, _) in self._open.items() if wanted.get(tp) != topic_id]
+        gone = [tp for tp, (place, _) in self._open.items() if wanted.get(tp) != place]
         self._cut(gone)
-        for tp in gone:
-            log.info("%s: %s-%s is gone", self.name, *tp)
-            if tp in self._open:
-                partition = self._open.pop(tp)[1]
-                partition.uploads.wait(STOP_SECONDS)
-                partition.uploads.close()
-        if gone:
-            self._consumer.assign(list(self._open))
-        for tp, topic_id in wanted.items():
+        self._wait_written(tp for tp in gone if tp in self._open)
+        stay = [tp for tp in gone if tp in self._open and self._is_same_topic(tp, wanted)]
+        self._reopen([tp for tp in gone if tp in self._open and tp not in stay])
+        if stay:
+            self._commit()
+            self._reopen([tp for tp in stay if tp in self._open])
+        for tp, place in wanted.items():
             if tp not in self._open and not self._stopping.is_set():
-                self._start(tp, topic_id)
+                self._start(tp, place)
 
-    def _start(self, tp: TopicPartition, topic_id: str) -> None:
+    def _is_same_topic(self, tp: TopicPartition, wanted: Mapping[TopicPartition, Place]) -> bool:
+        return tp in wanted and wanted[tp].topic_id == self._open[tp][0].topic_id
+
+    def _start(self, tp: TopicPartition, place: Place) -> None:
         """Begin to read a partition behind the last record that is in S3."""
+        topic_id = place.topic_id
         try:
             position, end = self._position(tp, topic_id)
             objects = PartitionObjects(self._bucket, self._config, tp.topic, tp.partition, topic_id)
             objects.load(position, end)
             partition = Partition(self._config, objects, self._pool, self._keep, self._dead_letters.flush, position)
-            if end is None:
-                partition.committed = -1
-            self._open[tp] = topic_id, partition
+            self._open[tp] = place, partition
             self._consumer.assign(list(self._open))
             self._consumer.seek(tp, partition.position)
             log.info("%s: reading %s-%s from offset %d", self.name, *tp, partition.position)
@@ -222,8 +253,8 @@ class Task(threading.Thread):
             return
         busy = False
         for tp, (_, partition) in self._open.items():
-            full = partition.uploads.full()
-            busy = busy or full or partition.uploads.first_unwritten() is not None
+            full = self.paused or partition.uploads.full()
+            busy = busy or (full and not self.paused) or partition.uploads.first_unwritten() is not None
             if full != (tp in self._consumer.paused()):
                 (self._consumer.pause if full else self._consumer.resume)(tp)
         wait = 0.02 if busy else min(0.5, self._commit_seconds, max((rotation or 1e12) - time.time(), 0.0))
@@ -284,19 +315,24 @@ class Task(threading.Thread):
             self._consumer.assign(list(self._open))
 
     def _commit(self) -> None:
-        """Commit what is safe: dead letters first, so that none is lost; one may be sent again after a kill."""
-        safe = {tp: (topic_id, p.safe()) for tp, (topic_id, p) in self._open.items() if p.safe() != p.committed}
-        if not safe:
-            return
+        """Commit what is safe: dead letters first, so that none is lost; one may be sent again after a kill.
+
+        As the real worker does, either nothing or all partitions, also those that were not got on with: at the offset
+        at which they were opened.
+        """
         try:
             self._dead_letters.flush()
         except KafkaError as error:
             self._read_anew(error)
             return
+        safe = {tp: partition.safe() for tp, (_, partition) in self._open.items()}
+        if all(offset == self._open[tp][1].committed for tp, offset in safe.items()):
+            return
         try:
-            offsets = {tp: OffsetAndMetadata(offset, topic_id, -1) for tp, (topic_id, offset) in safe.items()}
+            ids = {tp: place.topic_id for tp, (place, _) in self._open.items()}
+            offsets = {tp: OffsetAndMetadata(offset, ids[tp], -1) for tp, offset in safe.items()}
             self._consumer.commit(offsets, timeout_ms=KAFKA_PATIENCE)
-            for tp, (_, offset) in safe.items():
+            for tp, offset in safe.items():
                 self._open[tp][1].committed = offset
         except KafkaError as error:
             # Nothing is lost: after a restart the objects tell where to go on.
@@ -304,11 +340,15 @@ class Task(threading.Thread):
 
     def _finish(self) -> None:
         """Write and commit what is buffered, within STOP_SECONDS."""
-        until = time.monotonic() + STOP_SECONDS
         self._cut(self._open)
-        for _, partition in self._open.values():
-            partition.uploads.wait(max(until - time.monotonic(), 0))
+        self._wait_written(self._open)
         self._commit()
+
+    def _wait_written(self, partitions: Iterable[TopicPartition]) -> None:
+        """Wait until what was cut of these partitions is written, STOP_SECONDS at most."""
+        until = time.monotonic() + STOP_SECONDS
+        for tp in partitions:
+            self._open[tp][1].uploads.wait(max(until - time.monotonic(), 0))
 
     def _tolerate(self, error: KafkaError, what: str) -> None:
         """Wait a second after an error of Kafka that passes by itself; raise TaskError for one that does not."""

@@ -16,7 +16,7 @@ from services.connect.config import parse
 from services.connect.objects import Batch, PartitionObjects, Written
 from services.connect.partition import Partition, Uploads
 from services.connect.sink import deal
-from services.connect.task import Task
+from services.connect.task import Place, Task
 from services.connect.values import BadValue, line
 from tests.unit.test_connect_options import CONFIG, WORKER
 
@@ -114,7 +114,7 @@ def test_an_object_of_a_former_topic_holds_nothing() -> None:
 
 
 def batch(start: int) -> Batch:
-    return Batch(start, start + 1, 1, b"{}\n")
+    return Batch(start, start + 1, 1, b"{}\n", start)
 
 
 def test_uploads_are_in_order_and_only_what_is_contiguous_is_safe() -> None:
@@ -130,7 +130,7 @@ def test_uploads_are_in_order_and_only_what_is_contiguous_is_safe() -> None:
         gates[1].set()
         gates[2].set()
         time.sleep(0.1)
-        assert uploads.first_unwritten() == 0
+        assert uploads.first_unwritten() == batch(0)
         gates[0].set()
         assert uploads.wait(5)
         assert uploads.first_unwritten() is None
@@ -150,7 +150,7 @@ def test_after_a_failed_upload_nothing_behind_it_is_written() -> None:
             uploads.submit(batch(start))
         assert uploads.wait(5)
     assert written == [0]
-    assert uploads.first_unwritten() == 1
+    assert uploads.first_unwritten() == batch(1)
     assert isinstance(uploads.error, OSError)
 
 
@@ -194,16 +194,27 @@ def test_dead_letters_are_settled_before_the_object_whose_range_holds_them() -> 
     around = Around()
     around.read(b"0", b"bad", b"2", b"bad")
     around.flush()
-    assert around.done == ["letters", (0, 4)]
+    assert around.done == ["letters", (0, 3)]
 
 
 def test_while_dead_letters_are_not_taken_their_object_is_not_written() -> None:
     around = Around(letters_fail=True)
-    around.read(b"0", b"bad")
+    around.read(b"0", b"bad", b"2")
     with pytest.raises(KafkaTimeoutError):
         around.flush()
     assert around.done == []
     assert around.partition.safe() == 0
+
+
+def test_only_what_was_written_can_be_committed_and_nothing_that_was_skipped_behind_it() -> None:
+    around = Around(flush_size=2)
+    around.read(b"bad", b"1", b"2", b"bad", b"bad")
+    around.flush()
+    assert around.partition.safe() == 3
+    around = Around()
+    around.read(b"bad", b"bad")
+    around.flush()
+    assert (around.done, around.partition.safe(), around.partition.position) == ([], 0, 2)
 
 
 def test_letters_outside_the_range_of_an_object_do_not_hold_it_up() -> None:
@@ -215,11 +226,13 @@ def test_letters_outside_the_range_of_an_object_do_not_hold_it_up() -> None:
 
 def test_letters_that_fail_while_one_partition_is_read_let_all_be_read_anew() -> None:
     """A failed flush tells of letters that other partitions' records have become, too."""
-    task: Any = Task(parse(CONFIG, WORKER), 0, "nowhere:9092", 1)
+    task: Any = Task(parse(CONFIG, WORKER), 0, "nowhere:9092", 1, lambda: None)
     task.ask_to_stop()  # so that it does not wait a second
     task._consumer = SimpleNamespace(assign=lambda partitions: None)
     one, other = Around(flush_size=2, letters_fail=True), Around()
-    task._open = {TopicPartition("t", number): ("id", each.partition) for number, each in enumerate((one, other))}
+    task._open = {
+        TopicPartition("t", number): (Place("id", 1), each.partition) for number, each in enumerate((one, other))
+    }
     records = [SimpleNamespace(offset=offset, value=value) for offset, value in enumerate((b"0", b"bad", b"2"))]
     task._add(TopicPartition("t", 0), records)
     assert task._open == {}
