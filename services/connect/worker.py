@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Config = dict[str, str | None]
 
+LAG = 0.2
+"""Seconds until what was asked for takes effect; in the real worker 0.02 to over 1 s."""
 ADMIN_SECONDS = 15  # for a question to Kafka behind a REST call
 
 
@@ -41,8 +43,8 @@ class RestError(Exception):
 class Connector:
     """A connector: properties as they were put, target state, and its tasks while it is started.
 
-    ``failure`` says why stored properties could not be used (a worker update may refuse what it took before).
-    Only the holder of the worker's lock for this name changes it.
+    ``failure`` says why it cannot start (as a trace), ``shown`` is its own state in the status, None before there is
+    one. Only the holder of the worker's lock for this name changes it.
     """
 
     properties: Config
@@ -50,10 +52,17 @@ class Connector:
     config: SinkConfig | None = None
     sink: Sink | None = None
     failure: str | None = None
+    shown: str | None = None
+    task_count: int = 0
+    restarting: set[int] = field(default_factory=set)
 
 
 class Worker:
     """One worker of a Connect cluster of one; ``properties`` are the worker's own (`CONNECT_*`, rendered).
+
+    What is put, paused, stopped, resumed or deleted is stored at once and takes effect LAG seconds later, as in the
+    real worker, whose herder learns of it from the config topic; until then the status is the old one. Calls that need
+    the connector as it was asked to be (offsets, restarts) bring that about first: there they wait for the herder.
 
     Methods raise RestError with the statuses and messages of Apache Kafka Connect 4.3, recorded from the real one.
     """
@@ -70,6 +79,7 @@ class Worker:
         port = properties.get("rest.advertised.port") or properties["listeners"].rpartition(":")[2]
         self.id = f"{properties['rest.advertised.host.name']}:{port}"
         self._connectors: dict[str, Connector] = {}
+        self._deleted: dict[str, Connector] = {}  # whose tasks are still to be stopped
         self._locks: dict[str, threading.RLock] = {}
         self._stopped = threading.Event()
 
@@ -84,17 +94,73 @@ class Worker:
             except ConfigError as error:
                 connector.failure = f"org.apache.kafka.common.config.ConfigException: {error.what}\n"
                 log.error("connector %s: %s", name, error.what)
-            self._start_tasks(connector)
+            if connector.state == "PAUSED" and connector.config is not None:
+                self._start_tasks(connector, connector.config)  # it has run before, and its tasks are paused
+            self.apply(name)
         log.info("connectors: %s", ", ".join(self._connectors) or "none yet")
 
     def stop(self) -> None:
         """Stop all tasks; what they have buffered is written first if S3 takes it within a few seconds."""
         self._stopped.set()
-        for name in self.names():
+        for name in {*self._connectors, *self._deleted}:
             with self._lock(name):
-                if name in self._connectors:
-                    self._stop_tasks(self._connectors[name])
+                for connector in (self._connectors.get(name), self._deleted.pop(name, None)):
+                    if connector is not None:
+                        self._stop_tasks(connector)
         self._store.close()
+
+    def _later(self, name: str) -> None:
+        """Apply what was asked for in LAG seconds."""
+        timer = threading.Timer(LAG, self.apply, [name])
+        timer.daemon = True
+        timer.start()
+
+    def apply(self, name: str) -> None:
+        """Make what runs of this name be what was asked for."""
+        with self._lock(name):
+            deleted = self._deleted.pop(name, None)
+            if deleted is not None:
+                self._stop_tasks(deleted)
+            connector = self._connectors.get(name)
+            if connector is None or self._stopped.is_set():
+                return
+            if connector.state == "STARTED":
+                self._apply_started(connector)
+            else:
+                connector.shown = connector.state
+                if connector.state == "STOPPED":
+                    self._stop_tasks(connector)
+                elif connector.sink is not None:
+                    connector.sink.pause(True)
+            restarting, connector.restarting = connector.restarting, set()
+            for task in restarting:
+                if connector.sink is not None and task < len(connector.sink.tasks):
+                    connector.sink.restart_task(task)
+
+    def _apply_started(self, connector: Connector) -> None:
+        config = connector.config
+        if config is not None:
+            connector.failure = config.failure
+        connector.shown = "FAILED" if connector.failure else "RUNNING"
+        if connector.sink is not None:
+            connector.sink.pause(False)
+        # One that cannot start leaves the tasks of its former configuration alone, as the real worker does.
+        if config is not None and not connector.failure and (not connector.sink or connector.sink.config is not config):
+            self._stop_tasks(connector)
+            self._start_tasks(connector, config)
+
+    def _start_tasks(self, connector: Connector, config: SinkConfig) -> None:
+        connector.sink = Sink(config, self._bootstrap_servers, self._commit_seconds)
+        connector.sink.pause(connector.state == "PAUSED")
+        connector.sink.start()
+        connector.task_count = config.tasks_max
+
+    @staticmethod
+    def _stop_tasks(connector: Connector) -> None:
+        connector.restarting.clear()
+        if connector.sink is not None:
+            connector.sink.stop()
+            connector.sink = None
 
     @property
     def cluster_id(self) -> str:
@@ -142,67 +208,56 @@ class Worker:
             self._stored(self._store.write, name, properties)
             if connector is None:
                 self._connectors[name] = connector = Connector(properties, state or "STARTED")
-            self._stop_tasks(connector)
-            connector.properties, connector.config, connector.failure = properties, config, None
-            self._start_tasks(connector)
+            if connector.config is None or connector.properties != properties:  # else its tasks are left alone
+                connector.properties, connector.config = properties, config
+            self._later(name)
         return new
 
     def _checked(self, name: str, properties: Config) -> SinkConfig:
-        if not properties.get("connector.class"):
-            shown = ", ".join(f"{key}={'null' if value is None else value}" for key, value in properties.items())
-            raise RestError(400, f"Connector config {{{shown}}} contains no connector type")
         if properties["name"] != name:
             raise RestError(
                 400,
                 f"Connector name configuration ({properties['name']}) doesn't match connector name in the URL ({name})",
             )
-        if options.OPTIONS["connector.class"].allowed.count(str(properties["connector.class"])) == 0:
-            raise RestError(
-                400,
-                "Failed to find any class that implements Connector and which name matches "
-                f"{properties['connector.class']}, available connectors are: {options.CONNECTOR_CLASS} (stand-in)",
-            )
+        if problem := _connector_class(properties):
+            raise RestError(400, problem)
         try:
             return parse(properties, self._properties)
         except ConfigError as error:
-            raise RestError(400, error.what) from None
+            raise RestError(error.status, error.what) from None
 
-    def validate(self, properties: Config) -> dict[str, list[str]]:
-        """What is wrong with a configuration, by option."""
-        return options.errors(properties, self._properties)
+    def validate(self, properties: Config) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """The values of a configuration with all defaults, and what is wrong with it, by option."""
+        for check in (_connector_class, lambda properties: options.crash(properties, self._properties)):
+            if problem := check(properties):
+                raise RestError(500, f"org.apache.kafka.connect.runtime.rest.errors.BadRequestException: {problem}")
+        return options.effective(properties, self._properties), options.errors(properties, self._properties)
 
     def patch(self, name: str, changes: Config) -> dict[str, Any]:
         """Change single properties; null removes one."""
         with self._changing(name) as connector:
-            merged = {**connector.properties, **changes}
+            merged = {**connector.properties, **changes, "name": name}
             self.put(name, {key: value for key, value in merged.items() if value is not None})
             return self.info(name)
 
     def delete(self, name: str) -> None:
         """Delete a connector; its committed offsets stay, as with the real worker."""
-        with self._changing(name) as connector:
+        with self._changing(name):
             self._stored(self._store.write, name, None)
-            self._stop_tasks(connector)
-            del self._connectors[name]
+            self._deleted[name] = self._connectors.pop(name)
+            self._later(name)
 
     def info(self, name: str) -> dict[str, Any]:
         """Name, configuration, task ids and type."""
         connector = self._get(name)
-        tasks = [{"connector": name, "task": task} for task in range(self._task_count(connector))]
+        tasks = [{"connector": name, "task": task} for task in range(connector.task_count)]
         return {"name": name, "config": connector.properties, "tasks": tasks, "type": "sink"}
 
     def tasks(self, name: str) -> list[dict[str, Any]]:
         """The tasks' ids and configurations."""
         connector = self._get(name)
         config = {**connector.properties, "task.class": "io.confluent.connect.s3.S3SinkTask"}
-        count = self._task_count(connector)
-        return [{"id": {"connector": name, "task": task}, "config": config} for task in range(count)]
-
-    @staticmethod
-    def _task_count(connector: Connector) -> int:
-        if connector.state == "STOPPED" or connector.config is None:
-            return 0
-        return connector.config.tasks_max
+        return [{"id": {"connector": name, "task": task}, "config": config} for task in range(connector.task_count)]
 
     def _stored(self, write: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -213,74 +268,78 @@ class Worker:
     # -- states --------------------------------------------------------------------------------------------------
 
     def status(self, name: str) -> dict[str, Any]:
-        """The states of connector and tasks; a FAILED one has a trace."""
-        connector = self._connectors.get(name)
-        if connector is None:
+        """The states of connector and tasks; a FAILED one has a trace. A task is there once it has started."""
+        connector = self._deleted.get(name) or self._connectors.get(name)
+        if connector is None or connector.shown is None:
             raise RestError(404, f"No status found for connector {name}")
         about = {"worker_id": self.id, "version": options.VERSION}
-        state = {"STARTED": "RUNNING"}.get(connector.state, connector.state)
-        own: dict[str, Any] = {"state": state, **about}
-        if connector.failure:
-            own = {"state": "FAILED", **about, "trace": connector.failure}
-        tasks: list[dict[str, Any]] = []
+        own: dict[str, Any] = {"state": connector.shown, **about}
+        if connector.shown == "FAILED":
+            own["trace"] = connector.failure
         running = list(sink.tasks) if (sink := connector.sink) else []
-        for number in range(self._task_count(connector)):
-            task = running[number] if number < len(running) else None
-            shown = {"id": number, "state": task.state if task else "PAUSED", **about}
-            tasks.append(shown | ({"trace": task.trace} if task and task.trace else {}))
+        tasks = [
+            {"id": number, "state": task.state, **about} | ({"trace": task.trace} if task.trace else {})
+            for number, task in enumerate(running)
+            if task.state != "UNASSIGNED"
+        ]
         return {"name": name, "connector": own, "tasks": tasks, "type": "sink"}
 
     def task_status(self, name: str, task: int) -> dict[str, Any]:
         """The state of one task."""
-        for status in self.status(name)["tasks"]:
-            if status["id"] == task:
-                return dict(status)
-        raise RestError(404, f"No status found for task {name}-{task}")
+        missing = f"No status found for task {name}-{task}"
+        if self._get(name, missing).shown is not None:
+            for status in self.status(name)["tasks"]:
+                if status["id"] == task:
+                    return dict(status)
+        raise RestError(404, missing)
 
     def set_state(self, name: str, state: str) -> None:
-        """Pause (PAUSED), stop (STOPPED) or resume (STARTED); returns when it is done."""
+        """Pause (PAUSED), stop (STOPPED) or resume (STARTED); takes effect LAG seconds later."""
         with self._changing(name, "Unknown connector {}") as connector:
             self._stored(self._store.write_state, name, state)
             connector.state = state
-            self._stop_tasks(connector) if state != "STARTED" else self._start_tasks(connector)
+            if state == "STOPPED":
+                connector.task_count = 0
+            self._later(name)
 
-    def restart(self, name: str, *, tasks: bool, only_failed: bool) -> dict[str, Any]:
-        """Restart the connector; its tasks only if ``tasks``, of these only the failed ones if ``only_failed``."""
+    def restart(self, name: str, *, tasks: bool, only_failed: bool) -> dict[str, Any] | None:
+        """Restart the connector; its tasks only if ``tasks``, of these only the failed ones if ``only_failed``.
+
+        Gives the status with what will be restarted, LAG seconds later; None where only the connector is, at once.
+        """
         with self._changing(name, "Unknown connector: {}") as connector:
+            if not tasks and not only_failed:
+                self.apply(name)
+                return None
             status = self.status(name)
-            if tasks and connector.sink is not None:
-                for shown in status["tasks"]:
-                    if shown["state"] == "FAILED" or not only_failed:
-                        connector.sink.restart_task(shown["id"])
-                        shown["state"] = "RESTARTING"
-                        shown.pop("trace", None)
-        if not only_failed:
-            status["connector"]["state"] = "RESTARTING"
+            for shown in status["tasks"] if tasks else []:
+                if shown["state"] == "FAILED" or not only_failed:
+                    connector.restarting.add(shown["id"])
+                    shown["state"] = "RESTARTING"
+            if not only_failed or connector.failure:
+                status["connector"]["state"] = "RESTARTING"
+            self._later(name)
         return status
 
     def restart_task(self, name: str, task: int) -> None:
         """Restart one task."""
         with self._changing(name, "Unknown connector: {}") as connector:
-            if connector.sink is None or task >= len(connector.sink.tasks):
+            self.apply(name)
+            if connector.sink is None or not 0 <= task < len(connector.sink.tasks):
                 raise RestError(404, f"Unknown task: {name}-{task}")
             connector.sink.restart_task(task)
 
     def topics(self, name: str) -> list[str]:
-        """The topics of which the connector read records since its tasks started."""
+        """The topics of which the connector read records since its tasks started, or since this was reset."""
         connector = self._connectors.get(name)
         return sorted(sink.topics) if connector and (sink := connector.sink) else []
 
-    def _start_tasks(self, connector: Connector) -> None:
-        wanted = connector.state == "STARTED" and not self._stopped.is_set()
-        if wanted and connector.sink is None and connector.config is not None:
-            connector.sink = Sink(connector.config, self._bootstrap_servers, self._commit_seconds)
-            connector.sink.start()
-
-    @staticmethod
-    def _stop_tasks(connector: Connector) -> None:
-        if connector.sink is not None:
-            connector.sink.stop()
-            connector.sink = None
+    def reset_topics(self, name: str) -> None:
+        """Forget the topics of which records were read; nothing where there is no such connector."""
+        connector = self._connectors.get(name)
+        if connector and (sink := connector.sink):
+            for task in list(sink.tasks):
+                task.topics.clear()
 
     # -- offsets -------------------------------------------------------------------------------------------------
 
@@ -298,40 +357,44 @@ class Worker:
 
     def reset_offsets(self, name: str) -> None:
         """Delete the committed offsets: all records that S3 does not hold land again, from the earliest on."""
-        group = self._offsets_group(name)
-        with self._changing(name):
-            self._require_stopped(name)
+        with self._stopped_connector(name) as group:
             result = self._ask(lambda admin: admin.delete_groups([group])[group])
         if result not in ("OK", "GroupIdNotFoundError"):
             raise RestError(500, f"Failed to reset consumer group offsets for connector {name}: {result}")
 
     def alter_offsets(self, name: str, offsets: list[tuple[str, int, int | None]]) -> None:
         """Set committed offsets: (topic, partition, offset); an offset of None deletes that partition's."""
-        group = self._offsets_group(name)
         new = {TopicPartition(t, p): OffsetAndMetadata(o, "", -1) for t, p, o in offsets if o is not None}
         gone = [TopicPartition(topic, partition) for topic, partition, offset in offsets if offset is None]
+        with self._stopped_connector(name) as group:
+            if any(offset.offset < 0 for offset in new.values()):
+                raise RestError(500, f"Failed to modify offsets for sink connector {name}")
 
-        def alter(admin: KafkaAdminClient) -> list[Any]:
-            results = list(admin.alter_group_offsets(group, new).values()) if new else []
-            return results + (list(admin.delete_group_offsets(group, gone).values()) if gone else [])
+            def alter(admin: KafkaAdminClient) -> list[Any]:
+                results = list(admin.alter_group_offsets(group, new).values()) if new else []
+                return results + (list(admin.delete_group_offsets(group, gone).values()) if gone else [])
 
-        with self._changing(name):
-            self._require_stopped(name)
             failed = [result.__name__ for result in self._ask(alter) if result.__name__ != "NoError"]
         if failed:
-            raise RestError(500, f"Failed to alter consumer group offsets for connector {name}: {', '.join(failed)}")
+            raise RestError(500, f"Failed to alter consumer group offsets for connector {name}")
+
+    @contextmanager
+    def _stopped_connector(self, name: str) -> Iterator[str]:
+        """The group of a connector that must be stopped, and stays so meanwhile; raises RestError 400 if it is not."""
+        with self._changing(name) as connector:
+            if connector.state != "STOPPED":
+                raise RestError(
+                    400,
+                    "Connectors must be in the STOPPED state before their offsets can be modified. This can be done "
+                    "for the specified connector by issuing a 'PUT' request to the "
+                    f"'/connectors/{name}/stop' endpoint",
+                )
+            self.apply(name)
+            yield self._offsets_group(name)
 
     def _offsets_group(self, name: str) -> str:
         self._get(name)
         return f"connect-{name}"
-
-    def _require_stopped(self, name: str) -> None:
-        if self._get(name).state != "STOPPED":
-            raise RestError(
-                400,
-                "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for "
-                f"the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint",
-            )
 
     def _ask(self, question: Callable[[KafkaAdminClient], Any]) -> Any:
         """Ask Kafka; while a broker comes back its coordinator is not there yet, so ask again for a while."""
@@ -345,3 +408,18 @@ class Worker:
                     reason = f"{type(error).__name__}: {error}"
                     raise RestError(500, f"Kafka ({self._bootstrap_servers}): {reason}") from None
             self._stopped.wait(0.2)
+
+
+def _connector_class(properties: Config) -> str | None:
+    """What is wrong with `connector.class`."""
+    found = properties.get("connector.class")
+    if found is None:
+        shown = ", ".join(f"{key}={'null' if value is None else value}" for key, value in properties.items())
+        return f"Connector config {{{shown}}} contains no connector type"
+    if found not in options.OPTIONS["connector.class"].allowed:
+        known = f"PluginDesc{{klass=class {options.CONNECTOR_CLASS}, version='{options.VERSION}', type=sink}}"
+        return (
+            f"Failed to find any class that implements Connector and which name matches {found}, "
+            f"available connectors are: {known}"
+        )
+    return None

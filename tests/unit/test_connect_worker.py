@@ -11,9 +11,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 import pytest
+from kafka import TopicPartition
 
 from services.connect import sink as sinks
 from services.connect import worker as workers
+from services.connect.config import parse
 from services.connect.sink import Sink
 from services.connect.worker import RestError, Worker
 from tests.unit.test_connect_options import CONFIG, WORKER
@@ -28,12 +30,12 @@ class FakeTask:
     made: list[FakeTask]
 
     def __init__(self, *_: Any) -> None:
-        self.state, self.topics, self.running = "RUNNING", set[str](), False
+        self.state, self.topics, self.running, self.paused = "RUNNING", set[str](), False, False
         self.trace: str | None = None
         FakeTask.made.append(self)
 
-    def assign(self, partitions: Mapping[Any, str]) -> None:
-        pass
+    def assign(self, partitions: Mapping[Any, str], generation: int) -> None:
+        self.assigned, self.generation = set(partitions), generation
 
     def start(self) -> None:
         time.sleep(0.001)
@@ -113,10 +115,15 @@ def running() -> int:
     return sum(task.running for task in FakeTask.made)
 
 
+def put(worker: Worker, name: str = "c") -> None:
+    """Put a connector, and let that take effect at once."""
+    worker.put(name, {**PROPERTIES, "name": name})
+    worker.apply(name)
+
+
 ENDINGS: dict[str, Callable[[Worker], None]] = {
     "deleted": lambda worker: worker.delete("c"),
     "stopped": lambda worker: worker.set_state("c", "STOPPED"),
-    "paused": lambda worker: worker.set_state("c", "PAUSED"),
     "shut down": lambda worker: worker.stop(),
 }
 
@@ -125,26 +132,28 @@ ENDINGS: dict[str, Callable[[Worker], None]] = {
 def test_no_task_runs_after_its_connector_was_ended_while_a_restart_raced_it(ending: str) -> None:
     for _ in range(ROUNDS):
         worker = Worker(WORKER)
-        worker.put("c", PROPERTIES)
+        put(worker)
         assert running() == 2
         at_once(
             partial(worker.restart, "c", tasks=True, only_failed=False),
             partial(ENDINGS[ending], worker),
             partial(worker.restart_task, "c", 1),
         )
+        worker.apply("c")
         assert running() == 0
 
 
 def test_put_beside_delete_leaves_the_tasks_of_a_connector_that_is_there_or_none(worker: Worker) -> None:
     for _ in range(ROUNDS):
-        worker.put("c", PROPERTIES)
+        put(worker)
         at_once(lambda: worker.put("c", PROPERTIES), lambda: worker.delete("c"))
+        worker.apply("c")
         assert running() == (2 if worker.names() else 0)
 
 
 def test_a_slow_connector_does_not_hold_up_another(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker.put("slow", {**PROPERTIES, "name": "slow"})
-    worker.put("other", {**PROPERTIES, "name": "other"})
+    put(worker, "slow")
+    put(worker, "other")
     goes_on, waiting = threading.Event(), threading.Event()
     stop = Sink.stop
 
@@ -156,18 +165,76 @@ def test_a_slow_connector_does_not_hold_up_another(worker: Worker, monkeypatch: 
 
     monkeypatch.setattr(Sink, "stop", wait)
     with ThreadPoolExecutor(1) as pool:
-        deleted = pool.submit(worker.delete, "slow")
+        worker.delete("slow")
+        deleted = pool.submit(worker.apply, "slow")
         assert waiting.wait(30)
         worker.delete("other")
-        assert worker.names() == ["slow"]
+        worker.apply("other")
+        assert running() == 2, "those of the slow one"
         goes_on.set()
         deleted.result(30)
 
 
 def test_a_sink_that_was_stopped_starts_no_task_again(worker: Worker) -> None:
-    worker.put("c", PROPERTIES)
+    put(worker)
     sink = worker._connectors["c"].sink
     assert sink is not None
     sink.stop()
     sink.restart_task(0)
     assert running() == 0
+
+
+def test_the_partitions_of_a_task_that_failed_go_to_the_others_and_all_are_opened_anew() -> None:
+    sink = Sink(parse({**CONFIG, "tasks.max": "3"}, WORKER), "nowhere:9092", 1)
+    found = {TopicPartition("t", number): "id" for number in range(3)}
+    sink._deal(found)
+    assert [len(task.assigned) for task in FakeTask.made] == [1, 1, 1]
+    sink._deal(found)
+    assert {task.generation for task in FakeTask.made} == {1}, "nothing has changed"
+    FakeTask.made[0].state = "FAILED"
+    sink._deal(found)
+    alive = FakeTask.made[1:]
+    assert {tp for task in alive for tp in task.assigned} == set(found)
+    assert {task.generation for task in alive} == {2}
+    for task in alive:
+        task.state = "FAILED"
+    sink._deal(found)
+    sink.restart_task(1)
+    sink._deal(found)
+    assert FakeTask.made[-1].assigned == set(found)
+    sink.stop()
+
+
+def test_paused_tasks_stay_and_a_restarted_one_is_paused_too(worker: Worker) -> None:
+    put(worker)
+    worker.set_state("c", "PAUSED")
+    worker.restart_task("c", 0)
+    assert [task.paused for task in FakeTask.made] == [True, True, True]
+    assert running() == 2
+    worker.set_state("c", "STARTED")
+    worker.apply("c")
+    assert [task.paused for task in FakeTask.made[1:]] == [False, False]
+
+
+def test_a_connector_that_cannot_start_leaves_its_former_tasks_alone(worker: Worker) -> None:
+    put(worker)
+    worker.put("c", {name: value for name, value in PROPERTIES.items() if name != "timezone"})
+    worker.apply("c")
+    assert (worker.status("c")["connector"]["state"], running()) == ("FAILED", 2)
+
+
+def test_the_same_properties_again_start_no_task_anew(worker: Worker) -> None:
+    put(worker)
+    put(worker)
+    assert len(FakeTask.made) == 2
+
+
+def test_what_is_put_shows_a_moment_later(worker: Worker) -> None:
+    worker.put("c", PROPERTIES)
+    with pytest.raises(RestError, match="No status found for connector c"):
+        worker.status("c")
+    assert worker.info("c")["tasks"] == []
+    deadline = time.monotonic() + 30
+    while not running():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

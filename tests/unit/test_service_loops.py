@@ -115,6 +115,7 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Profile, Broken]]:
     worker, profile = Worker(WORKER), load("local")
     with served(connect_rest.application(worker), free_port()) as url:
         worker.put(profile.connect.connector, {**PROPERTIES, "name": profile.connect.connector})
+        worker.apply(profile.connect.connector)
         yield profile.model_copy(update={"connect": profile.connect.model_copy(update={"url": url})}), find
         worker.stop()
 
@@ -132,7 +133,7 @@ def test_the_search_for_topics_goes_on_and_is_shown_while_it_fails(
 ) -> None:
     profile, find = sink
     assigned = []
-    monkeypatch.setattr(FakeTask, "assign", lambda task, partitions: assigned.append(len(partitions)))
+    monkeypatch.setattr(FakeTask, "assign", lambda task, partitions, generation: assigned.append(len(partitions)))
     said = wait_for(lambda: reason(lambda: connect.probe(profile)))
     assert f"search for topics of {profile.connect.connector} fails since " in said
     assert LINE in said
