@@ -14,6 +14,7 @@ from pinflow.aws import QUICK, client
 from pinflow.doctor.finding import Finding, failed, mend, ok, unknown, warning
 from pinflow.errors import brief
 from pinflow.profile import Profile
+from services.connect.connector import reason
 
 _TIMEOUT = (4, 15)
 
@@ -140,7 +141,7 @@ def connector(profile: Profile) -> list[Finding]:
     states = [task["state"] for task in status["tasks"]]
     broken = next((t for t in [status["connector"], *status["tasks"]] if t["state"] == "FAILED"), None)
     if broken:
-        trace = (str(broken.get("trace", "")).splitlines() or ["no reason given"])[0]
+        trace = reason(str(broken.get("trace", ""))) or "no reason given"
         fix = (
             f"mend what it says, then: curl -X POST '{profile.connect.url}/connectors/{name}/restart?includeTasks=true'"
         )

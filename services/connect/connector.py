@@ -20,6 +20,7 @@ from pinflow.profile import Profile, load
 
 TEMPLATE = Path(__file__).with_name("s3-sink.json")
 TIMEOUT = 30  # seconds for one call; stopping tasks takes a few
+SETTLED = 1.0  # seconds for which a state must be seen: right after a call it can be that of before
 
 
 def render(profile: Profile, store_url: str | None = None) -> dict[str, str]:
@@ -52,9 +53,10 @@ def put(profile: Profile, store_url: str | None = None) -> str:
     if current != config:
         _call(profile, "PUT", f"/connectors/{name}/config", body=config)
         return f"connector {name}: {'changed' if current else 'created'}"
-    if any(task["state"] == "FAILED" for task in status(profile)["tasks"]):
+    found = status(profile)
+    if "FAILED" in (part["state"] for part in (found.get("connector", {"state": None}), *found["tasks"])):
         _call(profile, "POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
-        return f"connector {name}: failed tasks restarted"
+        return f"connector {name}: what had failed was restarted"
     return f"connector {name}: unchanged"
 
 
@@ -85,34 +87,44 @@ def check_running(profile: Profile) -> None:
     for part in (found["connector"], *found["tasks"]):
         if part["state"] != "RUNNING":
             which = f"task {part['id']}" if "id" in part else "the connector"
-            reason = _reason(str(part.get("trace", "")))
-            raise NotReady(f"connector {name}: {which} is {part['state']}" + (f": {reason}" if reason else ""))
+            why = reason(str(part.get("trace", "")))
+            raise NotReady(f"connector {name}: {which} is {part['state']}" + (f": {why}" if why else ""))
     if not found["tasks"]:
         raise NotReady(f"connector {name}: no tasks yet")
 
 
-def _reason(trace: str) -> str:
-    """The first line of a trace, and the second where the first only leads to it."""
+def reason(trace: str) -> str:
+    """The first line of a trace, with the second where the first only leads to it, and its innermost cause."""
     first, *others = trace.splitlines() or [""]
-    return f"{first} {others[0]}" if others and first.endswith(":") else first
+    if others and first.endswith(":"):
+        first = f"{first} {others.pop(0)}"
+    causes = [line for line in others if line.startswith("Caused by: ")]
+    return "; ".join([first, *causes[-1:]])
 
 
-def wait_running(profile: Profile, seconds: float = 20) -> None:
-    """Wait until all tasks run; raises PinflowError with the reason of a failed one, or when the time is over."""
-    until = time.monotonic() + seconds
+def wait_running(profile: Profile, seconds: float = 60) -> None:
+    """Wait until all tasks run; raises PinflowError with the reason of one that stays failed, or when the time is over.
+
+    After a call the worker shows the old states for a while (see LAG in worker.py; the real one up to a second or so).
+    """
+    began = time.monotonic()
+    failed_since: float | None = None
     while True:
+        now = time.monotonic()
         try:
             check_running(profile)
-            return
+            if now - began > SETTLED:
+                return
         except NotReady as error:
-            failed = "FAILED" in error.what
-            if failed or time.monotonic() > until:
+            failed_since = (failed_since or now) if "FAILED" in error.what else None
+            stays_failed = failed_since is not None and now - failed_since > SETTLED
+            if stays_failed or now - began > seconds:
                 raise PinflowError(error.what, _advice(profile, error.what)) from None
         time.sleep(0.2)
 
 
-def _advice(profile: Profile, reason: str) -> str:
-    if "Non-existent S3 bucket" in reason:
+def _advice(profile: Profile, why: str) -> str:
+    if "Non-existent S3 bucket" in why or "NoSuchBucket" in why:
         return (
             f"the bucket {profile.storage.bucket} does not exist at {profile.aws.endpoint_url or 'AWS'}: create the "
             "resources of localstack/ (make up does), then run this again"
