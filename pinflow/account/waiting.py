@@ -23,7 +23,7 @@ def until_landed(profile: Profile, timeout: float, say: Say) -> dict[str, int]:
     """Wait until all that the topics hold now is in S3 or was skipped; returns the lines in S3 by topic, seen then.
 
     Raises PinflowError after ``timeout`` seconds without progress. What has landed is told from the objects and the
-    dead letters: the real sink's committed offset stays before bad records at the end of a partition, for ever.
+    dead letters: the sink's committed offset stays before bad records at the end of a partition, for ever.
 
     A sink that does not run here is not waited for: MSK's brokers are reached from inside their VPC only, and MSK
     Connect names its consumer groups as it likes.

@@ -20,7 +20,7 @@ from pinflow.errors import PinflowError
 from tests.contract.account.world import KINDS, Loads, World
 from tests.contract.aws.conftest import moto_server  # noqa: F401 - a fixture
 
-Make = Callable[[bool], World]
+Make = Callable[[], World]
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def make(tmp_path: Path, moto_server: str, loads: Loads, home: Path, monkeypatch
     # moto tells an object's time when it has it whole, in whole seconds.
     monkeypatch.setattr(account, "_CLOCK", 0.0)
 
-    def world(real: bool) -> World:
+    def world() -> World:
         uid = secrets.token_hex(6)
-        made = World(tmp_path / uid, moto_server, loads, home, uid, real)
+        made = World(tmp_path / uid, moto_server, loads, home, uid)
         monkeypatch.setattr(Topics, "of", made.topics)
         return made
 
@@ -88,9 +88,8 @@ runs = st.lists(
 )
 
 
-@pytest.mark.parametrize("real", [False, True], ids=["ours", "as the real one"])
 @pytest.mark.parametrize("examples", [3, pytest.param(25, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
-def test_the_account_adds_up_after_every_run_of_any_history(make: Make, real: bool, examples: int) -> None:
+def test_the_account_adds_up_after_every_run_of_any_history(make: Make, examples: int) -> None:
     """Good, bad, null, duplicate and differing records, several runs on one driver, in any order."""
 
     @settings(
@@ -98,7 +97,7 @@ def test_the_account_adds_up_after_every_run_of_any_history(make: Make, real: bo
     )
     @given(history=runs, letters=st.booleans())
     def over(history: list[tuple[str, list[tuple[str, int, int]], int, bool]], letters: bool) -> None:
-        world = make(real)
+        world = make()
         for kind, posted, flush, batch in history:
             world.post(kind, posted)
             world.sink(kind, flush, letters)
@@ -121,10 +120,10 @@ def broken(world: World) -> str:
 GOOD = [("good", number, 0) for number in range(5)]
 
 
-@pytest.fixture(params=[False, True], ids=["ours", "as the real one"])
-def world(request: pytest.FixtureRequest, make: Make) -> World:
+@pytest.fixture
+def world(make: Make) -> World:
     """All three topics with five posts, one bad record of geo, and tables."""
-    made = make(request.param)
+    made = make()
     for kind in KINDS:
         made.post(kind, [*GOOD, *([("unfit", 1, 0), ("not JSON", 0, 0)] if kind == "geo" else [])])
         made.sink(kind, 3)
@@ -137,7 +136,7 @@ def world(request: pytest.FixtureRequest, make: Make) -> World:
 def test_bad_records_at_the_end_of_a_partition_are_neither_late_nor_lost(world: World) -> None:
     world.post("pin", [("good", 9, 0), ("not JSON", 1, 0), ("null", 0, 0)])
     world.sink("pin", 3)
-    assert world.partitions[f"{world.uid}.pin"][0].committed == (6 if world.real else 8)
+    assert world.partitions[f"{world.uid}.pin"][0].committed == 6
     assert waiting.until_landed(world.profile, 1, lambda text: None)[f"{world.uid}.pin"] == 6
     check(world, loaded=False)
 
