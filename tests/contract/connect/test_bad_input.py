@@ -53,7 +53,7 @@ def is_json(raw: bytes) -> bool:
 
 @pytest.mark.parametrize("seed", [7])
 def test_each_value_is_in_s3_or_a_dead_letter_or_was_a_null(pipe: Pipe, seed: int) -> None:
-    sent = values(random.Random(seed))
+    sent = [*values(random.Random(seed)), json.dumps(RECORD).encode()]  # the last one is good: it is committed
     assert pipe.put(flush__size="100", rotate__schedule__interval__ms="1000").status_code == 201
     pipe.send(sent)
     pipe.wait_committed(len(sent), seconds=120)
@@ -100,7 +100,7 @@ def test_each_call_is_carried_out_or_refused_in_words(world: World, seed: int) -
             answer = requests.request(method, world.url + path, data=body, headers=headers, timeout=60)
             case = f"case {number}: {method} {path[:200]} {body[:300]!r}: {answer.status_code} {answer.text[:300]}"
             assert "Traceback" not in answer.text and "Error: " not in answer.text.partition(":")[0], case
-            if answer.status_code >= 400 and method != "HEAD":
+            if answer.status_code >= 400 and not is_jettys(answer):
                 told = answer.json()
                 assert told["error_code"] == answer.status_code and told["message"].strip(), case
                 # The real worker answers 500 to a body that it cannot read: never with the name of a Python error.
@@ -112,6 +112,11 @@ def test_each_call_is_carried_out_or_refused_in_words(world: World, seed: int) -
             "no connector to be left", lambda: not made & {*requests.get(f"{world.url}/connectors", timeout=60).json()}
         )
         assert pipe.put().status_code == 201, "it goes on"
+
+
+def is_jettys(answer: requests.Response) -> bool:
+    """A path that Jetty does not let through: a page or nothing, never a connector's answer."""
+    return answer.status_code == 400 and (not answer.content or answer.headers["Content-Type"].startswith("text/html"))
 
 
 PYTHON = ("TypeError", "KeyError", "AttributeError", "ValueError", "IndexError", "RecursionError", "Unicode", "Kafka")

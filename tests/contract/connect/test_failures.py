@@ -1,24 +1,20 @@
-"""Records and settings that cannot work: dead letters, and tasks that fail with a reason."""
+"""Records and settings that cannot work, as far as the stand-in has its own way; see tests/recorded/connect."""
 
 from __future__ import annotations
 
-import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.contract.connect.world import Pipe, World, numbered, wait_for
 
-BAD = [b"{bad", b"NaN", b'{"n":NaN}', b'{"n":"\xff"}', b"{'n':1}", b'{"n":1,}', b'{"n":"a\tb"}', b'{"n":1} rest']
 
-
-def test_what_is_not_json_goes_to_the_dead_letter_topic_and_the_rest_to_s3(pipe: Pipe) -> None:
-    pipe.put(flush__size="2")
-    pipe.send([*numbered(0, 1), *BAD, *numbered(1, 2)])
-    pipe.wait_committed(2 + len(BAD))
-    assert pipe.objects() == {pipe.key(0): b'{"n":0}\n{"n":1}\n'}
-    letters = pipe.dead_letters(len(BAD))
-    assert [letter.value for letter in letters] == BAD
-    assert {letter.key for letter in letters} == {b"key"}
-    assert pipe.states() == ["RUNNING"]
+def test_what_follows_the_first_document_of_a_value_is_not_dropped(pipe: Pipe) -> None:
+    """The real sink takes the first one and drops the rest silently."""
+    pipe.put(flush__size="1")
+    pipe.send([b'{"n":0} rest', *numbered(1, 2)])
+    pipe.wait_committed(2)
+    assert pipe.objects() == {pipe.key(1): b'{"n":1}\n'}
+    (letter,) = pipe.dead_letters(1)
+    assert letter.value == b'{"n":0} rest'
 
 
 def test_a_dead_letter_says_where_it_came_from_and_why(pipe: Pipe) -> None:
@@ -28,7 +24,9 @@ def test_a_dead_letter_says_where_it_came_from_and_why(pipe: Pipe) -> None:
     headers = {name.removeprefix("__connect.errors."): text.decode() for name, text in letter.headers}
     message = headers.pop("exception.message")
     assert message.startswith("Converting byte[] to Kafka Connect data failed due to serialization error: ")
-    assert message in headers.pop("exception.stacktrace")
+    stack = headers.pop("exception.stacktrace")
+    assert message in stack
+    assert "Caused by: org.apache.kafka.common.errors.SerializationException: Expecting property name" in stack
     assert headers == {
         "topic": pipe.topic,
         "partition": "0",
@@ -39,20 +37,6 @@ def test_a_dead_letter_says_where_it_came_from_and_why(pipe: Pipe) -> None:
         "class.name": "org.apache.kafka.connect.json.JsonConverter",
         "exception.class.name": "org.apache.kafka.connect.errors.DataException",
     }
-
-
-def test_without_context_headers_there_are_none(pipe: Pipe) -> None:
-    pipe.put(errors__deadletterqueue__context__headers__enable="false")
-    pipe.send([b"{bad"])
-    (letter,) = pipe.dead_letters(1)
-    assert letter.headers == []
-
-
-def test_a_batch_of_nothing_but_bad_records_moves_the_offset_on(pipe: Pipe) -> None:
-    pipe.put(flush__size="1")
-    pipe.send(BAD)
-    pipe.wait_committed(len(BAD))
-    assert pipe.objects() == {}
 
 
 def test_a_bad_record_as_large_as_kafka_takes_fits_the_dead_letter_topic(pipe: Pipe) -> None:
@@ -76,7 +60,7 @@ def test_no_object_covers_dead_letters_that_are_not_taken(pipe: Pipe) -> None:
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, pipe.dead, {"max.message.bytes": "1000000"})])
     admin.close()
     assert pipe.world.call("POST", f"{pipe.path}/tasks/0/restart").status_code == 204
-    pipe.wait_committed(4)
+    pipe.wait_committed(3)
     assert [letter.value for letter in pipe.dead_letters(2)] == [b"{bad 1", b"{bad 3"]
     assert pipe.objects() == {pipe.key(0): b'{"n":0}\n{"n":2}\n'}
 
@@ -86,12 +70,6 @@ def test_a_bad_record_fails_the_task_where_errors_are_not_tolerated(pipe: Pipe) 
     pipe.send([b"{bad"])
     assert "Tolerance exceeded in error handler" in pipe.failure()
     assert f"topic {pipe.topic}, partition 0, offset 0" in pipe.failure()
-
-
-def test_a_null_fails_the_task_by_default(pipe: Pipe) -> None:
-    pipe.put(behavior__on__null__values=None)
-    pipe.send([None])
-    assert "Null valued records are not writeable" in pipe.failure()
 
 
 def test_a_missing_bucket_is_accepted_and_fails_the_task(world: World) -> None:
@@ -107,22 +85,6 @@ def test_a_missing_bucket_is_accepted_and_fails_the_task(world: World) -> None:
         assert pipe.states() == ["RUNNING"]
 
 
-@pytest.mark.parametrize("zone", [None, "Mars/Base"])
-def test_scheduled_rotation_without_a_timezone_is_accepted_and_fails_the_task(pipe: Pipe, zone: str | None) -> None:
-    assert pipe.put(rotate__schedule__interval__ms="1000", timezone=zone).status_code == 201
-    assert "timezone" in pipe.failure()
-
-
-def test_only_the_task_that_failed_stops(world: World) -> None:
-    with Pipe(world, partitions=2) as pipe:
-        pipe.put(flush__size="1", tasks__max="2", behavior__on__null__values="fail")
-        pipe.send([None], partition=0)
-        pipe.failure()
-        pipe.send(numbered(0, 1), partition=1)
-        pipe.wait_committed(1, partition=1)
-        assert pipe.states() == ["FAILED", "RUNNING"]
-
-
 def test_a_bucket_that_vanishes_fails_the_task_and_everything_lands_again_after_a_reset(pipe: Pipe) -> None:
     pipe.put(flush__size="2")
     pipe.send(numbered(0, 4))
@@ -131,7 +93,9 @@ def test_a_bucket_that_vanishes_fails_the_task_and_everything_lands_again_after_
         pipe.world.s3.delete_object(Bucket=pipe.bucket, Key=key)
     pipe.world.s3.delete_bucket(Bucket=pipe.bucket)
     pipe.send(numbered(4, 6))
-    assert f"Non-existent S3 bucket: {pipe.bucket}" in pipe.failure()
+    failure = pipe.failure()
+    assert "Exiting WorkerSinkTask due to unrecoverable exception." in failure.splitlines()[0]
+    assert "NoSuchBucket" in failure
 
     pipe.world.s3.create_bucket(Bucket=pipe.bucket)
     pipe.reset()

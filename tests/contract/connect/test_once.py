@@ -76,7 +76,7 @@ def test_an_offset_set_by_hand_into_the_middle_of_an_object_writes_nothing_twice
     pipe.put(flush__size="4")
     pipe.send(numbered(0, 4))
     pipe.wait_committed(4)
-    pipe.world.call("PUT", f"{pipe.path}/stop")
+    pipe.stop()
     partition = {"kafka_topic": pipe.topic, "kafka_partition": 0}
     offsets = [{"partition": partition, "offset": {"kafka_offset": 2}}]
     assert pipe.world.call("PATCH", f"{pipe.path}/offsets", {"offsets": offsets}).status_code == 200
@@ -93,7 +93,7 @@ def test_objects_whose_offsets_outgrow_the_keys_width_are_found_behind_the_commi
     pipe.send(numbered(0, 115))
     pipe.wait_committed(115)
     before = pipe.objects()
-    pipe.world.call("PUT", f"{pipe.path}/stop")
+    pipe.stop()
     admin = pipe.world.admin()
     (topic,) = admin.describe_topics([pipe.topic])
     own = OffsetAndMetadata(95, str(topic["topic_id"]), -1)
@@ -150,7 +150,7 @@ def test_a_topic_created_anew_is_read_from_its_start(pipe: Pipe) -> None:
 def test_an_offset_below_retention_resumes_at_the_earliest(pipe: Pipe) -> None:
     pipe.put()
     pipe.send(numbered(0, 10))
-    pipe.world.call("PUT", f"{pipe.path}/stop")
+    pipe.stop()
     admin = pipe.world.admin()
     partition = TopicPartition(pipe.topic, 0)
     admin.alter_group_offsets(f"connect-{pipe.name}", {partition: OffsetAndMetadata(2, "", -1)})

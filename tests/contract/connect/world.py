@@ -118,14 +118,18 @@ class Pipe:
 
     def states(self) -> list[str]:
         """The tasks' states."""
-        return [task["state"] for task in self.world.call("GET", f"{self.path}/status").json()["tasks"]]
+        return [task["state"] for task in self.status().get("tasks", [])]
+
+    def status(self) -> dict[str, Any]:
+        """The status as the REST API gives it, also where that says that there is none yet."""
+        status: dict[str, Any] = self.world.call("GET", f"{self.path}/status").json()
+        return status
 
     def failure(self) -> str:
-        """The first line of the trace of the first task, once that is FAILED."""
+        """The trace of the first task that is FAILED."""
 
         def trace() -> str | None:
-            task = self.world.call("GET", f"{self.path}/status").json()["tasks"][0]
-            return str(task["trace"]) if task["state"] == "FAILED" else None
+            return next((str(t["trace"]) for t in self.status().get("tasks", []) if t["state"] == "FAILED"), None)
 
         return str(wait_for("the task to fail", trace))
 
@@ -161,9 +165,15 @@ class Pipe:
         name = topic or self.topic
         return f"topics/{name}/partition={partition}/{name}+{partition}+{start:010d}.json"
 
+    def stop(self) -> None:
+        """Stop the connector and wait until its tasks have ended."""
+        assert self.world.call("PUT", f"{self.path}/stop").status_code == 204
+        wait_for("it to be stopped", lambda: self.status().get("connector", {}).get("state") == "STOPPED")
+        wait_for("the tasks to end", lambda: not self.states())
+
     def reset(self) -> None:
         """Let the connector begin again: stop, delete its offsets, resume."""
-        assert self.world.call("PUT", f"{self.path}/stop").status_code == 204
+        self.stop()
         assert self.world.call("DELETE", f"{self.path}/offsets").status_code == 200
         assert self.world.call("PUT", f"{self.path}/resume").status_code == 202
 
