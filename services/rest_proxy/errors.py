@@ -1,7 +1,7 @@
 """Errors of the REST Proxy's API: an HTTP status, a code of Confluent's, a message.
 
 Source of the codes: https://docs.confluent.io/platform/current/kafka-rest/api.html#crest-api-v2 and, where the
-real one differs from it, what was recorded from the real one (ARCHITECTURE.md).
+real one differs from it, what was recorded from the real one (tests/recorded/rest_proxy).
 """
 
 from __future__ import annotations
@@ -24,18 +24,25 @@ class RestError(Exception):
         self.message = message
 
 
+class Unreadable(Exception):
+    """A path or header that the real one's web server refuses before the API sees it: 400 with an HTML page."""
+
+    PAGE = "<h1>Bad Message 400</h1><pre>reason: Bad Request</pre>"
+
+
 def http_error(status: int) -> RestError:
     """An error that has no code of its own: the status itself, in the real one's words."""
-    return RestError(status, status, f"HTTP {status} {HTTPStatus(status).phrase}")
+    phrase = HTTPStatus(status).phrase
+    return RestError(status, status, phrase if status == 500 else f"HTTP {status} {phrase}")
 
 
 def malformed(message: str) -> RestError:
-    """The body is not JSON."""
+    """The body is not JSON, or its fields and types are not those that this call takes."""
     return RestError(400, 400, message)
 
 
 def unprocessable(message: str, code: int = 422) -> RestError:
-    """The body is JSON and not what this call takes."""
+    """The body has the right fields and types, and a value that the call cannot take."""
     return RestError(422, code, message)
 
 
@@ -57,6 +64,11 @@ def partition_not_found() -> RestError:
 def instance_not_found() -> RestError:
     """No such consumer instance, or it expired."""
     return RestError(404, 40403, "Consumer instance not found.")
+
+
+def not_deserialized(message: str) -> RestError:
+    """A record that is not of the instance's format."""
+    return RestError(408, 40801, message)
 
 
 def illegal_state(message: str) -> RestError:

@@ -1,54 +1,104 @@
-"""Content negotiation of API v2: which types a call takes and gives."""
+"""Content negotiation of API v2, by the rules of JAX-RS as Jersey has them: which types a call takes and gives.
+
+Jersey differs from RFC 9110 in three points: ``q=0`` only comes last, parameters of the accepted type are repeated in
+the answer's, and ``application`` alone means ``application/*``.
+"""
 
 from __future__ import annotations
 
-from services.rest_proxy.errors import http_error
+import re
+from functools import lru_cache
+
+from services.rest_proxy.errors import Unreadable, http_error
 
 V2 = "application/vnd.kafka.v2+json"
 JSON = "application/vnd.kafka.json.v2+json"
 BINARY = "application/vnd.kafka.binary.v2+json"
+AVRO = "application/vnd.kafka.avro.v2+json"
+JSON_SCHEMA = "application/vnd.kafka.jsonschema.v2+json"
+PROTOBUF = "application/vnd.kafka.protobuf.v2+json"
+
+Offer = tuple[tuple[str, float], ...]
+"""The types that a call gives, each with the server's weight for it."""
+
+ONLY_V2: Offer = ((V2, 1.0),)
+ANY_FORMAT: Offer = ((V2, 0.9), *((name, 0.1) for name in (BINARY, AVRO, JSON, JSON_SCHEMA, PROTOBUF)))
+RECORDS: Offer = ((BINARY, 1.0), (V2, 0.9), *((name, 0.1) for name in (AVRO, JSON, JSON_SCHEMA, PROTOBUF)))
+
+_TOKEN = r"[\w!#$%&'*+.^`|~-]+"
+_PARAMETER = rf'\s*;\s*{_TOKEN}\s*=\s*(?:{_TOKEN}|"[^"]*")'
+_MEDIA_TYPE = re.compile(rf"\s*({_TOKEN})\s*(?:/\s*({_TOKEN}))?((?:{_PARAMETER})*)\s*;?\s*", re.ASCII)
+_WEIGHT = re.compile(r"[01](\.\d{0,3})?")
 
 
+@lru_cache(maxsize=256)
 def content_type(header: str | None, accepted: tuple[str, ...]) -> str:
-    """The media type of a body, without parameters; raises 415 unless it is one of those accepted."""
-    media_type = (header or "").partition(";")[0].strip().lower()
-    if media_type not in accepted:
+    """The type of a body, one of those accepted; the first of them without a header.
+
+    Raises 415 for another type, and for one whose `+json` is in capitals: Jackson does not read that. Raises
+    Unreadable for a header that is not one media type.
+    """
+    if header is None:
+        return accepted[0]
+    media_type, _, _ = _parsed(header)
+    if "/" not in media_type:
+        raise Unreadable
+    if media_type.lower() not in accepted or not media_type.endswith("+json"):
         raise http_error(415)
-    return media_type
+    return media_type.lower()
 
 
-def negotiate(header: str | None, offered: tuple[str, ...]) -> str:
-    """The offered type that an Accept header prefers, the first of equals; raises 406 if it takes none of them.
+@lru_cache(maxsize=256)
+def negotiate(header: str | None, offered: Offer) -> str:
+    """The Content-Type of the answer: the offered type that an Accept header prefers, with the header's parameters.
 
-    >>> negotiate("text/html, */*;q=0.5", (V2,))
+    Raises 406 if the header accepts none of them, Unreadable if it cannot be parsed, and 500 if it has the `+json` of
+    the type in capitals, for Jackson does not write that.
+
+    >>> negotiate("text/html, */*;q=0.5", ONLY_V2)
     'application/vnd.kafka.v2+json'
     """
     if not header or not header.strip():
-        return offered[0]
-    ranges = [_range(part) for part in header.split(",")]
-    weights = {media_type: _weight(media_type, ranges) for media_type in offered}
-    best = max(offered, key=lambda media_type: weights[media_type])
-    if weights[best] <= 0:
+        header = "*/*"
+    matches = []
+    for part in header.split(","):
+        media_type, weight, parameters = _parsed(part)
+        for name, server_weight in offered:
+            wildcards = _wildcards(media_type.lower(), name)
+            if wildcards is not None:
+                given = name if wildcards else media_type + parameters
+                matches.append(((weight, server_weight, -wildcards), given))
+    if not matches:
         raise http_error(406)
+    best = max(matches, key=lambda match: match[0])[1]
+    if not best.partition(";")[0].endswith("+json"):
+        raise http_error(500)
     return best
 
 
-def _range(part: str) -> tuple[str, float]:
-    media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return media_range, float(value)
-            except ValueError:
-                return media_range, 0.0
-    return media_range, 1.0
+def _parsed(text: str) -> tuple[str, float, str]:
+    """Type, weight, and the other parameters as they are written in an answer."""
+    found = _MEDIA_TYPE.fullmatch(text)
+    if found is None:
+        raise Unreadable
+    media_type = f"{found[1]}/{found[2]}" if found[2] else found[1]
+    weight, others = 1.0, ""
+    for parameter in found[3].split(";")[1:]:
+        name, _, value = (piece.strip() for piece in parameter.partition("="))
+        if name.lower() != "q":
+            others += f";{name}={value}"
+        elif _WEIGHT.fullmatch(value) and float(value) <= 1:
+            weight = float(value)
+        else:
+            raise Unreadable
+    return media_type, weight, others
 
 
-def _weight(media_type: str, ranges: list[tuple[str, float]]) -> float:
-    """The weight of the most specific range that matches (RFC 9110, section 12.5.1)."""
-    for wanted in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
-        for media_range, weight in ranges:
-            if media_range == wanted:
-                return weight
-    return 0.0
+def _wildcards(media_range: str, media_type: str) -> int | None:
+    """How many parts of a type a range leaves open; null if it does not cover the type."""
+    if media_range == media_type:
+        return 0
+    main, _, sub = media_range.partition("/")
+    if sub not in ("", "*") or main not in ("*", media_type.partition("/")[0]):
+        return None
+    return 2 if main == "*" else 1
