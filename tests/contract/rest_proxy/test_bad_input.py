@@ -62,7 +62,7 @@ def produce(draw: random.Random, topic: str) -> tuple[str, str, bytes]:
         body = damaged(draw, body)
     paths = [f"/topics/{topic}"] * 8 + [f"/topics/{topic}/partitions/{draw.choice(('0', '-1', 'x', '9' * 30))}"]
     path = draw.choice([*paths, f"/topics/{quote(text(draw)[:300], safe='')}/partitions/0"])
-    types = [BINARY if binary else JSON] * 9 + [draw.choice((V2, JSON, BINARY, "application/json", "x/y"))]
+    types = [BINARY if binary else JSON] * 9 + [draw.choice((V2, JSON, BINARY, "application/json", "x"))]
     return path, draw.choice(types), body
 
 

@@ -14,7 +14,7 @@ from services.rest_proxy.consumers import Instances, Wanted
 from services.rest_proxy.errors import RestError
 from services.rest_proxy.settings import Settings
 from tests.contract.kafka.running import Running
-from tests.contract.rest_proxy.client import JSON, V2, Client
+from tests.contract.rest_proxy.client import JSON, Client
 
 
 @pytest.fixture
@@ -58,8 +58,3 @@ def test_an_idle_instance_expires(kafka: Running) -> None:
     instances.close_idle(0)
     with pytest.raises(RestError, match="Consumer instance not found"):
         instances.get("expiring", name)
-
-
-def test_half_a_character_in_a_name_is_refused(client: Client) -> None:
-    response = client.post("/consumers/halves", b'{"name":"\\ud800"}', V2)
-    assert (response.status_code, response.json()["error_code"]) == (422, 42203)
