@@ -43,9 +43,10 @@ class Proxy:
         self.settings = settings
         self.cluster = Cluster(settings)
         self.instances = Instances(self.cluster, settings)
-        # Two pools: requests that wait for a broker that is away must not keep metadata calls from answering.
+        # Requests that wait for a broker or for records must not keep metadata calls from answering.
         self._writers = ThreadPoolExecutor(32, thread_name_prefix="produce")
         self._readers = ThreadPoolExecutor(32, thread_name_prefix="request")
+        self._consumers = ThreadPoolExecutor(256, thread_name_prefix="consume")
 
     async def produce(self, request: Request) -> Response:
         """POST /topics/{topic} and POST /topics/{topic}/partitions/{partition}."""
@@ -88,7 +89,7 @@ class Proxy:
     async def delete_instance(self, request: Request) -> Response:
         """DELETE /consumers/{group}/instances/{instance}."""
         group, name = request.path_params["group"], request.path_params["instance"]
-        await self._in(self._readers, lambda: self.instances.delete(group, name))
+        await self._in(self._consumers, lambda: self.instances.delete(group, name))
         return Response(status_code=204)
 
     async def read(self, request: Request) -> Response:
@@ -98,7 +99,7 @@ class Proxy:
         if _READS[answer_type(request)] != consumers.KINDS[instance.format]:
             message = "The requested embedded data format does not match the deserializer for this consumer instance"
             raise RestError(406, 40601, message)
-        return answer(await self._in(self._readers, lambda: consumers.read(instance, timeout, max_bytes)))
+        return answer(await self._in(self._consumers, lambda: consumers.read(instance, timeout, max_bytes)))
 
     async def tell(
         self, request: Request, bind: Callable[[Any], Any], call: Callable[[Instance, Any], Any]
@@ -106,19 +107,19 @@ class Proxy:
         """A call that gives an instance a document: 204, or what the call answers."""
         given = bind(await read_document(request))
         instance = self._instance(request)
-        result = await self._in(self._readers, lambda: call(instance, given))
+        result = await self._in(self._consumers, lambda: call(instance, given))
         return Response(status_code=204) if result is None else answer(documents.dump(result))
 
     async def ask(self, request: Request, call: Callable[[Instance], Any]) -> Response:
         """A call that needs no document."""
         instance = self._instance(request)
-        result = await self._in(self._readers, lambda: call(instance))
+        result = await self._in(self._consumers, lambda: call(instance))
         return Response(status_code=204) if result is None else answer(documents.dump(result))
 
     async def close_idle_instances(self) -> None:
         """Close the instances that have been idle for consumer.instance.timeout.ms."""
         seconds = self.settings.instance_timeout_ms / 1000
-        await self._in(self._readers, lambda: self.instances.close_idle(seconds))
+        await self._in(self._consumers, lambda: self.instances.close_idle(seconds))
 
     def close(self) -> None:
         """Leave the groups and send what is buffered."""

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from kafka.errors import KafkaError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -99,7 +99,7 @@ class Calls:
         if _BROKEN_ESCAPE.search(raw_path):
             raise Unreadable
         segments = [segment.partition(";")[0] for segment in raw_path.decode("latin-1").split("/")[1:]]
-        if not segments[-1]:
+        if segments and not segments[-1]:
             segments.pop()
         node, texts = self._root, {}
         for segment in segments:
@@ -128,7 +128,8 @@ def failure(error: Exception, media_type: str | None) -> Response:
     if isinstance(error, KafkaError):
         error = kafka_failure(error)
     if not isinstance(error, RestError):
-        log.error("a request failed", exc_info=error)
+        if not isinstance(error, ClientDisconnect):
+            log.error("a request failed", exc_info=error)
         error = http_error(500)
     body = documents.dump({"error_code": error.code, "message": error.message})
     if error.status == 415:
