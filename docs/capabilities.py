@@ -111,8 +111,7 @@ def sections() -> list[Section]:
 
 
 def rest_proxy_calls() -> list[Capability]:
-    routes = rest_proxy.routes(typing.cast(Any, _Anything()))
-    return _served((method, route.path) for route in routes for method in sorted(route.methods or ()))
+    return _served((call.method, call.path) for call in rest_proxy.calls(typing.cast(Any, _Anything())))
 
 
 class _Anything:
