@@ -50,6 +50,7 @@ _POLL_MS = 50
 _PAUSE_SECONDS = 0.005
 # The first read after a subscription waits for the group, as the real one's does.
 _JOIN_SECONDS = 10.0
+_COMMIT_MS = 10_000
 _LEGAL_TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")
 
 Place = tuple[str | None, int | None]
@@ -335,7 +336,7 @@ def subscribe(instance: Instance, to: Subscription) -> None:
             # A consumer that has a pattern already does not look for what the next one matches.
             consumer.unsubscribe()
             consumer.subscribe(pattern=pattern, listener=_Joined(instance))
-            consumer.topics()
+            _learn_topics(consumer)
 
 
 def _subscribe_to_topics(instance: Instance, consumer: KafkaConsumer, topics: list[str | None]) -> None:
@@ -350,12 +351,19 @@ def _subscribe_to_topics(instance: Instance, consumer: KafkaConsumer, topics: li
     legal = [name for name in names if name not in instance.illegal]
     instance.joined = not legal
     if legal:
-        # A group that is dealt before its consumer knows the topic's partitions may stay without them.
-        for name in legal:
-            consumer.partitions_for_topic(name)
         consumer.subscribe(topics=legal, listener=_Joined(instance))
+        _learn_topics(consumer)
     else:
         consumer.unsubscribe()
+
+
+def _learn_topics(consumer: KafkaConsumer) -> None:
+    """Let a consumer see its topics' partitions before it joins its group.
+
+    Else kafka-python joins a second time when it sees them, and if a poll ends in the middle of that, it never notices
+    that it has joined: it commits nothing any more.
+    """
+    consumer.topics()
 
 
 def subscription(instance: Instance) -> dict[str, list[str]]:
@@ -488,7 +496,7 @@ def commit(instance: Instance, given: tuple[list[PlaceAndOffset] | None] | None)
                 raise http_error(500)
             records[_partition(place)] = OffsetAndMetadata(unboxed(offset) + 1, metadata or "", -1)
     with instance.use() as consumer:
-        consumer.commit(records, timeout_ms=10_000)
+        consumer.commit(records, timeout_ms=_COMMIT_MS)
     return []
 
 
@@ -496,7 +504,7 @@ def committed(instance: Instance, partitions: list[Place] | None) -> dict[str, A
     """What the group has committed for each of the given partitions; partitions without a commit are left out."""
     wanted = [_partition(place) for place in unboxed(partitions)]
     with instance.use() as consumer:
-        found = [(p, consumer.committed(p, metadata=True, timeout_ms=10_000)) for p in wanted]
+        found = [(p, consumer.committed(p, metadata=True, timeout_ms=_COMMIT_MS)) for p in wanted]
     return {
         "offsets": [
             {**_named(partition), "offset": at.offset, "metadata": at.metadata or ""}
