@@ -15,6 +15,7 @@ import requests
 import uvicorn
 from click.testing import CliRunner
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from pinflow.cli import cli
 from pinflow.errors import NotReady
@@ -50,7 +51,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(app: Starlette, port: int) -> Iterator[str]:
+def served(app: ASGIApp, port: int) -> Iterator[str]:
     """The application on loopback; its URL."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
