@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +19,7 @@ from services.rest_proxy.cluster import Cluster
 from services.rest_proxy.consumers import Instance, Instances
 from services.rest_proxy.errors import RestError
 from services.rest_proxy.media import ANY_FORMAT, AVRO, BINARY, JSON, JSON_SCHEMA, PROTOBUF, RECORDS, V2, content_type
-from services.rest_proxy.produce import produce, records
+from services.rest_proxy.produce import Sending, records
 from services.rest_proxy.routing import Call, Calls, Handler, answer_type, parameter
 from services.rest_proxy.settings import Settings
 
@@ -54,11 +55,15 @@ class Proxy:
         body = await read_body(request)
         topic, partition = request.path_params["topic"], request.path_params.get("partition")
 
-        def work() -> bytes:
-            document = documents.parse(body) if body.strip() else None
-            return produce(self.cluster, topic, records(document, embedded), partition)
+        def start() -> Sending:
+            document = documents.parse(body) if body.strip(b" \t\r\n") else None
+            sending = Sending(self.cluster, topic, records(document, embedded, partition))
+            sending.send()
+            return sending
 
-        return answer(await self._in(self._writers, work))
+        run = functools.partial(self._in, self._writers)
+        sending: Sending = await run(start)
+        return answer(await sending.finish(run, request.is_disconnected))
 
     async def root(self, request: Request) -> Response:
         """GET / and POST /: says that somebody is there. The body of the POST must be an object of texts."""

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, RetriableError
-from kafka.serializer import Serializer
 
+from services.rest_proxy.batches import Writer
 from services.rest_proxy.settings import Settings
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-# kafka-python refuses a record whose key and value are both null before it looks at the serialized value.
-NULL = object()
+# How long the list of topics is good enough for a topic that is not on it.
+_LIST_SECONDS = 0.1
 
-_NEW_TOPIC_SECONDS = 1.0
+_LEGAL_NAME = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
 
 
 class Cluster:
@@ -31,38 +32,58 @@ class Cluster:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._patience = settings.producer.get("max_block_ms", KafkaProducer.DEFAULT_CONFIG["max_block_ms"]) / 1000
+        self._options = {**settings.producer, "enable_idempotence": False, "metrics_enabled": False}
+        if settings.producer.get("enable_idempotence"):
+            # In the words and the manner of the real one, which does not have them either.
+            log.warning("Idempotent producers are not supported in Kafka REST. Ignoring 'enable.idempotence'.")
         self._making = threading.Lock()
-        self._producer: KafkaProducer | None = None
+        self._writer: Writer | None = None
         self._admin: KafkaAdminClient | None = None
-        self._topics: set[str] = set()
+        self._topics: frozenset[str] = frozenset()
+        self._listing = threading.Lock()
+        self._listed = 0.0
+
+    @property
+    def max_block(self) -> float:
+        """Seconds that a record waits for its topic and partition."""
+        return self._producer_option("max_block_ms")
 
     @property
     def delivery_timeout(self) -> float:
         """Seconds within which the producer settles each record, one way or the other."""
-        options = {**KafkaProducer.DEFAULT_CONFIG, **self._settings.producer}
-        return float(options["delivery_timeout_ms"]) / 1000
+        return self._producer_option("delivery_timeout_ms")
 
-    def producer(self) -> KafkaProducer:
+    def writer(self) -> Writer:
         """The producer; raises KafkaError if there is none yet and no broker answers."""
-        with _within(self._patience, self._making):
-            if self._producer is None:
-                self._producer = self._make(KafkaProducer, self._settings.producer, value_serializer=_Null())
-            return self._producer
+        with _within(self.max_block, self._making):
+            if self._writer is None:
+                self._writer = Writer(self._make(KafkaProducer, self._options))
+            return self._writer
 
-    def has_topic(self, name: str) -> bool:
-        """Whether a topic exists: asked of the broker until it is first seen; a topic that is new gets a second.
+    def partitions(self, topic: str) -> Collection[int]:
+        """The numbers of a topic's partitions; none if there is no such topic, or no broker to tell."""
+        try:
+            if topic not in self._topics and not self._find(topic):
+                return ()
+            found: set[int] = self.writer().producer.partitions_for(topic)
+            return found
+        except KafkaError:
+            self._topics -= {topic}
+            return ()
 
-        Without this a mistyped name would stay in the producer, which asks for it ten times a second for ever.
+    def _find(self, topic: str) -> bool:
+        """Look whether a topic exists. One request looks at a time, the others take what it found last.
+
+        The producer itself would go on asking for a mistyped name ten times a second for ever.
         """
-        deadline = time.monotonic() + _NEW_TOPIC_SECONDS
-        while name not in self._topics:
-            self._topics = set(self.ask(lambda admin: admin.list_topics(), self._patience))
-            if name not in self._topics:
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(0.1)
-        return True
+        if self._listing.acquire(blocking=False):
+            try:
+                if time.monotonic() - self._listed > _LIST_SECONDS:
+                    self._topics = frozenset(self.ask(lambda admin: admin.list_topics(), patience=0))
+                    self._listed = time.monotonic()
+            finally:
+                self._listing.release()
+        return topic in self._topics
 
     def ask(self, question: Callable[[KafkaAdminClient], Answer], patience: float = 2.0) -> Answer:
         """The admin client's answer; a broker that is away may come back for `patience` seconds.
@@ -79,17 +100,14 @@ class Cluster:
                     raise
             time.sleep(0.1)
 
-    def replace_producer(self, failed: KafkaProducer, grace: float) -> None:
-        """Give up a producer that cannot go on (a fenced or lost producer id); what it still holds has `grace` seconds.
-
-        The next request makes a new one, with a producer id of its own.
-        """
+    def give_up(self, failed: Writer) -> None:
+        """Replace a producer that did not settle a record in time: what it still holds must not be written later on."""
         with self._making:
-            if self._producer is not failed:
+            if self._writer is not failed:
                 return
-            self._producer = None
+            self._writer = None
         log.warning("the producer is replaced by a new one")
-        threading.Thread(target=_close, args=(failed, grace), daemon=True).start()
+        failed.abort()
 
     def consumer(self, **options: Any) -> KafkaConsumer:
         """A consumer of its own for one instance; raises KafkaError if no broker answers."""
@@ -97,17 +115,20 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster; the requests are answered by now, so nothing is left to be sent."""
-        if self._producer is not None:
-            _close(self._producer, grace=1)
+        if self._writer is not None:
+            self._writer.abort()
         if self._admin is not None:
             self._admin.close()
 
     def _get_admin(self) -> KafkaAdminClient:
-        with _within(self._patience, self._making):
+        with _within(self.max_block, self._making):
             if self._admin is None:
                 options = {"request_timeout_ms": 10_000, "reconnect_backoff_max_ms": 1000}
                 self._admin = self._make(KafkaAdminClient, options)
             return self._admin
+
+    def _producer_option(self, name: str) -> float:
+        return float(self._settings.producer.get(name, KafkaProducer.DEFAULT_CONFIG[name])) / 1000
 
     def _make(self, client: Callable[..., Any], configured: Any, **options: Any) -> Any:
         # A client whose constructor fails leaves its network thread behind, so ask the door first.
@@ -115,14 +136,14 @@ class Cluster:
             raise KafkaConnectionError(f"no broker answers at {', '.join(self._settings.bootstrap_servers)}")
         return client(
             bootstrap_servers=self._settings.bootstrap_servers,
-            bootstrap_timeout_ms=int(self._patience * 1000),
+            bootstrap_timeout_ms=int(self.max_block * 1000),
             **{**configured, **options},
         )
 
 
-class _Null(Serializer):  # type: ignore[misc]
-    def serialize(self, topic: str, headers: Any, data: Any) -> bytes | None:
-        return None if data is NULL else data
+def is_legal(topic: str) -> bool:
+    """Whether a topic can have that name."""
+    return _LEGAL_NAME.fullmatch(topic) is not None
 
 
 @contextmanager
@@ -143,10 +164,3 @@ def _open(server: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def _close(producer: KafkaProducer, grace: float) -> None:
-    try:
-        producer.close(timeout=grace)
-    except Exception as error:
-        log.warning("a producer did not close well: %s", error)

@@ -6,10 +6,10 @@ from typing import Any
 
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.errors import for_code
+from kafka.errors import UnknownTopicOrPartitionError, for_code
 
-from services.rest_proxy.cluster import Cluster
-from services.rest_proxy.errors import partition_not_found, topic_not_found
+from services.rest_proxy.cluster import Cluster, is_legal
+from services.rest_proxy.errors import RestError, partition_not_found, topic_not_found
 
 
 def brokers(cluster: Cluster) -> dict[str, list[int]]:
@@ -34,14 +34,13 @@ def topic(cluster: Cluster, name: str) -> dict[str, Any]:
 
 
 def partitions(cluster: Cluster, name: str) -> list[dict[str, Any]]:
-    """A topic's partitions with their replicas; raises 404 if there is no topic of that name."""
-    try:
-        (found,) = cluster.ask(lambda admin: admin.describe_topics([name]))
-    except ValueError:
-        raise topic_not_found() from None
+    """A topic's partitions with their replicas; raises 404 if there is no topic of that name, 400 if none can be."""
+    if not is_legal(name):
+        raise RestError(400, 40002, "The request attempted to perform an operation on an invalid topic.")
+    (found,) = cluster.ask(lambda admin: admin.describe_topics([name]))
     if found["error_code"]:
         error = for_code(found["error_code"])
-        if error.__name__ in ("UnknownTopicOrPartitionError", "InvalidTopicError"):
+        if error is UnknownTopicOrPartitionError:
             raise topic_not_found()
         raise error(found["name"])
     return [_partition(partition) for partition in sorted(found["partitions"], key=lambda p: p["partition_index"])]

@@ -1,123 +1,183 @@
-"""Producing: records of one request to one topic, and what became of each."""
+"""Producing: the records of one request, in their order, to one topic, and what became of each."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-from kafka import KafkaProducer
-from kafka.errors import (
-    KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    RetriableError,
-    UnknownTopicOrPartitionError,
-)
+from kafka.errors import InvalidTopicError, KafkaTimeoutError
 
 from services.rest_proxy import documents
-from services.rest_proxy.cluster import NULL, Cluster
-from services.rest_proxy.errors import kafka_code, partition_not_found, unprocessable
+from services.rest_proxy.batches import Outcome, Record, Writer, Written
+from services.rest_proxy.cluster import Cluster, is_legal
+from services.rest_proxy.errors import http_error, kafka_code, malformed, unprocessable
 
 _REQUEST_FIELDS = {"records", "key_schema", "key_schema_id", "value_schema", "value_schema_id"}
 _RECORD_FIELDS = {"key", "value", "partition"}
 
+# How often a request that waits for its topic looks for it, and whether its client is still there.
+_LOOK_SECONDS = 0.2
 
-class DeliveryTimeoutError(KafkaTimeoutError):  # type: ignore[misc]
-    """The producer broke its own promise to settle a record within delivery.timeout.ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record as it is to be written; `partition` is null where Kafka's partitioner decides."""
-
-    key: bytes | None
-    value: bytes | None
-    partition: int | None
+Run = Callable[[Callable[[], None]], Awaitable[None]]
+"""Has a blocking call done in another thread."""
 
 
-def records(document: Any, embedded: Callable[[Any], bytes | None]) -> list[Record]:
-    """The records of a request's document; raises 422 for anything that is not a produce request."""
-    if not isinstance(document, dict):
-        raise unprocessable("Cannot deserialize a produce request: expected an object")
-    _refuse_unknown(document, _REQUEST_FIELDS)
-    given = document.get("records")
-    if not isinstance(given, list) or not given:
-        raise unprocessable("records: must be a list that is not empty")
-    return [_record(entry, embedded) for entry in given]
+def records(document: Any, embedded: Callable[[Any], bytes | None], partition: int | None = None) -> list[Record]:
+    """The records of a request's document; `partition` is the one in its path, for records without one of their own.
 
-
-def _record(entry: Any, embedded: Callable[[Any], bytes | None]) -> Record:
-    if not isinstance(entry, dict):
-        raise unprocessable("records: each must be an object with a value")
-    _refuse_unknown(entry, _RECORD_FIELDS)
-    partition = entry.get("partition")
-    if partition is not None and (type(partition) is not int or partition < 0):
-        raise unprocessable("partition: must be a whole number from 0 on")
-    return Record(embedded(entry.get("key")), embedded(entry.get("value")), partition)
-
-
-def _refuse_unknown(document: dict[str, Any], known: set[str]) -> None:
-    for name in document:
-        if name not in known:
-            raise unprocessable(f"Unrecognized field: {name}")
-
-
-def produce(cluster: Cluster, topic: str, batch: list[Record], partition: int | None = None) -> bytes:
-    """Write the records in their order and wait for each; gives the answer's body, with an entry for each record.
-
-    `partition` is the one in the request's path. A failure of Kafka's stands in the entry of its record; nothing is
-    reported as written that is not. Raises 404 if the partition in the path does not exist.
+    Raises 400 for what Jackson does not take for a produce request, 422 for one without records.
     """
-    try:
-        if not cluster.has_topic(topic):
-            raise UnknownTopicOrPartitionError(f"Topic {topic} not present in metadata")
-        producer = cluster.producer()
-        partitions = producer.partitions_for(topic)
-    except (KafkaError, ValueError) as error:
-        return _body([error] * len(batch))
-    if partition is not None and partition not in partitions:
-        raise partition_not_found()
-    sent = [_send(producer, partitions, topic, record, partition) for record in batch]
-    deadline = time.monotonic() + cluster.delivery_timeout + 5
-    outcomes = [_settle(future, deadline) for future in sent]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    if any(isinstance(failure, DeliveryTimeoutError) for failure in failures):
-        # Records that are reported as failed must not be written later on.
-        cluster.replace_producer(producer, grace=0)
-    elif any(not isinstance(failure, RetriableError | MessageSizeTooLargeError) for failure in failures):
-        cluster.replace_producer(producer, grace=cluster.delivery_timeout)
-    return _body(outcomes)
+    if document is None:
+        raise unprocessable("Request body must not be null")
+    _object(document, _REQUEST_FIELDS)
+    for name in ("key_schema_id", "value_schema_id"):
+        _integer(name, document.get(name))
+    for name in ("key_schema", "value_schema"):
+        if isinstance(document.get(name), dict | list):
+            raise malformed(f"{name}: cannot be a text")
+    given = document.get("records")
+    if given is None:
+        given = []
+    if not isinstance(given, list):
+        raise malformed("records: must be a list")
+    found = []
+    for entry in given:
+        _object(entry, _RECORD_FIELDS)
+        wanted = entry.get("partition")
+        if wanted is not None:
+            wanted = _integer("partition", wanted)
+        found.append((entry.get("key"), entry.get("value"), partition if wanted is None else wanted))
+    if not found:
+        raise unprocessable("records: must not be empty")
+    return [Record(embedded(key), embedded(value), wanted) for key, value, wanted in found]
 
 
-def _send(producer: KafkaProducer, known: set[int], topic: str, record: Record, partition: int | None) -> Any:
-    """The future of a record, or the error that kept it from being sent."""
-    wanted = record.partition if partition is None else partition
-    if wanted is not None and wanted not in known:
-        return KafkaTimeoutError(f"Partition {wanted} of topic {topic} is not present in metadata")
-    value = NULL if record.value is None else record.value
-    try:
-        return producer.send(topic, value, record.key, partition=wanted)
-    except KafkaError as error:
-        return error
+def _object(value: Any, known: set[str]) -> None:
+    if not isinstance(value, dict):
+        raise malformed("Cannot deserialize a produce request: expected an object")
+    if not value.keys() <= known:
+        raise malformed(f"Unrecognized field: {min(value.keys() - known)}")
 
 
-def _settle(future: Any, deadline: float) -> Any:
-    """The metadata of a written record, or the error."""
-    if isinstance(future, KafkaError):
-        return future
-    try:
-        return future.get(timeout=max(0.0, deadline - time.monotonic()))
-    except KafkaError as error:
-        return error if future.is_done else DeliveryTimeoutError("The broker did not answer in time")
+def _integer(name: str, value: Any) -> int | None:
+    """A number as Jackson binds it to an Integer: 0.7 is 0, " 7 " is 7, an empty text is null."""
+    number: Any = value
+    if isinstance(value, documents.Number):
+        number = value.value
+    elif isinstance(value, str):
+        text = value.strip("".join(map(chr, range(33))))
+        if text in ("", "null"):
+            return None
+        # int() takes 1_0 and more kinds of blanks than Java.
+        number = int(text) if text.lstrip("+-").isdecimal() and text[1:2] not in ("+", "-") else text
+    if number is None:
+        return None
+    if not isinstance(number, int | float) or isinstance(number, bool) or not -(2**31) <= number <= 2**31 - 1:
+        raise malformed(f"{name}: must be a whole number of 32 bits")
+    return int(number)
 
 
-def _body(outcomes: list[Any]) -> bytes:
-    offsets = [
-        {"partition": None, "offset": None, "error_code": kafka_code(outcome), "error": str(outcome)}
+class Sending:
+    """The records of one request on their way: `send` does what can be done without waiting, `finish` waits.
+
+    As with Kafka's Java producer a record whose topic or partition is not there blocks those behind it for
+    max.block.ms, so a request takes as many times that as it has such records.
+    """
+
+    def __init__(self, cluster: Cluster, topic: str, batch: list[Record]) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._records = batch
+        self._written: list[tuple[Writer, Written]] = []
+        self._outcomes: list[Callable[[], list[Outcome]]] = []
+        self._position = 0
+        self._since = time.monotonic()
+        self._count = 0
+
+    def send(self) -> None:
+        """Hand over the records up to the first whose partition is not there; raises 500 at a negative one.
+
+        An illegal name fails at once: no topic will ever have it.
+        """
+        if not is_legal(self._topic):
+            self._fail(InvalidTopicError(f"Invalid topics: [{self._topic}]"), len(self._records))
+            return
+        partitions = self._cluster.partitions(self._topic)
+        self._count = len(partitions)
+        end = self._position
+        while end < len(self._records) and _is_there(self._records[end].partition, partitions):
+            end += 1
+        if end > self._position:
+            self._write(end, partitions)
+        wanted = self._records[end].partition if end < len(self._records) else None
+        if wanted is not None and wanted < 0:
+            raise http_error(500)
+
+    async def finish(self, run: Run, is_gone: Callable[[], Awaitable[bool]]) -> bytes:
+        """Wait for what is not there, then for every record; gives the answer's body, with an entry for each.
+
+        `run` does blocking work elsewhere. Once the client `is_gone`, nothing is waited for that is not there.
+        """
+        gone = False
+        while (reached := self._position) < len(self._records):
+            deadline = self._since + self._cluster.max_block
+            while self._position == reached and not gone and (left := deadline - time.monotonic()) > 0:
+                await asyncio.sleep(min(_LOOK_SECONDS, left))
+                gone = await is_gone()
+                await run(self.send)
+            if self._position == reached:
+                self._fail(self._absent(), 1)
+                await run(self.send)
+        await self._settle()
+        return _body([outcome for outcomes in self._outcomes for outcome in outcomes()])
+
+    def _write(self, end: int, partitions: Collection[int]) -> None:
+        writer = self._cluster.writer()
+        written = writer.write(self._topic, self._records[self._position : end], partitions)
+        self._written.append((writer, written))
+        self._advance(end, written.outcomes)
+
+    def _fail(self, error: Exception, count: int) -> None:
+        self._advance(self._position + count, lambda: [error] * count)
+
+    def _advance(self, position: int, outcomes: Callable[[], list[Outcome]]) -> None:
+        self._outcomes.append(outcomes)
+        self._position, self._since = position, time.monotonic()
+
+    def _absent(self) -> KafkaTimeoutError:
+        where = f"Topic {self._topic}"
+        if self._count:
+            partition = self._records[self._position].partition
+            where = f"Partition {partition} of topic {self._topic} with partition count {self._count} is"
+        milliseconds = round(self._cluster.max_block * 1000)
+        return KafkaTimeoutError(f"{where} not present in metadata after {milliseconds} ms.")
+
+    async def _settle(self) -> None:
+        """Wait until each record is written or has failed; the producer sees to that within delivery.timeout.ms."""
+        for writer, written in self._written:
+            waits = [asyncio.wrap_future(batch.settled) for batch in written.batches]
+            if waits and (await asyncio.wait(waits, timeout=self._cluster.delivery_timeout + 5))[1]:
+                self._cluster.give_up(writer)
+                await asyncio.wait(waits, timeout=5)
+
+
+def _is_there(partition: int | None, partitions: Collection[int]) -> bool:
+    return bool(partitions) if partition is None else partition in partitions
+
+
+def _message(error: Exception) -> str:
+    """What an error says, without its class."""
+    return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+
+
+def _body(outcomes: list[Outcome]) -> bytes:
+    entries = [
+        b'{"partition":null,"offset":null,"error_code":%d,"error":%b}'
+        % (kafka_code(outcome), documents.dump(_message(outcome)))
         if isinstance(outcome, Exception)
-        else {"partition": outcome.partition, "offset": outcome.offset, "error_code": None, "error": None}
+        else b'{"partition":%d,"offset":%d,"error_code":null,"error":null}' % outcome
         for outcome in outcomes
     ]
-    return documents.dump({"offsets": offsets, "key_schema_id": None, "value_schema_id": None})
+    return b'{"offsets":[%b],"key_schema_id":null,"value_schema_id":null}' % b",".join(entries)
