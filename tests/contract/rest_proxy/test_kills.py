@@ -47,15 +47,15 @@ class Sender(threading.Thread):
         self.join(timeout=60)
 
 
-def check(sender: Sender, found: list[Any]) -> None:
-    """Everything acknowledged stands where it was said to, once; nothing stands there out of order."""
+def check(sender: Sender, found: list[Any], doubled: int = 0) -> None:
+    """Everything acknowledged stands where it was said to; nothing is out of order, and no more is `doubled`."""
     values = [int(record.value) for record in found]
     at = {record.offset: int(record.value) for record in found}
     assert {number: at.get(offset) for number, offset in sender.acknowledged.items()} == {
         number: number for number in sender.acknowledged
     }
-    assert len(values) == len(set(values))
-    assert values == sorted(values)
+    assert len(values) - len(set(values)) <= doubled
+    assert list(dict.fromkeys(values)) == sorted(set(values))
 
 
 def test_broker_killed_while_records_come_in(kafka: Running, client: Client) -> None:
@@ -65,13 +65,14 @@ def test_broker_killed_while_records_come_in(kafka: Running, client: Client) -> 
     time.sleep(1)
     kafka.kill()
     before = len(sender.acknowledged)
-    kafka.start()
+    restart = kafka.start()
     time.sleep(3)
     sender.finish()
     assert len(sender.acknowledged) > before + PER_REQUEST, "the proxy did not recover"
-    check(sender, client.on_topic(topic))
-    # A restart is shorter than delivery.timeout.ms, so the records in hand waited for it.
-    assert not sender.refused
+    # Producers are not idempotent: what was written when the broker was killed, and not acknowledged, is sent again.
+    check(sender, client.on_topic(topic), doubled=PER_REQUEST)
+    # The records in hand wait for a restart that is shorter than delivery.timeout.ms (15 s).
+    assert not sender.refused or restart > 12
 
 
 def test_proxy_killed_while_records_come_in(proxy: Running, client: Client) -> None:
