@@ -252,7 +252,8 @@ class Attempt:
             consumer.close(autocommit=False)
 
     def _fill(self, text: str) -> str:
-        """Put the case's names in; braces of JSON stay."""
+        """Put the case's names in, and `{x*3}` as xxx; braces of JSON stay."""
+        text = re.sub(r"\{(\w)\*(\d+)\}", lambda match: match[1] * int(match[2]), text)
         return re.sub(r"\{(\w+)\}", lambda match: self._names.get(match[1], match[0]), text)
 
     def _filled(self, value: Any) -> Any:
