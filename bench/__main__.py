@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from bench import batch_job, ingest, machine, notebooks, orchestration, streams
+from bench import batch_job, ingest, machine, notebooks, orchestration, producing, streams
 from pinflow.loopback import bypass_proxies
 from pinflow.report import size
 from pinflow.stack.native import NativeStack
@@ -16,7 +16,7 @@ from tests.stack import TestStack
 def main() -> None:
     """Start a stack of its own, measure, print, and delete it again."""
     bypass_proxies()
-    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("dabcnes")
+    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 else list("darbcnes")
     print(f"Measured on {machine.describe()}.\n", flush=True)
     stack = TestStack.create("bench")
     try:
@@ -24,6 +24,7 @@ def main() -> None:
         parts: dict[str, Callable[[], None]] = {
             "d": lambda: start_up(stack, first),
             "a": lambda: throughput(stack),
+            "r": lambda: rest_proxy(stack),
             "b": lambda: lag(stack),
             "c": lambda: batch(stack),
             "n": lambda: notebook(stack),
@@ -43,6 +44,20 @@ def throughput(stack: TestStack) -> None:
     for name, figure in (("`make emulate-batch`", ours), ("the well-known script, without its sleeps", plain)):
         show(f"| {name} | {figure.records:,} | {figure.sent:.1f} s | {figure.visible:.1f} s | {figure.rate:,.0f} |")
     show(f"\nThat is {ours.rate / plain.rate:.0f} times as many.\n")
+
+
+def rest_proxy(stack: TestStack) -> None:
+    """(r) the REST proxy alone."""
+    show("| through the REST proxy alone | records/s | its CPU a record |", "---|--:|--:")
+    for name, batch, clients in (
+        ("500 records a request, one client", 500, 1),
+        ("500 records a request, 4 clients", 500, 4),
+        ("one record a request, one client", 1, 1),
+        ("one record a request, 8 clients", 1, 8),
+    ):
+        found = producing.measure(stack, batch, clients)
+        show(f"| {name} | {found.records:,.0f} | {found.cpu:,.0f} µs |")
+    show("")
 
 
 def lag(stack: TestStack) -> None:
