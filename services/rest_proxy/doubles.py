@@ -1,7 +1,7 @@
 """Floating-point numbers as Java writes them.
 
 Before Java 19 `Double.toString` did not always find the shortest text that reads back as the same double: 2^-44 has 17
-digits instead of 16. The images of the real proxy up to 7.9 run on Java 17.
+digits instead of 16. The real proxy was recorded on Java 17.
 """
 
 from __future__ import annotations
