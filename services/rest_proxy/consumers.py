@@ -23,7 +23,7 @@ from kafka.structs import OffsetAndMetadata
 
 from services.rest_proxy import binding, documents
 from services.rest_proxy.binding import unboxed
-from services.rest_proxy.cluster import Cluster
+from services.rest_proxy.cluster import Cluster, is_legal
 from services.rest_proxy.errors import (
     RestError,
     http_error,
@@ -51,7 +51,6 @@ _PAUSE_SECONDS = 0.005
 # The first read after a subscription waits for the group, as the real one's does.
 _JOIN_SECONDS = 10.0
 _COMMIT_MS = 10_000
-_LEGAL_TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")
 
 Place = tuple[str | None, int | None]
 """A topic and a partition as a request names them."""
@@ -347,7 +346,7 @@ def _subscribe_to_topics(instance: Instance, consumer: KafkaConsumer, topics: li
         raise http_error(500)
     instance.choose("topics")
     names = [topic for topic in topics if topic is not None]
-    instance.illegal = [name for name in names if not _LEGAL_TOPIC.fullmatch(name)]
+    instance.illegal = [name for name in names if not is_legal(name)]
     legal = [name for name in names if name not in instance.illegal]
     instance.joined = not legal
     if legal:
@@ -435,7 +434,7 @@ def assign(instance: Instance, partitions: list[Place] | None) -> None:
             instance.give_up(consumer)
             return
         instance.choose("partitions")
-        instance.illegal = [partition.topic for partition in wanted if not _LEGAL_TOPIC.fullmatch(partition.topic)]
+        instance.illegal = [partition.topic for partition in wanted if not is_legal(partition.topic)]
         consumer.assign([partition for partition in wanted if partition.topic not in instance.illegal])
         instance.joined = True
 
