@@ -17,6 +17,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import venv
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ _JRE = "install a JRE (Debian, Ubuntu: apt install openjdk-17-jre-headless; macO
 IVY_SETTINGS = """<ivysettings><settings defaultResolver="default"/><resolvers>
 <ibiblio name="default" m2compatible="true" usepoms="false" useMavenMetadata="false" checksums=""/>
 </resolvers></ivysettings>"""
+_interrupted = threading.Event()
 
 
 class InstallError(Exception):
@@ -71,8 +73,12 @@ def main(wanted: list[str], profile: str = "local") -> None:
             jobs += [pool.submit(install_jars, name, environments["spark"]) for name in lists]
             if not wanted:
                 jobs.append(pool.submit(install_kinesis, environments["localstack"]))
-            for job in jobs:
-                job.result()
+            try:
+                for job in jobs:
+                    job.result()
+            except KeyboardInterrupt:
+                _interrupted.set()  # leaving the pool waits for its threads, which start their next command otherwise
+                raise
 
 
 def may_replace(names: list[str], lists: list[str]) -> bool:
@@ -399,7 +405,7 @@ def say(text: str) -> None:
 
 
 def run(command: list[str | Path], what: str) -> None:
-    """Run a command quietly; its last lines become the error."""
+    """Run a command quietly; its last lines become the error. Ctrl-C ends it, whichever thread waits for it."""
     # uv reads none of pip's settings: hand over those that say where and how packages are reached.
     environment = {
         "SSL_CERT_FILE": os.environ.get("PIP_CERT", ""),
@@ -408,11 +414,23 @@ def run(command: list[str | Path], what: str) -> None:
     environment = {k: v for k, v in environment.items() if v and k not in os.environ} | dict(os.environ)
     if sys.platform == "linux":  # Java decodes paths by the locale: pinflow/packages.py
         environment["LC_ALL"] = "C.UTF-8"
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        last = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-15:])
+    pipe = subprocess.PIPE
+    with subprocess.Popen([str(c) for c in command], stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        printed = None
+        try:
+            while printed is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    printed = process.communicate(timeout=0.2)
+                if _interrupted.is_set():
+                    process.terminate()
+        except KeyboardInterrupt:
+            process.kill()
+            raise
+    if process.returncode:
+        last = "\n".join(f"    {line}" for line in "".join(printed).strip().splitlines()[-15:])
         raise InstallError(
-            f"{what}: failed with status {done.returncode}\n{last}", "check the network connection, then run this again"
+            f"{what}: failed with status {process.returncode}\n{last}",
+            "check the network connection, then run this again",
         )
 
 

@@ -337,7 +337,8 @@ def test_an_environment_is_made_from_the_interpreter_itself(tmp_path: Path) -> N
     assert found.exists()
 
 
-def test_ctrl_c_stops_the_installer_in_words_and_the_next_run_finishes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("during", ["a command", "the change to the next command"])
+def test_ctrl_c_stops_the_installer_in_words_and_the_next_run_finishes(tmp_path: Path, during: str) -> None:
     (tmp_path / "pinflow").mkdir()
     shutil.copy(install.ROOT / "pinflow" / "install.py", tmp_path / "pinflow")
     shutil.copytree(install.REQUIREMENTS, tmp_path / "requirements")
@@ -346,7 +347,12 @@ def test_ctrl_c_stops_the_installer_in_words_and_the_next_run_finishes(tmp_path:
     (bootstrap / "bin").mkdir()
     (bootstrap / "bin" / "python").symlink_to(sys.executable)
     uv = bootstrap / "bin" / "uv"
-    uv.write_text(f"#!/bin/sh\ntouch {tmp_path}/under-way\n[ $1 = venv ] || exec sleep 60\n")
+    # A command that the signal comes too late for: it ends well, and the next one starts.
+    too_late = f"trap '' INT TERM; touch {tmp_path}/under-way; until [ -e {tmp_path}/interrupted ]; do sleep 0.1; done"
+    first_command = (
+        too_late if during == "the change to the next command" else f"touch {tmp_path}/under-way; exec sleep 60"
+    )
+    uv.write_text(f"#!/bin/sh\n[ $1 = venv ] || exec sleep 60\n{first_command}\n")
     uv.chmod(0o755)
     command = [*COMMAND, "tool"]
     # A group of its own, as a terminal makes one: Ctrl-C reaches every process in it.
@@ -354,6 +360,7 @@ def test_ctrl_c_stops_the_installer_in_words_and_the_next_run_finishes(tmp_path:
         while not (tmp_path / "under-way").exists():
             assert first.poll() is None
         os.killpg(first.pid, signal.SIGINT)
+        (tmp_path / "interrupted").touch()
         said = first.communicate(timeout=30)[1]
     assert first.returncode != 0
     assert said.splitlines()[-1] == "interrupted; run the same command again: it continues from here"
