@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pinflow import environment
-from services.rest_proxy.errors import RestError
-from services.rest_proxy.media import BINARY, JSON, V2, content_type, negotiate
 from services.rest_proxy.settings import SettingsError, from_environment
 
 REQUIRED = {"KAFKA_REST_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_REST_LISTENERS": "http://0.0.0.0:8082"}
@@ -52,19 +50,3 @@ def test_a_wrong_setting_is_named(name: str, value: str, said: str) -> None:
 def test_a_setting_of_the_real_one_that_the_stand_in_does_not_have_is_said(caplog: pytest.LogCaptureFixture) -> None:
     from_environment({**REQUIRED, "KAFKA_REST_SCHEMA_REGISTRY_URL": "http://registry"})
     assert "schema.registry.url" in caplog.text
-
-
-def test_the_more_specific_range_decides() -> None:
-    assert negotiate(f"*/*, {BINARY};q=0.1, {JSON};q=0.5", (BINARY, JSON)) == JSON
-    assert negotiate("application/*;q=0.3, */*;q=0", (V2,)) == V2
-    with pytest.raises(RestError):
-        negotiate(f"*/*, {V2};q=0", (V2,))
-
-
-def test_the_first_offered_of_equals_is_taken() -> None:
-    for header in (None, "", "*/*", f"{JSON}, {BINARY}"):
-        assert negotiate(header, (BINARY, JSON)) == BINARY
-
-
-def test_content_types_are_compared_without_case_and_parameters() -> None:
-    assert content_type("Application/Vnd.Kafka.JSON.v2+json ; charset=utf-8", (JSON,)) == JSON
