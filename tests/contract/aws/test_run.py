@@ -71,11 +71,11 @@ def test_batch_posts_arrive_at_the_rest_proxy_with_key_and_signature_and_no_secr
     done = emulate(posting, "batch", "--yes")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["records"] == 120
-    posted = {seen.path: json.loads(seen.body)["records"] for seen in backend.seen if seen.method == "POST"}
-    assert {path: len(records) for path, records in posted.items()} == {
-        f"/topics/{UID}.{table}": 40 for table in ("pin", "geo", "user")
-    }
-    assert {seen.headers["content-type"] for seen in backend.seen} == {"application/vnd.kafka.json.v2+json"}
+    posts = [seen for seen in backend.seen if seen.method == "POST"]
+    topics = [f"/topics/{UID}.{table}" for table in ("pin", "geo", "user")]
+    assert {seen.path: len(json.loads(seen.body)["records"]) for seen in posts} == dict.fromkeys(topics, 40)
+    assert {seen.headers["content-type"] for seen in posts} == {"application/vnd.kafka.json.v2+json"}
+    assert {(seen.method, seen.path) for seen in backend.seen[:3]} == {("GET", topic) for topic in topics}
     assert not [secret for secret in (SECRET, API_KEY) if secret in done.stdout + done.stderr]
 
 
