@@ -134,14 +134,14 @@ class Instance:
         consumer.unsubscribe()
         self.source, self.illegal = None, []
 
-    def fetch(self, consumer: KafkaConsumer) -> bool:
-        """Ask the consumer for more records; whether there are any."""
+    def fetch(self, consumer: KafkaConsumer, wait_ms: int) -> bool:
+        """Ask the consumer for more records; whether there are any. With no wait it gives what it has at hand."""
         until = time.monotonic() + _JOIN_SECONDS
         while True:
-            polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_RECORDS_A_POLL)
+            polled = consumer.poll(timeout_ms=wait_ms, max_records=_RECORDS_A_POLL)
             for records in polled.values():
                 self.fetched.extend(records)
-            if self.joined or self.fetched or time.monotonic() >= until:
+            if self.joined or self.fetched or not wait_ms or time.monotonic() >= until:
                 return bool(self.fetched)
 
     def close(self) -> None:
@@ -277,17 +277,21 @@ def _auto_commit(text: str) -> bool:
 def read(instance: Instance, timeout_ms: int, max_bytes: int) -> bytes:
     """The next records of an instance as the answer's body: a JSON list.
 
-    Collects for the smaller of `timeout_ms` and the instance's own limit (that one alone if it is 0 or less), or until
-    there are more than the instance's `fetch.min.bytes`, or until the next record would reach `max_bytes` of keys and
-    values, so that nothing is given if a single record does. Raises 500 before a subscription, 400/40002 for an illegal
-    topic, and 408/40801 at a record that is not of the instance's format: what was collected before it is lost, and the
-    next read fails again.
+    Collects for the smaller of `timeout_ms` and the instance's own limit (that one alone if it is 0 or less) and then
+    what is at hand, or until there are more than the instance's `fetch.min.bytes`, or until the next record would reach
+    `max_bytes` of keys and values, so that nothing is given if a single record does. Raises 500 before a subscription,
+    400/40002 for an illegal topic, and 408/40801 at a record that is not of the instance's format: what was collected
+    before it is lost, and the next read fails again.
     """
     timeout = instance.request_timeout_ms if timeout_ms <= 0 else min(timeout_ms, instance.request_timeout_ms)
     limit = instance.request_max_bytes if max_bytes <= 0 else min(max_bytes, instance.request_max_bytes)
     deadline = time.monotonic() + timeout / 1000
     given: list[bytes] = []
     size = 0
+
+    def wait_ms() -> int:
+        return 0 if given and time.monotonic() >= deadline else _POLL_MS
+
     while True:
         with instance.use() as consumer:
             if instance.source is None:
@@ -295,7 +299,7 @@ def read(instance: Instance, timeout_ms: int, max_bytes: int) -> bytes:
             if instance.illegal:
                 raise RestError(400, 40002, f"Invalid topics: [{', '.join(instance.illegal)}]")
             enough = False
-            while instance.fetched or (not enough and instance.fetch(consumer)):
+            while instance.fetched or (not enough and instance.fetch(consumer, wait_ms())):
                 record = instance.fetched[0]
                 entry = _entry(record, instance.format)
                 bytes_ = len(record.key or b"") + len(record.value or b"")
