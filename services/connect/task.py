@@ -193,12 +193,16 @@ class Task(threading.Thread):
         return next_rotation(datetime.datetime.now(self._zone), self._config.rotate_seconds)
 
     def _follow_assignment(self) -> None:
-        """Open partitions that came; close those that went, whose topic was created anew, or of a rebalance."""
+        """Open partitions that came; close those that went, whose topic was created anew, or of a rebalance.
+
+        What a partition that stays has buffered is dropped and read again, as by the real sink: where an object ends
+        must not depend on when another topic appears.
+        """
         wanted = self._wanted
         gone = [tp for tp, (place, _) in self._open.items() if wanted.get(tp) != place]
-        self._cut(gone)
+        stay = [tp for tp in gone if tp in wanted and wanted[tp].topic_id == self._open[tp][0].topic_id]
+        self._cut([tp for tp in gone if tp not in stay])
         self._wait_written(tp for tp in gone if tp in self._open)
-        stay = [tp for tp in gone if tp in self._open and self._is_same_topic(tp, wanted)]
         self._reopen([tp for tp in gone if tp in self._open and tp not in stay])
         if stay:
             self._commit()
@@ -206,9 +210,6 @@ class Task(threading.Thread):
         for tp, place in wanted.items():
             if tp not in self._open and not self._stopping.is_set():
                 self._start(tp, place)
-
-    def _is_same_topic(self, tp: TopicPartition, wanted: Mapping[TopicPartition, Place]) -> bool:
-        return tp in wanted and wanted[tp].topic_id == self._open[tp][0].topic_id
 
     def _start(self, tp: TopicPartition, place: Place) -> None:
         """Begin to read a partition behind the last record that is in S3."""

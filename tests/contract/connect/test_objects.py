@@ -40,6 +40,20 @@ def test_a_new_topic_that_matches_the_regex_is_found(pipe: Pipe) -> None:
     assert topics == [later]
 
 
+def test_a_new_topic_cuts_no_object_of_another_one(pipe: Pipe) -> None:
+    """The group is rebalanced: the real sink drops what it has buffered and reads it again."""
+    pipe.put(flush__size="2")
+    pipe.send(numbered(0, 3))
+    pipe.wait_committed(2)
+    later = f"{pipe.uid}.geo"
+    pipe.create_topic(later)
+    pipe.send(numbered(0, 2), topic=later)
+    pipe.wait_committed(2, topic=later)
+    pipe.send(numbered(3, 4))
+    wait_for("the fourth record", lambda: pipe.has(b'{"n":3}'))
+    assert list(pipe.objects()) == [pipe.key(0, topic=later), pipe.key(0), pipe.key(2)]
+
+
 def test_the_three_tasks_get_a_topic_each(pipe: Pipe) -> None:
     for kind in ("geo", "user"):
         pipe.create_topic(f"{pipe.uid}.{kind}")
