@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from services.rest_proxy import documents
-from services.rest_proxy.errors import RestError, http_error, malformed, unprocessable
+from services.rest_proxy.errors import http_error, malformed, unprocessable
 
 Item = TypeVar("Item")
 Bound = TypeVar("Bound")
 
-_WHOLE = re.compile(r"[+-]?\d+")
+# What Java's trim() takes away, and more digits than any number here has.
+_BLANKS = "".join(map(chr, range(33)))
+_WHOLE = re.compile(r"[+-]?\d{1,1000}")
 
 
 def required(document: Bound | None) -> Bound:
@@ -73,27 +75,21 @@ def text(value: Any) -> str | None:
 
 def whole(value: Any, bits: int) -> int | None:
     """A whole number of so many bits, or null."""
-    if isinstance(value, str):
-        value = value.strip()
-        if value in ("", "null"):
-            return None
-        if not _WHOLE.fullmatch(value):
-            raise _not_whole(value)
     if value is None:
         return None
     if isinstance(value, list | dict | bool):
         raise malformed(f"Cannot deserialize a whole number from {_kind(value)}")
-    try:
-        number = int(value) if isinstance(value, int | str) else int(float(documents.dump(value)))
-    except (ValueError, OverflowError):
-        raise _not_whole(value) from None
-    if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-        raise malformed(f"Numeric value ({value}) out of range of {bits} bits")
-    return number
-
-
-def _not_whole(value: Any) -> RestError:
-    return malformed(f"Cannot deserialize {value!r}: not a whole number")
+    number: int | float = value.value if isinstance(value, documents.Number) else value
+    if isinstance(value, str):
+        text = value.strip(_BLANKS)
+        if text in ("", "null"):
+            return None
+        if not _WHOLE.fullmatch(text):
+            raise malformed(f"Cannot deserialize {value!r:.100}: not a whole number")
+        number = int(text)
+    if not -(2 ** (bits - 1)) <= number <= 2 ** (bits - 1) - 1:
+        raise malformed(f"Numeric value ({number}) out of range of {bits} bits")
+    return int(number)
 
 
 def _kind(value: Any) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 
 from kafka.errors import InvalidTopicError, KafkaTimeoutError
 
-from services.rest_proxy import documents
+from services.rest_proxy import binding, documents
 from services.rest_proxy.batches import Outcome, Record, Writer, Written
 from services.rest_proxy.cluster import Cluster, is_legal
-from services.rest_proxy.errors import http_error, kafka_code, malformed, unprocessable
+from services.rest_proxy.errors import http_error, kafka_code, unprocessable
 
-_REQUEST_FIELDS = {"records", "key_schema", "key_schema_id", "value_schema", "value_schema_id"}
-_RECORD_FIELDS = {"key", "value", "partition"}
+_REQUEST_FIELDS = ("records", "key_schema", "key_schema_id", "value_schema", "value_schema_id")
+_RECORD_FIELDS = ("key", "value", "partition")
 
 # How often a request that waits for its topic looks for it, and whether its client is still there.
 _LOOK_SECONDS = 0.2
@@ -29,54 +29,20 @@ def records(document: Any, embedded: Callable[[Any], bytes | None], partition: i
 
     Raises 400 for what Jackson does not take for a produce request, 422 for one without records.
     """
-    if document is None:
-        raise unprocessable("Request body must not be null")
-    _object(document, _REQUEST_FIELDS)
-    for name in ("key_schema_id", "value_schema_id"):
-        _integer(name, document.get(name))
-    for name in ("key_schema", "value_schema"):
-        if isinstance(document.get(name), dict | list):
-            raise malformed(f"{name}: cannot be a text")
-    given = document.get("records")
-    if given is None:
-        given = []
-    if not isinstance(given, list):
-        raise malformed("records: must be a list")
-    found = []
-    for entry in given:
-        _object(entry, _RECORD_FIELDS)
-        wanted = entry.get("partition")
-        if wanted is not None:
-            wanted = _integer("partition", wanted)
-        found.append((entry.get("key"), entry.get("value"), partition if wanted is None else wanted))
+    given = binding.fields(binding.required(document), *_REQUEST_FIELDS)
+    for side in ("key", "value"):
+        binding.whole(given.get(f"{side}_schema_id"), 32)
+        binding.text(given.get(f"{side}_schema"))
+
+    def record(entry: Any) -> tuple[Any, Any, int | None]:
+        own = binding.fields(entry, *_RECORD_FIELDS)
+        wanted = binding.whole(own.get("partition"), 32)
+        return own.get("key"), own.get("value"), partition if wanted is None else wanted
+
+    found = binding.items(given.get("records"), record)
     if not found:
         raise unprocessable("records: must not be empty")
     return [Record(embedded(key), embedded(value), wanted) for key, value, wanted in found]
-
-
-def _object(value: Any, known: set[str]) -> None:
-    if not isinstance(value, dict):
-        raise malformed("Cannot deserialize a produce request: expected an object")
-    if not value.keys() <= known:
-        raise malformed(f"Unrecognized field: {min(value.keys() - known)}")
-
-
-def _integer(name: str, value: Any) -> int | None:
-    """A number as Jackson binds it to an Integer: 0.7 is 0, " 7 " is 7, an empty text is null."""
-    number: Any = value
-    if isinstance(value, documents.Number):
-        number = value.value
-    elif isinstance(value, str):
-        text = value.strip("".join(map(chr, range(33))))
-        if text in ("", "null"):
-            return None
-        # int() takes 1_0 and more kinds of blanks than Java.
-        number = int(text) if text.lstrip("+-").isdecimal() and text[1:2] not in ("+", "-") else text
-    if number is None:
-        return None
-    if not isinstance(number, int | float) or isinstance(number, bool) or not -(2**31) <= number <= 2**31 - 1:
-        raise malformed(f"{name}: must be a whole number of 32 bits")
-    return int(number)
 
 
 class Sending:
