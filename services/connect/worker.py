@@ -244,7 +244,8 @@ class Worker:
         """Delete a connector; its committed offsets stay, as with the real worker."""
         with self._changing(name):
             self._stored(self._store.write, name, None)
-            self._deleted[name] = self._connectors.pop(name)
+            connector = self._connectors.pop(name)
+            self._deleted.setdefault(name, connector)  # what was put meanwhile has no tasks before those are stopped
             self._later(name)
 
     def info(self, name: str) -> dict[str, Any]:

@@ -151,6 +151,15 @@ def test_put_beside_delete_leaves_the_tasks_of_a_connector_that_is_there_or_none
         assert running() == (2 if worker.names() else 0)
 
 
+def test_a_connector_that_is_put_and_deleted_again_before_its_former_tasks_stopped_leaves_none(worker: Worker) -> None:
+    put(worker)
+    worker.delete("c")
+    worker.put("c", PROPERTIES)
+    worker.delete("c")
+    worker.apply("c")
+    assert running() == 0
+
+
 def test_a_slow_connector_does_not_hold_up_another(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     put(worker, "slow")
     put(worker, "other")
