@@ -661,10 +661,10 @@ def _not_of_its_kind(option: Option, value: str) -> str | None:
 
 def _is_timezone(value: str) -> bool:
     """Whether Joda's DateTimeZone.forID takes it: an id of the time zone database, UTC, or an offset as +02:00."""
-    if value in ("", "UTC") or _OFFSET.fullmatch(value):
+    if not value:
         return True
     try:
-        zoneinfo.ZoneInfo(value)
+        timezone(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True

@@ -79,6 +79,7 @@ def test_every_ignored_option_is_taken_and_says_why_it_has_no_effect(option: str
         ("errors.tolerance", "ALL"),
         ("config.action.reload", "x"),
         ("timezone", "Mars/X"),
+        ("timezone", "+99:00"),
         ("errors.deadletterqueue.topic.replication.factor", "40000"),
         ("flush.size", "3000000000"),
         ("tasks.max", "0"),
