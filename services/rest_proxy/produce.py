@@ -86,18 +86,23 @@ class Sending:
 
         `run` does blocking work elsewhere. Once the client `is_gone`, nothing is waited for that is not there.
         """
-        gone = False
         while (reached := self._position) < len(self._records):
             deadline = self._since + self._cluster.max_block
-            while self._position == reached and not gone and (left := deadline - time.monotonic()) > 0:
+            while self._position == reached and (left := deadline - time.monotonic()) > 0:
                 await asyncio.sleep(min(_LOOK_SECONDS, left))
-                gone = await is_gone()
-                await run(self.send)
+                await run(self._send_without_waiting if await is_gone() else self.send)
             if self._position == reached:
                 self._fail(self._absent(), 1)
                 await run(self.send)
         await self._settle()
         return _body([outcome for outcomes in self._outcomes for outcome in outcomes()])
+
+    def _send_without_waiting(self) -> None:
+        """Hand over what is there of the rest, and fail what is not."""
+        self.send()
+        while self._position < len(self._records):
+            self._fail(self._absent(), 1)
+            self.send()
 
     def _write(self, end: int, partitions: Collection[int]) -> None:
         writer = self._cluster.writer()
