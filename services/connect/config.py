@@ -1,4 +1,4 @@
-"""A connector's configuration, checked and typed. The rules stand in options.py."""
+"""A connector's configuration, checked and typed. The rules stand in options.py, the options in options.yaml."""
 
 from __future__ import annotations
 
