@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import socket
 import threading
 import time
 from typing import Any
@@ -134,17 +137,20 @@ def test_a_topic_that_is_deleted_and_made_again_takes_records_again(client: Clie
 
 def test_sigterm_finishes_the_requests_in_hand(proxy: Running, client: Client) -> None:
     topic = client.new_topic("proxy.stopped")
-    results: list[Any] = []
-
-    def send() -> None:
-        body = {"records": [{"value": "x" * 1000}] * 5000}
-        results.append(client.post(f"/topics/{topic}", body, JSON).json()["offsets"])
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    time.sleep(0.05)
-    proxy.stop()
-    thread.join()
+    body = json.dumps({"records": [{"value": "x" * 1000}] * 5000}).encode()
+    head = f"POST /topics/{topic} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n"
+    host, port = client.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100"), "now the request is in hand"
+        stopping = threading.Thread(target=proxy.stop)
+        stopping.start()
+        time.sleep(0.5)
+        connection.sendall(body)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        entries = json.loads(response.read())["offsets"]
+    stopping.join()
     proxy.start()
-    assert [entry["error_code"] for entry in results[0]] == [None] * 5000
+    assert [entry["error_code"] for entry in entries] == [None] * 5000
     assert len(client.on_topic(topic)) == 5000
