@@ -548,7 +548,7 @@ def _external(data: bytes | None, embedded: str) -> bytes:
     if embedded == "binary":
         return b'"%b"' % base64.b64encode(data)
     if embedded == "json":
-        return documents.dump(documents.parse(data))
+        return documents.limited(documents.parse(data), 0)
     raise malformed("Unknown magic byte!")
 
 

@@ -73,11 +73,17 @@ def embedded_json(value: Any) -> bytes | None:
 
     Raises 400 for one that is nested too deeply, or holds a name or a text that is too long.
     """
-    if value is None:
-        return None
-    data = dump(value)
+    return None if value is None else limited(value, _DEPTH_OF_A_VALUE)
+
+
+def limited(value: Any, depth: int) -> bytes:
+    """A value as compact JSON that was read so many levels deep; raises 400 for what is over Jackson's limits."""
+    try:
+        data = dump(value)
+    except RecursionError:
+        raise _too_deep() from None
     if len(data) > MAX_NUMBER:
-        _check_limits(value)
+        _check_limits(value, depth)
     return data
 
 
@@ -147,9 +153,9 @@ def _parse_anything(body: bytes) -> Any:
     return value
 
 
-def _check_limits(value: Any) -> None:
+def _check_limits(value: Any, depth: int) -> None:
     """Raise 400 for a value that Jackson would not have read."""
-    level, depth = [value], _DEPTH_OF_A_VALUE
+    level = [value]
     while level:
         inner: list[Any] = []
         for one in level:

@@ -7,7 +7,10 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from services.rest_proxy.consumers import Instance, read
+from services.rest_proxy.errors import RestError
 
 
 class Live:
@@ -31,3 +34,37 @@ def test_a_read_of_a_topic_that_is_written_to_all_the_time_ends_with_its_timeout
     given = read(instance, -1, 10_000)
     assert time.monotonic() - began < 5
     assert 1 < given.count(b'"offset"') < 10_000 - 1, "it was ended by max_bytes"
+
+
+class Holding:
+    """A consumer of a topic that holds one record."""
+
+    def __init__(self, value: bytes) -> None:
+        self._records = [SimpleNamespace(topic="t", partition=0, key=None, value=value, offset=0)]
+
+    def poll(self, timeout_ms: int, max_records: int) -> dict[str, list[Any]]:
+        given, self._records = self._records, []
+        return {"t": given}
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        (b"[" * 1000 + b"]" * 1000, True),
+        (b"[" * 1001 + b"]" * 1001, False),
+        (b'["\\ud800",' + b"[" * 4000 + b"]" * 4000 + b"]", False),
+        (b"9" * 1001, False),
+        (b'{"' + b"k" * 50_001 + b'":1}', False),
+    ],
+    ids=["1000 deep", "1001 deep", "half a character and 4000 deep", "1001 digits", "a name of 50001"],
+)
+def test_what_jackson_does_not_read_stops_an_instance(value: bytes, fits: bool) -> None:
+    consumer: Any = Holding(value)
+    instance = Instance("me", "json", lambda: consumer, 1, 1_000_000, -1, 0.0, source="topics", joined=True)
+    if fits:
+        assert value in read(instance, -1, -1)
+        return
+    for _ in range(2):
+        with pytest.raises(RestError) as raised:
+            read(instance, -1, -1)
+        assert (raised.value.status, raised.value.code) == (408, 40801)
