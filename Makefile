@@ -25,11 +25,13 @@ install-mariadb: ## MariaDB by apt or brew, where `make install` has none for th
 install-tool:
 	@$(PYTHON) pinflow/install.py tool
 
-# These install the rest by themselves where they run without Docker.
-demo: install-tool ## start everything, send 500 posts, print the answers
+# `up` installs the rest itself where it starts without Docker; docker-compose.packages.yml mounts all of it.
+STACK := $(if $(findstring packages,$(COMPOSE_FILE)),install,install-tool)
+
+demo: $(STACK) ## start everything, send 500 posts, print the answers
 	@$(PINFLOW) demo $(ARGS)
 
-up: install-tool ## start every service and wait until all can be used
+up: $(STACK) ## start every service and wait until all can be used
 	@$(PINFLOW) up
 
 down: install-tool ## stop every service; data stays
@@ -144,7 +146,7 @@ test-faults: install ## kill everything in mid-flow; RUNTIME=compose: containers
 test-compose: install ## the stack in containers, in short; brings up a Docker engine of its own where none runs
 	@$(TOOL)/python -m pytest tests/compose $(ARGS)
 
-test-real: $(if $(or $(filter native,$(RUNTIME)),$(findstring packages,$(COMPOSE_FILE))),install,install-tool) ## the recorded cases on the official images of REST proxy and Connect: prints what differs
+test-real: $(STACK) ## the recorded cases on the official images of REST proxy and Connect: prints what differs
 	@$(TOOL)/python -m tests.real
 
 lock: ## lock requirements/*.in anew, with hashes and without index lines

@@ -301,11 +301,23 @@ def test_a_service_that_a_killed_supervisor_left_counts_as_a_running_stack(insta
         assert install.running_stacks() == {}
 
 
-@pytest.mark.parametrize("target", ["up", "demo", "deploy", "batch", "status"])
-def test_what_runs_in_containers_too_needs_the_tool_alone(target: str) -> None:
-    done = subprocess.run(["make", "-n", target], cwd=install.ROOT, capture_output=True, text=True, check=True)
-    asked = [line.partition("install.py")[2].split() for line in done.stdout.splitlines() if "install.py" in line]
-    assert asked == [["tool"]]
+def installed_for(*arguments: str) -> list[list[str]]:
+    """What a target has installed before it begins: the arguments of each call of install.py."""
+    done = subprocess.run(["make", "-n", *arguments], cwd=install.ROOT, capture_output=True, text=True, check=True)
+    return [line.partition("install.py")[2].split() for line in done.stdout.splitlines() if "install.py" in line]
+
+
+@pytest.mark.parametrize("target", ["up", "demo", "deploy", "batch", "status", "test-real"])
+def test_what_runs_in_containers_too_needs_the_tool_alone(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMPOSE_FILE", raising=False)
+    monkeypatch.delenv("RUNTIME", raising=False)
+    assert installed_for(target) == [["tool"]]
+
+
+@pytest.mark.parametrize("target", ["up", "demo", "test-real"])
+def test_containers_that_run_the_packages_of_this_machine_need_all_of_them(target: str) -> None:
+    files = "docker-compose.yml:docker-compose.packages.yml"
+    assert installed_for(target, "RUNTIME=compose", f"COMPOSE_FILE={files}") == [[]]
 
 
 def test_make_goes_on_with_the_python_that_everything_was_installed_with(tmp_path: Path) -> None:
