@@ -2,7 +2,8 @@
 
 `make capabilities` writes it; `make lint` runs `--check`. What there is comes from the code (route tables, options,
 `dbutils` and its magics) and, for what is missing, from the models of Databricks' and AWS's own clients. The test of
-a line is one that sends the request or sets the name, as `shown_by` chooses; a line without one fails the check.
+a line is one that sends the request or sets the name, as `shown_by` chooses; a line without one fails the check. It
+stays the same test as long as it shows the line, so that the page does not change with every test that is written.
 """
 
 from __future__ import annotations
@@ -461,8 +462,15 @@ def _split(path: str) -> list[str]:
     return re.sub(r"(\{[^}]*\})+", "{}", path.partition("?")[0]).strip("/").split("/")
 
 
-def shown_by(capability: Capability, tests: Sequence[Test], routed: dict[Call, Capability | None]) -> Test | None:
-    """Of the tests that show a capability the best: it works, or is refused, as the table says; recorded; so called."""
+def shown_by(
+    capability: Capability,
+    tests: Sequence[Test],
+    routed: dict[Call, Capability | None],
+    named: tuple[str, str] | None = None,
+) -> Test | None:
+    """Of the tests that show a capability the one that is ``named`` (name, file), else the best: it works, or is
+    refused, as the table says; recorded; so called.
+    """
     signs = [re.compile(sign) for sign in capability.signs]
     words = _words(capability.name)
     found = [
@@ -471,8 +479,9 @@ def shown_by(capability: Capability, tests: Sequence[Test], routed: dict[Call, C
         if any(sign.search(test.text) for sign in signs) or any(routed[call] is capability for call in test.calls)
     ]
 
-    def rank(test: Test) -> tuple[bool, bool, int]:
-        return test.of_errors == (capability.state == "refused"), test.recorded, len(words & _words(test.name))
+    def rank(test: Test) -> tuple[bool, bool, bool, int]:
+        fits = test.of_errors == (capability.state == "refused")
+        return (test.name, test.file) == named, fits, test.recorded, len(words & _words(test.name))
 
     return max(found, key=rank, default=None)
 
@@ -489,22 +498,31 @@ def _words(name: str) -> set[str]:
     return {word.rstrip("s") for word in re.findall(r"[a-z]+", re.sub(r"([A-Z])", r" \1", name).lower())}
 
 
-def page() -> tuple[str, list[str]]:
-    """The page, and the names of what no test shows."""
-    lines, without = [_HEAD], []
+def page(now: str = "") -> tuple[str, list[str]]:
+    """The page, and the names of what no test shows. ``now``: the page as it is."""
+    lines, without, named = [_HEAD], [], _named(now)
     for section in sections():
         lines += ["", f"## {section.title}", "", f"From [{section.source}](../{section.source}).", ""]
         lines += ["| | state | test |", "|---|---|---|"]
         tests = [test for place in section.tests for test in tests_in(place)]
         routed = {call: _routed(call, section.capabilities) for test in tests for call in test.calls}
         for capability in section.capabilities:
-            test = shown_by(capability, tests, routed)
+            state = capability.state + (f": {capability.note}" if capability.note else "")
+            test = shown_by(capability, tests, routed, named.get((section.title, capability.name, state)))
             if test is None:
                 without.append(f"{section.title}: {capability.name}")
             link = f"[{test.name}](../{test.file})" if test else "**no test**"
-            state = capability.state + (f": {capability.note}" if capability.note else "")
             lines.append(f"| `{capability.name}` | {state} | {link} |")
     return "\n".join(lines) + "\n", without
+
+
+def _named(page: str) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """The test of each line of a page, by table, name and state: its name and file."""
+    return {
+        (table.partition("\n")[0], row[1], row[2]): (row[3], row[4])
+        for table in page.split("\n## ")[1:]
+        for row in re.finditer(r"^\| `(.+)` \| (.+) \| \[(.+)\]\(\.\./(.+)\) \|$", table, re.MULTILINE)
+    }
 
 
 _HEAD = """# What is here, and what is not
@@ -522,11 +540,12 @@ the real software as a whole, and have no table.
 
 def main() -> None:
     """Write the page; with --check only compare it. Exits with 1 if it is old, or if something has no test."""
-    text, without = page()
+    now = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    text, without = page(now)
     for name in without:
         print(f"{name}: no test uses it; write one, then run `make capabilities`")
     if sys.argv[1:] == ["--check"]:
-        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+        if text != now:
             print("docs/capabilities.md is not what the code says: run `make capabilities`")
             sys.exit(1)
     else:

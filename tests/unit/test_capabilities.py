@@ -74,3 +74,35 @@ def test_what_no_test_shows_is_named(folder: Path, monkeypatch: pytest.MonkeyPat
     text, without = capabilities.page()
     assert "| `GET /new` | stand-in | **no test** |" in text
     assert without == ["Some part: GET /new"]
+
+
+NOW = """# Page
+
+## Some part
+
+| | state | test |
+|---|---|---|
+| `a` | stand-in | [test_it](../test_x.py) |
+"""
+
+
+@pytest.mark.parametrize(
+    ("now", "chosen"),
+    [
+        (NOW, "test_it"),
+        (NOW.replace("test_it", "test_gone"), "test_a"),
+        (NOW.replace("stand-in", "refused"), "test_a"),
+        (NOW.replace("Some part", "Another part"), "test_a"),
+        ("", "test_a"),
+    ],
+    ids=["still shows it", "is gone", "other state", "other table", "no page yet"],
+)
+def test_a_test_that_shows_a_line_stays_although_a_better_one_was_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, now: str, chosen: str
+) -> None:
+    """Else an edit of a test that has nothing to do with the page would make it old."""
+    written(folder, 'def test_it():\n    x("a")\n\ndef test_a():\n    x("a")\n')
+    section = Section("Some part", "some/part", (str(folder),), [Capability("a", "stand-in", signs=('"a"',))])
+    monkeypatch.setattr(capabilities, "sections", lambda: [section])
+    text, _ = capabilities.page(now)
+    assert f"| `a` | stand-in | [{chosen}](../test_x.py) |" in text
