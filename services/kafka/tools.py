@@ -65,7 +65,9 @@ def _in_container(tool: str, given: list[str]) -> list[str]:
             "make up, where Docker runs the services; else make install",
         )
     brokers = [] if any(argument.startswith("--boot") for argument in given) else ["--bootstrap-server", "kafka:9092"]
-    return ["docker", "exec", "-i", container.identity, f"/opt/kafka/bin/{tool}.sh", *given, *brokers]
+    # Docker passes no signal on: without a terminal of its own a consumer would outlive Ctrl-C in there.
+    terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+    return ["docker", "exec", "-i", *terminal, container.identity, f"/opt/kafka/bin/{tool}.sh", *given, *brokers]
 
 
 def _answers(server: str) -> bool:

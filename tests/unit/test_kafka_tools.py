@@ -25,6 +25,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr(ComposeStack, "containers", containers)
     monkeypatch.setattr(packages, "jars", lambda name: tmp_path)
     monkeypatch.setenv("PROFILE", "local")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
     return found
 
 
@@ -36,6 +37,20 @@ def test_the_container_s_own_tool_runs_against_its_broker(state: dict[str, str])
 def test_brokers_that_are_given_come_first(state: dict[str, str]) -> None:
     state["kafka"] = "running"
     assert arguments("kafka-topics", ["--list", "--bootstrap-server=b:1"]) == [*EXEC, "--bootstrap-server=b:1"]
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stdout", "options"), [(True, True, ["-i", "-t"]), (True, False, ["-i"]), (False, True, ["-i"])]
+)
+def test_on_a_terminal_ctrl_c_reaches_the_tool(
+    state: dict[str, str], monkeypatch: pytest.MonkeyPatch, stdin: bool, stdout: bool, options: list[str]
+) -> None:
+    """Without a terminal of its own it would read on in the container for ever: https://github.com/moby/moby/issues/9098"""
+    state["kafka"] = "running"
+    monkeypatch.setattr("sys.stdin.isatty", lambda: stdin, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: stdout, raising=False)
+    command = arguments("kafka-console-consumer", ["--topic", "t"])
+    assert command[2 : command.index("c0ffee")] == options
 
 
 @pytest.mark.parametrize("container", ["exited", ""])
