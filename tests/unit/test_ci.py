@@ -32,6 +32,12 @@ def test_every_action_is_of_github_itself_and_pinned_by_its_commit(action: str) 
     assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", action)
 
 
+def test_there_is_a_python_for_the_localstack_of_the_image_and_another_for_the_rest() -> None:
+    """Without a python3.13 its tests would be skipped there (tests/contract/localstack/official.py)."""
+    [step] = [step for step in JOB["steps"] if "setup-python@" in step.get("uses", "")]
+    assert step["with"]["python-version"].split() == ["3.13", "3.11"], "the last one is `python3`"
+
+
 def test_the_container_forwards_the_ports_of_the_profile_with_a_label_each() -> None:
     profile = (ROOT / "profiles/local.yaml").read_text(encoding="utf-8")
     assert set(CONTAINER["forwardPorts"]) == {int(port) for _, port in LOCAL_PORT.findall(profile)}
