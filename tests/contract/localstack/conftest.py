@@ -169,9 +169,12 @@ class Running:
                 SERVICE.probe(self.profile)
                 return self
             except NotReady as last:
-                assert self.process is not None and self.process.poll() is None, self.log()
+                assert self.is_alive(), self.log()
                 assert time.monotonic() < deadline, f"{last}\n{self.log()}"
                 time.sleep(0.2)
+
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def log(self) -> str:
         return (self.profile.path.parent / "localstack.log").read_text(encoding="utf-8")
@@ -221,16 +224,17 @@ def localstack(
     running = Running.write(tmp_path_factory.mktemp("localstack"), rest_proxy.url, connect.backend.url)
     running.start().wait()
     yield running
-    if running.process is not None and running.process.poll() is None:
+    if running.is_alive():
         running.end(signal.SIGTERM)
 
 
 @pytest.fixture(scope="session")
-def in_image(tmp_path_factory: pytest.TempPathFactory, rest_proxy: Backend, connect: FakeConnect) -> Iterator[Running]:
-    """LocalStack 4.14.0 as its image runs it; skips where there is no Python 3.13."""
+def in_image(tmp_path_factory: pytest.TempPathFactory, rest_proxy: Backend) -> Iterator[Running]:
+    """LocalStack 4.14.0 as its image runs it, with a Connect of its own; skips where there is no Python 3.13."""
     from tests.contract.localstack.official import Official  # which is a Running, and needs this module
 
-    running = Official.write(tmp_path_factory.mktemp("in-image"), rest_proxy.url, connect.backend.url)
+    running = Official.write(tmp_path_factory.mktemp("in-image"), rest_proxy.url, FakeConnect().backend.url)
     running.start().wait()
     yield running
-    running.end(signal.SIGTERM)
+    if running.is_alive():
+        running.end(signal.SIGTERM)

@@ -1,4 +1,7 @@
-"""LocalStack 4.9.2 as it runs natively and 4.14.0 as its image runs it: the same hooks, the same records afterwards."""
+"""LocalStack 4.9.2 as it runs natively and 4.14.0 as its image runs it: the same hooks, the same records afterwards.
+
+Each start takes seconds, so the one in_image serves most tests. What becomes of records natively: test_lifecycle.py.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from tests.contract.localstack import official
 from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running
 from tests.stack import wait_for
 
-STREAM = f"streaming-{UID}-pin"
+STREAM = f"streaming-{UID}-user"  # test_api.py has the others
 HOOKS = ROOT / "services" / "localstack"
 WAYS = ("natively", "as in the image")
 # What start.d/ replaces or uses in LocalStack.
@@ -49,17 +51,10 @@ def interpreter(way: str) -> Path:
     return packages.python("localstack") if way == "natively" else official.python()
 
 
-@pytest.fixture(params=WAYS)
-def fresh(
-    request: pytest.FixtureRequest, tmp_path: Path, rest_proxy: Backend, connect: FakeConnect
-) -> Iterator[Running]:
-    """One that has not started yet, and has no files."""
-    interpreter(request.param)
-    kind = Running if request.param == "natively" else official.Official
-    localstack = kind.write(tmp_path, rest_proxy.url, connect.backend.url)
-    yield localstack
-    if localstack.process is not None and localstack.process.poll() is None:
-        localstack.kill_all()
+@pytest.fixture
+def image(in_image: Running) -> Running:
+    """The one of all tests, started again where the test before has ended it."""
+    return in_image if in_image.is_alive() else in_image.start().wait()
 
 
 def put(localstack: Running, numbers: range) -> None:
@@ -93,56 +88,67 @@ def data_file(localstack: Running) -> Path:
 
 
 def on_disk(localstack: Running) -> int:
-    """How many records the file has."""
+    """How many records of the stream the file has."""
     streams = json.loads(data_file(localstack).read_text(encoding="utf-8"))["streams"]
-    return sum(len(records) for stream in streams.values() for records in stream["shards"].values())
+    [stream] = [stream for name, stream in streams.items() if name.endswith(f"/{STREAM}")]
+    return sum(len(records) for records in stream["shards"].values())
 
 
-def test_every_hook_has_done_its_work(fresh: Running) -> None:
-    fresh.start().wait()
-    hooks = requests.get(f"{fresh.profile.aws.endpoint_url}/_localstack/init", timeout=30).json()["scripts"]
+@pytest.mark.parametrize("way", WAYS)
+def test_every_hook_has_done_its_work(way: str, request: pytest.FixtureRequest) -> None:
+    localstack = request.getfixturevalue("localstack" if way == "natively" else "image")
+    hooks = requests.get(f"{localstack.profile.aws.endpoint_url}/_localstack/init", timeout=30).json()["scripts"]
     files = [*(HOOKS / "start.d").glob("*.py"), *(HOOKS / "ready.d").glob("*.py")]
     assert {hook["name"]: hook["state"] for hook in hooks} == {file.name: "SUCCESSFUL" for file in files}
-    assert fresh.log().count("\n") < 10, fresh.log()
+    assert localstack.log().count("\n") < 30, localstack.log()
 
 
-def test_what_is_on_disk_outlives_a_kill_of_all_its_processes(fresh: Running) -> None:
+def test_what_is_on_disk_outlives_a_kill_of_all_its_processes(image: Running) -> None:
     """It is there a few seconds after the last record, with nothing else to wait for."""
-    fresh.start().wait()
-    put(fresh, range(15_000))
-    wait_for("15,000 records on disk", lambda: on_disk(fresh) == 15_000)
-    fresh.kill_all()
-    fresh.start().wait()
-    assert numbers(fresh) == list(range(15_000))
+    before = numbers(image)
+    put(image, range(15_000))
+    wait_for("15,000 records more on disk", lambda: on_disk(image) == len(before) + 15_000)
+    image.kill_all()
+    image.start().wait()
+    assert numbers(image) == sorted([*before, *range(15_000)])
 
 
-def test_told_to_end_right_after_the_last_record_it_keeps_all(fresh: Running) -> None:
-    fresh.start().wait()
-    put(fresh, range(5_000))
-    fresh.end(signal.SIGTERM)
-    assert on_disk(fresh) == 5_000
-    fresh.start().wait()
-    assert numbers(fresh) == list(range(5_000))
+def test_told_to_end_right_after_the_last_record_it_keeps_all(image: Running) -> None:
+    before = len(numbers(image))
+    put(image, range(5_000))
+    image.end(signal.SIGTERM)
+    assert on_disk(image) == before + 5_000
 
 
-def test_a_broken_file_is_kept_and_reported_and_it_starts(fresh: Running) -> None:
-    broken = '{"streams":{"arn:aws:kin'
-    data_file(fresh).parent.mkdir(parents=True)
-    data_file(fresh).write_text(broken, encoding="utf-8")
-    fresh.start().wait()
-    [kept] = data_file(fresh).parent.glob("*.unreadable-*")
-    assert kept.read_text(encoding="utf-8") == broken
-    assert f"cannot read {data_file(fresh)}: kept it as {kept}" in fresh.log()
-    put(fresh, range(10))
-    assert numbers(fresh) == list(range(10))
-
-
-def test_a_hook_that_does_not_fit_keeps_it_from_being_ready(
-    tmp_path: Path, rest_proxy: Backend, connect: FakeConnect
+@pytest.mark.parametrize("way", WAYS)
+def test_a_broken_file_is_kept_and_reported_and_it_starts(
+    way: str, request: pytest.FixtureRequest, tmp_path: Path, rest_proxy: Backend
 ) -> None:
+    if way == "natively":
+        localstack = Running.write(tmp_path, rest_proxy.url, FakeConnect().backend.url)
+    else:
+        localstack = request.getfixturevalue("in_image")
+    if localstack.is_alive():
+        localstack.kill_all()
+    broken = '{"streams":{"arn:aws:kin'
+    data_file(localstack).parent.mkdir(parents=True, exist_ok=True)
+    data_file(localstack).write_text(broken, encoding="utf-8")
+    try:
+        localstack.start().wait()
+        [kept] = data_file(localstack).parent.glob("*.unreadable-*")
+        assert kept.read_text(encoding="utf-8") == broken
+        assert f"cannot read {data_file(localstack)}: kept it as {kept}" in localstack.log()
+        put(localstack, range(10))
+        assert numbers(localstack) == list(range(10))
+    finally:
+        if localstack.is_alive():
+            localstack.kill_all()
+
+
+def test_a_hook_that_does_not_fit_keeps_it_from_being_ready(tmp_path: Path, rest_proxy: Backend) -> None:
     official.python()
     hook, name = NAMES[-1]
-    localstack = official.Official.write(tmp_path, rest_proxy.url, connect.backend.url)
+    localstack = official.Official.write(tmp_path, rest_proxy.url, FakeConnect().backend.url)
     localstack.without = (name,)
     localstack.start()
     try:
