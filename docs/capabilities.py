@@ -293,7 +293,9 @@ def kinesis_options() -> list[Capability]:
         "FAN_OUT": "refused",
         "UNITY_CATALOG": "refused",
     }
-    found = [Capability(name, "stand-in", signs=(rf"\b{name}=|[\"']{name}[\"']",)) for name in _keys(body, "_READERS")]
+    modes = ", ".join(f"`{mode}`" for mode in ast.literal_eval(_assigned(body, "CONSUMER_MODES")))
+    read = {"consumerMode": f"only {modes}", **dict.fromkeys(_keys(body, "_READERS"), "")}
+    found = [Capability(name, "stand-in", note, signs=(rf"\b{name}=|[\"']{name}[\"']",)) for name, note in read.items()]
     for registry, state in lists.items():
         names = ast.literal_eval(_assigned(body, registry))
         found += [Capability(name, state, signs=(rf"\b{registry}\b",)) for name in names]

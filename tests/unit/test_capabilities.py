@@ -106,3 +106,7 @@ def test_a_test_that_shows_a_line_stays_although_a_better_one_was_written(
     monkeypatch.setattr(capabilities, "sections", lambda: [section])
     text, _ = capabilities.page(now)
     assert f"| `a` | stand-in | [{chosen}](../test_x.py) |" in text
+
+
+def test_an_option_with_one_value_says_which() -> None:
+    assert {each.name: each.note for each in capabilities.kinesis_options()}["consumerMode"] == "only `polling`"

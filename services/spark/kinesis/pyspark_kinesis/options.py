@@ -33,6 +33,9 @@ FAN_OUT = (
 )
 """Belong to consumerMode=efo."""
 
+CONSUMER_MODES = ("polling",)
+"""What consumerMode may be."""
+
 UNITY_CATALOG = ("serviceCredential",)
 """Belongs to a catalog that is not there."""
 
@@ -87,7 +90,7 @@ class Options:
         values = {
             argument: _read(given, name, reader)
             for name, (argument, reader) in _READERS.items()
-            if argument and name.lower() in given
+            if name.lower() in given
         }
         streams = [values.pop(argument, None) for argument in ("stream_names", "stream_arns")]
         if (streams[0] is None) == (streams[1] is None):
@@ -107,7 +110,7 @@ class Options:
 
 
 def _refuse(given: Mapping[str, str]) -> None:
-    known = {name.lower(): name for name in (*_READERS, *WITHOUT_EFFECT, *FAN_OUT, *UNITY_CATALOG)}
+    known = {name.lower(): name for name in (*_READERS, "consumerMode", *WITHOUT_EFFECT, *FAN_OUT, *UNITY_CATALOG)}
     for name in given:
         if name not in known:
             close = get_close_matches(name, known, 1)
@@ -116,7 +119,7 @@ def _refuse(given: Mapping[str, str]) -> None:
                 f"did you mean {known[close[0]]}?" if close else f"it has {', '.join(sorted(known.values()))}",
             )
     mode = given.get("consumermode", "polling")
-    if mode.lower() != "polling":
+    if mode.lower() not in CONSUMER_MODES:
         raise KinesisError(
             f"consumerMode {mode} is not there: this source, which stands in for Databricks', only polls",
             "leave consumerMode out, or set it to polling",
@@ -216,7 +219,6 @@ def _size(text: str) -> int:
 
 # For each option the field that it fills, and how its text is read.
 _READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "consumerMode": ("", _text),  # looked at by _refuse
     "streamName": ("stream_names", _streams),
     "streamARN": ("stream_arns", _arns),
     "region": ("region", _text),
