@@ -58,6 +58,7 @@ def main(wanted: list[str], profile: str = "local") -> None:
     check_python()
     asked = [airflow(profile) if name == "airflow" else name for name in wanted if not name.startswith("jars/")]
     names = asked if wanted else [*ENVIRONMENTS, *chosen(profile)]
+    names = [name for name in names if not _runs_in(environment(name)[0])]  # or it would delete itself
     lists = [name.removeprefix("jars/") for name in wanted if name.startswith("jars/")] if wanted else jar_lists()
     if lists:
         java()  # before minutes are spent on the rest
@@ -368,6 +369,11 @@ def environment(name: str) -> tuple[Path, Path]:
 def jars(name: str) -> tuple[Path, Path]:
     """Where the jars of a list are, and the list."""
     return PACKAGES / "jars" / name, REQUIREMENTS / "jars" / f"{name}.txt"
+
+
+def _runs_in(home: Path) -> bool:
+    """Whether this very program is run by the interpreter of an environment."""
+    return Path(sys.prefix).resolve() == home.resolve()
 
 
 def has_python(home: Path) -> bool:

@@ -263,6 +263,18 @@ def test_the_tool_that_stops_a_running_stack_may_be_of_an_older_lock(
     assert installed.make("tool") == ["tool"]
 
 
+def test_a_program_does_not_replace_the_environment_that_it_runs_in(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `pinflow up` installs what runs without Docker, of a tool that is older than its lock."""
+    for name in ("tool", "spark"):
+        installed.lock(name, "a==2")
+    monkeypatch.setattr(sys, "prefix", str(installed.packages / "envs" / "tool"))
+    assert installed.make("tool", "spark") == ["spark"]
+    monkeypatch.setattr(sys, "prefix", str(installed.packages / "envs" / "bootstrap"))
+    assert installed.make("tool", "spark") == ["tool"]
+
+
 def test_another_python_does_not_replace_what_a_running_stack_uses(
     installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
