@@ -1,7 +1,7 @@
 """The one image of docker-compose.packages.yml: 1 MB of /etc and empty directories, made by `docker import`.
 
 Programs and packages are this machine's own, mounted read-only by the compose file. What an official image brings and
-a health check calls (`mysql`, Kafka's scripts, `python`) is in rootfs/, in the image's own place.
+a health check calls, and Python does not bring, is in rootfs/: `mysql`, in a directory of PATH.
 """
 
 from __future__ import annotations

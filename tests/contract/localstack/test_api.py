@@ -29,21 +29,22 @@ def row(title: str) -> dict[str, Any]:
             "nested": {"list": [1, {title or "empty": title}]}}  # fmt: skip
 
 
+# Not called `localstack`: pytest would take the parameter for that one's too, and start it anew for each.
 @pytest.fixture(scope="module", params=["natively", "as in the image"])
-def localstack(request: pytest.FixtureRequest, localstack: Running) -> Running:
-    running: Running = localstack if request.param == "natively" else request.getfixturevalue("in_image")
+def way(request: pytest.FixtureRequest) -> Running:
+    running: Running = request.getfixturevalue("localstack" if request.param == "natively" else "in_image")
     return running
 
 
 @pytest.fixture
-def api(localstack: Running) -> str:
-    return localstack.profile.api.invoke_url
+def api(way: Running) -> str:
+    return way.profile.api.invoke_url
 
 
 @pytest.fixture
-def fetch(localstack: Running) -> Callable[[], list[bytes]]:
+def fetch(way: Running) -> Callable[[], list[bytes]]:
     """A function that gives the data of the records which came to the stream since the test began."""
-    kinesis = client(localstack.profile, "kinesis")
+    kinesis = client(way.profile, "kinesis")
     shards = kinesis.list_shards(StreamName=STREAM)["Shards"]
     iterators = [
         kinesis.get_shard_iterator(StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="LATEST")
