@@ -8,7 +8,7 @@ if [ -n "$PINFLOW_ACCOUNTS" ]; then
     unset PINFLOW_ACCOUNTS MYSQL_DATABASE MYSQL_USER MYSQL_PASSWORD
     # A server that makes its data cannot run it yet: the entrypoint does so then.
     if [ -d /var/lib/mysql/mysql ]; then
-        set -- "--init-file=$accounts"
+        set -- "$@" "--init-file=$accounts"
     fi
 fi
 exec docker-entrypoint.sh mysqld "$@"

@@ -25,7 +25,7 @@ def with_password(password: str, monkeypatch: pytest.MonkeyPatch) -> Profile:
     return load("local")
 
 
-def start(directory: Path, **given: str) -> list[str]:
+def start(directory: Path, *options: str, **given: str) -> list[str]:
     """Run start.sh with the image's directories in this one; returns the lines that its entrypoint printed."""
     script = START.read_text(encoding="utf-8")
     for path in ("/docker-entrypoint-initdb.d", "/var/lib/mysql"):
@@ -37,7 +37,8 @@ def start(directory: Path, **given: str) -> list[str]:
     entrypoint.write_text(ENTRYPOINT)
     entrypoint.chmod(0o755)
     environment = {"PATH": f"{entrypoint.parent}:{os.environ['PATH']}", "MYSQL_RANDOM_ROOT_PASSWORD": "yes", **given}
-    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    command = ["bash", "-c", script, "start.sh", *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
@@ -51,9 +52,9 @@ def test_the_image_runs_the_sql_of_the_native_server(
     assert native.SERVICE.settings(profile) == (3306, given)
     assert len(given.splitlines()) == 4
     (tmp_path / "var/lib/mysql/mysql").mkdir(parents=True)
-    called, *seen = start(tmp_path, PINFLOW_ACCOUNTS=given, MYSQL_USER="pinflow", MYSQL_PASSWORD=password)
+    called, *seen = start(tmp_path, "--a=1", PINFLOW_ACCOUNTS=given, MYSQL_USER="pinflow", MYSQL_PASSWORD=password)
     file = tmp_path / "docker-entrypoint-initdb.d/accounts.sql"
-    assert called == f"mysqld --init-file={file}"
+    assert called == f"mysqld --a=1 --init-file={file}", "options of a `command` in an override file stay"
     assert file.read_text() == given
     # Else the entrypoint would paste the password into SQL of its own.
     assert seen == ["MYSQL_RANDOM_ROOT_PASSWORD"]
