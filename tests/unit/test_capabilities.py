@@ -8,6 +8,7 @@ import pytest
 
 from docs import capabilities
 from docs.capabilities import Capability, Section
+from pinflow.profile import ROOT
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,8 @@ def test_a_test_that_shows_a_line_stays_although_a_better_one_was_written(
 
 def test_an_option_with_one_value_says_which() -> None:
     assert {each.name: each.note for each in capabilities.kinesis_options()}["consumerMode"] == "only `polling`"
+
+
+@pytest.mark.parametrize("service", sorted(file.parent.name for file in (ROOT / "services").glob("*/native.py")))
+def test_the_readme_of_every_service_points_to_the_page(service: str) -> None:
+    assert "../../docs/capabilities.md" in (ROOT / "services" / service / "README.md").read_text(encoding="utf-8")
