@@ -335,7 +335,7 @@ def test_containers_that_run_the_packages_of_this_machine_need_all_of_them(targe
 def test_make_goes_on_with_the_python_that_everything_was_installed_with(tmp_path: Path) -> None:
     def python(**variables: str) -> str:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHON"} | variables
-        command = ["make", "-n", "install-tool"]
+        command = ["make", "--no-print-directory", "-n", "install-tool"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.split()[0]
 

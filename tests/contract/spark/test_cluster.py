@@ -210,7 +210,7 @@ def test_nothing_is_kept_outside_its_directory(cluster: Running) -> None:
 def test_what_the_jvm_unpacks_and_writes_for_itself_is_in_its_directory(cluster: Running) -> None:
     """A killed JVM deletes none of it: the system's temporary directory would keep it for ever."""
     query(cluster.profile, "create or replace table written as select 1 as one")  # for this it unpacks Snappy
-    java, own = jvm(cluster), (cluster.profile.home, cluster.log)
+    java, own = jvm(cluster), (cluster.profile.home, cluster.log, ROOT)  # a checkout may be in the temporary directory
     mapped: list[Any] = java.memory_maps()
     used = [Path(file.path) for file in (*mapped, *java.open_files())]
     temporary = [path for path in used if path.is_relative_to(tempfile.gettempdir())]
