@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Self
 import psutil
 import pytest
 
+from pinflow.aws import client
 from pinflow.errors import NotReady
 from pinflow.profile import ROOT, Profile, load
 from services.localstack.native import SERVICE
@@ -238,3 +239,16 @@ def in_image(tmp_path_factory: pytest.TempPathFactory, rest_proxy: Backend) -> I
     yield running
     if running.is_alive():
         running.end(signal.SIGTERM)
+
+
+def numbers(localstack: Running, stream: str) -> list[int]:
+    """The `ind` of each record of a stream, sorted."""
+    kinesis, found = client(localstack.profile, "kinesis"), []
+    for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
+        iterator = kinesis.get_shard_iterator(
+            StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while records := (answer := kinesis.get_records(ShardIterator=iterator, Limit=5000))["Records"]:
+            found += [json.loads(record["Data"])["ind"] for record in records]
+            iterator = answer["NextShardIterator"]
+    return sorted(found)

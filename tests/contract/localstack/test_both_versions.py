@@ -21,7 +21,7 @@ from pinflow.errors import NotReady
 from pinflow.profile import ROOT
 from services.localstack.native import SERVICE
 from tests.contract.localstack import official
-from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running
+from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running, numbers
 from tests.stack import wait_for
 
 STREAM = f"streaming-{UID}-user"  # test_api.py has the others
@@ -70,19 +70,6 @@ def put(localstack: Running, numbers: range) -> None:
         assert answer["FailedRecordCount"] == 0
 
 
-def numbers(localstack: Running) -> list[int]:
-    """Of all records in the stream."""
-    kinesis, found = client(localstack.profile, "kinesis"), []
-    for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
-        iterator = kinesis.get_shard_iterator(
-            StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while records := (answer := kinesis.get_records(ShardIterator=iterator, Limit=5000))["Records"]:
-            found += [json.loads(record["Data"])["ind"] for record in records]
-            iterator = answer["NextShardIterator"]
-    return sorted(found)
-
-
 def data_file(localstack: Running) -> Path:
     return localstack.profile.home / "localstack/var/lib/localstack/state/kinesis/000000000000.json"
 
@@ -105,16 +92,16 @@ def test_every_hook_has_done_its_work(way: str, request: pytest.FixtureRequest) 
 
 def test_what_is_on_disk_outlives_a_kill_of_all_its_processes(image: Running) -> None:
     """It is there a few seconds after the last record, with nothing else to wait for."""
-    before = numbers(image)
+    before = numbers(image, STREAM)
     put(image, range(15_000))
     wait_for("15,000 records more on disk", lambda: on_disk(image) == len(before) + 15_000)
     image.kill_all()
     image.start().wait()
-    assert numbers(image) == sorted([*before, *range(15_000)])
+    assert numbers(image, STREAM) == sorted([*before, *range(15_000)])
 
 
 def test_told_to_end_right_after_the_last_record_it_keeps_all(image: Running) -> None:
-    before = len(numbers(image))
+    before = len(numbers(image, STREAM))
     put(image, range(5_000))
     image.end(signal.SIGTERM)
     assert on_disk(image) == before + 5_000
@@ -139,7 +126,7 @@ def test_a_broken_file_is_kept_and_reported_and_it_starts(
         assert kept.read_text(encoding="utf-8") == broken
         assert f"cannot read {data_file(localstack)}: kept it as {kept}" in localstack.log()
         put(localstack, range(10))
-        assert numbers(localstack) == list(range(10))
+        assert numbers(localstack, STREAM) == list(range(10))
     finally:
         if localstack.is_alive():
             localstack.kill_all()

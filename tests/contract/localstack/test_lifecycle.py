@@ -16,7 +16,7 @@ from pinflow.aws import client
 from pinflow.errors import NotReady, PinflowError
 from services.localstack import deploy, replay
 from services.localstack.native import SERVICE
-from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running
+from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running, numbers
 
 STREAM = f"streaming-{UID}-geo"
 
@@ -24,16 +24,6 @@ STREAM = f"streaming-{UID}-geo"
 def put(localstack: Running, number: int) -> None:
     url = f"{localstack.profile.api.invoke_url}/streams/{STREAM}/record"
     requests.put(url, json={"Data": {"ind": number}, "PartitionKey": "p"}, timeout=30).raise_for_status()
-
-
-def numbers(localstack: Running) -> list[int]:
-    kinesis, found = client(localstack.profile, "kinesis"), []
-    for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
-        iterator = kinesis.get_shard_iterator(
-            StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        found += [json.loads(r["Data"])["ind"] for r in kinesis.get_records(ShardIterator=iterator)["Records"]]
-    return sorted(found)
 
 
 def test_a_listing_of_more_than_a_thousand_keys_with_a_plus_is_complete(localstack: Running) -> None:
@@ -108,8 +98,8 @@ def test_a_second_one_runs_beside_the_first(
     second = Running.write(tmp_path, rest_proxy.url, connect.backend.url).start().wait()
     try:
         put(second, 1)
-        assert numbers(second) == [1]
-        assert numbers(localstack) == []
+        assert numbers(second, STREAM) == [1]
+        assert numbers(localstack, STREAM) == []
     finally:
         assert second.end(signal.SIGTERM) < 10
 
@@ -132,7 +122,7 @@ def test_kinesis_alone_killed_comes_back(localstack: Running) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     put(localstack, 0)
-    assert 0 in numbers(localstack)
+    assert 0 in numbers(localstack, STREAM)
 
 
 def test_killed_and_started_again_it_is_as_before_and_the_sink_starts_over(
@@ -140,7 +130,7 @@ def test_killed_and_started_again_it_is_as_before_and_the_sink_starts_over(
 ) -> None:
     assert connect.backend.calls() == []  # nothing was lost before its first start
     bucket = localstack.profile.storage.bucket
-    before = numbers(localstack)
+    before = numbers(localstack, STREAM)
     for number in range(1, 4):
         put(localstack, number)
     localstack.end(signal.SIGKILL)
@@ -155,7 +145,7 @@ def test_killed_and_started_again_it_is_as_before_and_the_sink_starts_over(
     assert answers <= {503, 200}  # never a 404, which clients would take for final
     localstack.wait()
 
-    assert numbers(localstack) == [*before, 1, 2, 3]  # Kinesis writes its data when its parent dies
+    assert numbers(localstack, STREAM) == [*before, 1, 2, 3]  # Kinesis writes its data when its parent dies
     deadline = time.monotonic() + 20
     while "PUT /connectors/sink/resume" not in connect.backend.calls() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -195,7 +185,7 @@ def test_a_replay_that_fails_is_shown_and_goes_on(localstack: Running, connect: 
 
 def test_ended_it_leaves_no_process_and_keeps_kinesis(localstack: Running) -> None:
     put(localstack, 4)
-    before = numbers(localstack)
+    before = numbers(localstack, STREAM)
     assert localstack.end(signal.SIGTERM) < 10
     (data,) = (localstack.profile.home / "localstack").rglob("kinesis/*.json")
     shards = json.loads(data.read_text())["streams"][f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"]
