@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from docs import capabilities
-from docs.capabilities import Capability, Section
+from docs.capabilities import __main__ as writer
+from docs.capabilities import evidence, inventory
+from docs.capabilities.inventory import Capability, Section
 from pinflow.profile import ROOT
 
 
@@ -27,18 +28,18 @@ from pinflow.profile import ROOT
     ],
 )
 def test_a_request_is_for_a_route(route: str, path: str, same: bool) -> None:
-    assert capabilities._matches(("GET", route), ("GET", path)) is same
-    assert not capabilities._matches(("PUT", route), ("GET", path))
+    assert inventory.matches(("GET", route), ("GET", path)) is same
+    assert not inventory.matches(("PUT", route), ("GET", path))
 
 
-def written(folder: Path, text: str, name: str = "test_x.py") -> list[capabilities.Test]:
+def written(folder: Path, text: str, name: str = "test_x.py") -> list[evidence.Test]:
     (folder / name).write_text(text)
-    return capabilities.tests_in(str(folder))
+    return evidence.tests_in(str(folder))
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(capabilities, "ROOT", tmp_path)
+    monkeypatch.setattr(evidence, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -61,9 +62,7 @@ def test_a_recorded_case_shows_only_what_was_answered_well(folder: Path) -> None
 def test_what_is_refused_is_shown_by_a_test_of_the_refusal(folder: Path) -> None:
     text = 'def test_a():\n    x("a")\n\ndef test_b():\n    with pytest.raises(E):\n        x("a")\n'
     tests = written(folder, text)
-    shown = [
-        capabilities.shown_by(Capability("a", state, signs=('"a"',)), tests, {}) for state in ("stand-in", "refused")
-    ]
+    shown = [evidence.shown_by(Capability("a", state, signs=('"a"',)), tests, {}) for state in ("stand-in", "refused")]
     assert [test.name for test in shown if test] == ["test_a", "test_b"]
 
 
@@ -71,8 +70,8 @@ def test_what_no_test_shows_is_named(folder: Path, monkeypatch: pytest.MonkeyPat
     section = Section(
         "Some part", "some/part", (str(folder),), [Capability("GET /new", "stand-in", call=("GET", "/new"))]
     )
-    monkeypatch.setattr(capabilities, "sections", lambda: [section])
-    text, without = capabilities.page()
+    monkeypatch.setattr(inventory, "sections", lambda: [section])
+    text, without = writer.page()
     assert "| `GET /new` | stand-in | **no test** |" in text
     assert without == ["Some part: GET /new"]
 
@@ -104,13 +103,13 @@ def test_a_test_that_shows_a_line_stays_although_a_better_one_was_written(
     """Else an edit of a test that has nothing to do with the page would make it old."""
     written(folder, 'def test_it():\n    x("a")\n\ndef test_a():\n    x("a")\n')
     section = Section("Some part", "some/part", (str(folder),), [Capability("a", "stand-in", signs=('"a"',))])
-    monkeypatch.setattr(capabilities, "sections", lambda: [section])
-    text, _ = capabilities.page(now)
+    monkeypatch.setattr(inventory, "sections", lambda: [section])
+    text, _ = writer.page(now)
     assert f"| `a` | stand-in | [{chosen}](../test_x.py) |" in text
 
 
 def test_an_option_with_one_value_says_which() -> None:
-    assert {each.name: each.note for each in capabilities.kinesis_options()}["consumerMode"] == "only `polling`"
+    assert {each.name: each.note for each in inventory.kinesis_options()}["consumerMode"] == "only `polling`"
 
 
 @pytest.mark.parametrize("service", sorted(file.parent.name for file in (ROOT / "services").glob("*/native.py")))

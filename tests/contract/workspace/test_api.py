@@ -11,7 +11,7 @@ import psutil
 import pytest
 import requests
 
-from docs import capabilities
+from docs.capabilities import inventory
 from tests.contract.workspace.conftest import CLUSTER, HOME, TOKEN, Client, Service, notebook
 
 GET_RUN = "/api/2.1/jobs/runs/get"
@@ -100,13 +100,13 @@ def test_what_is_not_there_answers_501(service: Service, method: str, path: str)
     assert path in answer.json()["message"]
 
 
-@pytest.mark.parametrize(("method", "path"), capabilities.refused_by_workspace())
+@pytest.mark.parametrize(("method", "path"), inventory.refused_by_workspace())
 def test_a_call_of_databricks_that_is_not_here_answers_501(service: Service, method: str, path: str) -> None:
     answer = service.call(method, path, json=None if method == "GET" else {})
     assert error(answer) == (501, "NOT_IMPLEMENTED")
 
 
-@pytest.mark.parametrize("kind", capabilities.refused_tasks())
+@pytest.mark.parametrize("kind", inventory.refused_tasks())
 def test_another_kind_of_task_is_refused_by_its_name(service: Service, kind: str) -> None:
     answer = service.call("POST", "/api/2.2/jobs/create", json={"tasks": [{"task_key": "a", kind: {}}]})
     assert error(answer) == (501, "NOT_IMPLEMENTED") and kind in answer.json()["message"]

@@ -19,7 +19,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from docs import capabilities
+from docs.capabilities import inventory
 from pinflow.errors import NotReady
 from pinflow.profile import load
 from services import loops
@@ -135,7 +135,7 @@ def test_the_environment_is_described(endpoint: str) -> None:
     assert (found["AirflowVersion"], found["Status"], found["WebserverUrl"]) == ("3.2.1", "AVAILABLE", "127.0.0.1:8080")
 
 
-@pytest.mark.parametrize(("method", "path"), capabilities.refused_by_mwaa())
+@pytest.mark.parametrize(("method", "path"), inventory.refused_by_mwaa())
 def test_an_operation_of_mwaa_that_is_not_here_is_refused_by_name(endpoint: str, method: str, path: str) -> None:
     signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=this-key/"}
     answer = requests.request(method, endpoint + re.sub(r"\{\w+\}", "here", path), headers=signed, timeout=10)

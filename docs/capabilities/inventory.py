@@ -1,9 +1,7 @@
-"""Write docs/capabilities.md: what of each replaced service is here, and the test that shows it.
+"""What there is: the calls, options and functions of each replaced service, as its code has them.
 
-`make capabilities` writes it; `make lint` runs `--check`. What there is comes from the code (route tables, options,
-`dbutils` and its magics) and, for what is missing, from the models of Databricks' and AWS's own clients. The test of
-a line is one that sends the request or sets the name, as `shown_by` chooses; a line without one fails the check. It
-stays the same test as long as it shows the line, so that the page does not change with every test that is written.
+Routes come from the route tables, options from their list, `dbutils` and its magics from their modules. What is missing
+comes from the models of Databricks' and AWS's own clients.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import ast
 import functools
 import importlib.util
 import re
-import sys
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,10 +18,10 @@ from types import ModuleType
 from typing import Any, Literal
 
 import botocore.session
-import yaml
 from fastapi.routing import APIRoute, APIRouter
 from starlette.routing import Route
 
+from pinflow.profile import ROOT
 from services import supervised
 from services.airflow import mwaa
 from services.connect import options, rest
@@ -33,8 +30,6 @@ from services.databricks.workspace import definitions, pages
 from services.databricks.workspace.request import WITHOUT_EFFECT
 from services.rest_proxy import app as rest_proxy
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "capabilities.md"
 WORKSPACE = "services/databricks/workspace"
 NOTEBOOK = "services/databricks/notebook"
 KINESIS = "services/spark/kinesis/pyspark_kinesis"
@@ -64,23 +59,6 @@ class Section:
     source: str
     tests: tuple[str, ...]
     capabilities: Sequence[Capability]
-
-
-@dataclass(frozen=True)
-class Test:
-    """A test function, or a recorded case: its file, name, text, and the requests in it that can be told from it."""
-
-    __test__ = False
-    file: str
-    name: str
-    text: str
-    calls: tuple[Call, ...]
-    recorded: bool = False
-
-    @property
-    def of_errors(self) -> bool:
-        """Whether it looks for an error, and so shows rather what is refused."""
-        return bool(re.search(r"pytest\.raises|[Rr]efus|error_code|\b(40\d|422|50[01])\b|Invalid", self.text))
 
 
 def sections() -> list[Section]:
@@ -166,13 +144,13 @@ def workspace_calls() -> list[Capability]:
             "accepted without effect" if WITHOUT_EFFECT in route.tags else "stand-in",
             _versions(route),
             (method, route.path),
-            tuple(rf"\b{api}\.{name}\(" for api, name, call in sdk_calls() if _matches((method, route.path), call)),
+            tuple(rf"\b{api}\.{name}\(" for api, name, call in sdk_calls() if matches((method, route.path), call)),
         )
         for route in routes
         for method in sorted(route.methods or ())
     ]
     refused = [
-        Capability(f"{method} {path}", "refused", "501", signs=(r"capabilities\.refused_by_workspace\(\)",))
+        Capability(f"{method} {path}", "refused", "501", signs=(r"inventory\.refused_by_workspace\(\)",))
         for method, path in refused_by_workspace()
     ]
     return served + refused
@@ -190,7 +168,7 @@ def workspace_routes() -> Iterator[APIRoute]:
 def refused_by_workspace() -> list[Call]:
     """What Databricks' own client can ask of Jobs, Workspace, DBFS, Clusters and Secrets, and gets a 501 for here."""
     served = [(method, route.path) for route in workspace_routes() for method in route.methods or ()]
-    return list(dict.fromkeys(call for _, _, call in sdk_calls() if not any(_matches(route, call) for route in served)))
+    return list(dict.fromkeys(call for _, _, call in sdk_calls() if not any(matches(route, call) for route in served)))
 
 
 @functools.cache
@@ -229,7 +207,7 @@ def job_settings() -> list[Capability]:
         )
         for name, field in fields.items()
     ]
-    refused = [Capability(name, "refused", signs=(r"capabilities\.refused_tasks\(\)",)) for name in refused_tasks()]
+    refused = [Capability(name, "refused", signs=(r"inventory\.refused_tasks\(\)",)) for name in refused_tasks()]
     return known + refused
 
 
@@ -244,10 +222,10 @@ def dbutils_functions() -> list[Capability]:
     classes = {
         node.name: node
         for file in ("filesystem", "widgets", "dbutils")
-        for node in _module(f"{NOTEBOOK}/{file}.py").body
+        for node in module(f"{NOTEBOOK}/{file}.py").body
         if isinstance(node, ast.ClassDef)
     }
-    modules = ast.literal_eval(_assigned(_module(f"{NOTEBOOK}/dbutils.py").body, "MODULES"))
+    modules = ast.literal_eval(_assigned(module(f"{NOTEBOOK}/dbutils.py").body, "MODULES"))
     return [
         Capability(f"dbutils.{path}.{function.name}", _effect(function), signs=(rf"\b{path}\.{function.name}\(",))
         for name in modules
@@ -280,14 +258,14 @@ def _effect(function: ast.FunctionDef) -> State:
 
 
 def magics() -> list[Capability]:
-    found: dict[str, State] = ast.literal_eval(_assigned(_module(f"{NOTEBOOK}/magics.py").body, "MAGICS"))
+    found: dict[str, State] = ast.literal_eval(_assigned(module(f"{NOTEBOOK}/magics.py").body, "MAGICS"))
     return [
         Capability(f"%{name}", state, signs=(rf"(?:MAGIC |\\n|[\"'\n])%{name}\b",)) for name, state in found.items()
     ]
 
 
 def kinesis_options() -> list[Capability]:
-    body = _module(f"{KINESIS}/options.py").body
+    body = module(f"{KINESIS}/options.py").body
     lists: dict[str, State] = {
         "WITHOUT_EFFECT": "accepted without effect",
         "FAN_OUT": "refused",
@@ -303,7 +281,7 @@ def kinesis_options() -> list[Capability]:
 
 
 def kinesis_columns() -> list[Capability]:
-    schema = ast.literal_eval(_assigned(_module(f"{KINESIS}/__init__.py").body, "SCHEMA"))
+    schema = ast.literal_eval(_assigned(module(f"{KINESIS}/__init__.py").body, "SCHEMA"))
     columns = [column.split() for column in schema.split(", ")]
     return [Capability(name, "stand-in", kind, signs=(rf"\b{name}:{kind}\b",)) for name, kind in columns]
 
@@ -313,7 +291,7 @@ def mwaa_calls() -> list[Capability]:
     for name, call in mwaa_operations().items():
         state: State = typing.cast(State, mwaa.CALLS.get(call, "refused"))
         method = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-        signs = (r"capabilities\.refused_by_mwaa\(\)",) if state == "refused" else (rf"\.{method}\(",)
+        signs = (r"inventory\.refused_by_mwaa\(\)",) if state == "refused" else (rf"\.{method}\(",)
         found.append(Capability(f"{name}: {' '.join(call)}", state, signs=signs))
     return found
 
@@ -346,7 +324,7 @@ def _keys(body: Iterable[ast.AST], name: str) -> list[str]:
 
 
 @functools.cache
-def _module(path: str | Path) -> ast.Module:
+def module(path: str | Path) -> ast.Module:
     return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
 
@@ -363,84 +341,7 @@ def _assigned(body: Iterable[ast.AST], name: str) -> ast.expr:
     raise LookupError(f"nothing is assigned to {name}")
 
 
-@functools.cache
-def tests_in(place: str) -> list[Test]:
-    """The tests of a folder or file, in order."""
-    path = ROOT / place
-    files = [path] if path.is_file() else sorted([*path.rglob("test_*.py"), *path.rglob("*.yaml")])
-    files = [file for file in files if not file.name.startswith("test_bad_")]  # made up by lot: nobody reads them
-    return [test for file in files for test in (_recorded if file.suffix == ".yaml" else _functions)(file)]
-
-
-def _recorded(file: Path) -> Iterator[Test]:
-    for row in yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        # Only what was answered well shows that a call is there.
-        steps = [step for step in row.get("steps") or [row] if step.get("answer", {}).get("status", 200) < 400]
-        # `config` puts the case's connector.
-        sent = [
-            step.get("send", "PUT /connectors/{connector}/config") for step in steps if {"send", "config"} & {*step}
-        ]
-        calls = [(method, path) for method, path in (line.split(" ", 1) for line in sent)]
-        yield Test(str(file.relative_to(ROOT)), row["name"], repr(row).replace("'", '"'), tuple(calls), recorded=True)
-
-
-def _functions(file: Path) -> Iterator[Test]:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    tree = _module(file)
-    constants = {**_texts_of_self(file.parent), **_texts(tree.body)}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            source = "\n".join(lines[first - 1 : node.end_lineno])
-            calls = _calls(node, constants | _texts(ast.walk(node)))
-            yield Test(str(file.relative_to(ROOT)), node.name, source, tuple(calls))
-
-
-def _calls(function: ast.AST, constants: dict[str, str]) -> Iterator[Call]:
-    """The requests of a function: `anything("GET", path)` and `anything.get(path)`."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Call):
-            words = [_text(argument, constants) for argument in node.args[:2]]
-            if len(words) == 2 and words[0] in METHODS and words[1]:
-                yield words[0], words[1]
-            if isinstance(node.func, ast.Attribute) and node.func.attr.upper() in METHODS and words and words[0]:
-                yield node.func.attr.upper(), words[0]
-
-
-def _texts(nodes: Iterable[ast.AST]) -> dict[str, str]:
-    """Names to which a text is assigned: `GET_RUN` → `/api/2.1/jobs/runs/get`; an attribute's begins with a dot."""
-    found: dict[str, str] = {}
-    for node in nodes:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Attribute):
-            target, text = node.targets[0], _text(node.value, found)
-            if text:
-                found[target.id if isinstance(target, ast.Name) else f".{target.attr}"] = text
-    return found
-
-
-@functools.cache
-def _texts_of_self(folder: Path) -> dict[str, str]:
-    """Attributes to which the classes of a folder assign a text: `.path` → `/connectors/{}`."""
-    bodies = [_module(file).body for file in sorted(folder.glob("*.py"))]
-    classes = [node for body in bodies for node in body if isinstance(node, ast.ClassDef)]
-    return {name: text for each in classes for name, text in _texts(ast.walk(each)).items() if name.startswith(".")}
-
-
-def _text(node: ast.expr, constants: dict[str, str]) -> str | None:
-    """A text as written, with `{}` for what is only known when it runs."""
-    if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else None
-    if isinstance(node, ast.Name):
-        return constants.get(node.id)
-    if isinstance(node, ast.Attribute):
-        return constants.get(f".{node.attr}")
-    if isinstance(node, ast.JoinedStr):
-        values = [part.value if isinstance(part, ast.FormattedValue) else part for part in node.values]
-        return "".join(_text(value, constants) or "{}" for value in values)
-    return None
-
-
-def _matches(route: Call, call: Call) -> bool:
+def matches(route: Call, call: Call) -> bool:
     """Whether a request is for a route: the same method, and each word of the path alike, where it is not `{…}`.
 
     What follows a `{}` at the beginning, which may stand for an address and more words, must be the route's end.
@@ -462,98 +363,3 @@ def _matches(route: Call, call: Call) -> bool:
 def _split(path: str) -> list[str]:
     """The words of a path: `{service.url}/api/{version}/jobs?x=1` → `{}`, `api`, `{}`, `jobs`."""
     return re.sub(r"(\{[^}]*\})+", "{}", path.partition("?")[0]).strip("/").split("/")
-
-
-def shown_by(
-    capability: Capability,
-    tests: Sequence[Test],
-    routed: dict[Call, Capability | None],
-    named: tuple[str, str] | None = None,
-) -> Test | None:
-    """Of the tests that show a capability the one that is ``named`` (name, file), else the best: it works, or is
-    refused, as the table says; recorded; so called.
-    """
-    signs = [re.compile(sign) for sign in capability.signs]
-    words = _words(capability.name)
-    found = [
-        test
-        for test in tests
-        if any(sign.search(test.text) for sign in signs) or any(routed[call] is capability for call in test.calls)
-    ]
-
-    def rank(test: Test) -> tuple[bool, bool, bool, int]:
-        fits = test.of_errors == (capability.state == "refused")
-        return (test.name, test.file) == named, fits, test.recorded, len(words & _words(test.name))
-
-    return max(found, key=rank, default=None)
-
-
-def _routed(call: Call, capabilities: Sequence[Capability]) -> Capability | None:
-    """The one capability that a request is for; none if it is for several, as far as can be told."""
-    found = [each for each in capabilities if each.call and _matches(each.call, call)]
-    exact = [each for each in found if each.call and each.call[1] == call[1]] or found
-    return exact[0] if len(exact) == 1 else None
-
-
-def _words(name: str) -> set[str]:
-    """The words of a name, without the s of their plural."""
-    return {word.rstrip("s") for word in re.findall(r"[a-z]+", re.sub(r"([A-Z])", r" \1", name).lower())}
-
-
-def page(now: str = "") -> tuple[str, list[str]]:
-    """The page, and the names of what no test shows. ``now``: the page as it is."""
-    lines, without, named = [_HEAD], [], _named(now)
-    for section in sections():
-        lines += ["", f"## {section.title}", "", f"From [{section.source}](../{section.source}).", ""]
-        lines += ["| | state | test |", "|---|---|---|"]
-        tests = [test for place in section.tests for test in tests_in(place)]
-        routed = {call: _routed(call, section.capabilities) for test in tests for call in test.calls}
-        for capability in section.capabilities:
-            state = capability.state + (f": {capability.note}" if capability.note else "")
-            test = shown_by(capability, tests, routed, named.get((section.title, capability.name, state)))
-            if test is None:
-                without.append(f"{section.title}: {capability.name}")
-            link = f"[{test.name}](../{test.file})" if test else "**no test**"
-            lines.append(f"| `{capability.name}` | {state} | {link} |")
-    return "\n".join(lines) + "\n", without
-
-
-def _named(page: str) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """The test of each line of a page, by table, name and state: its name and file."""
-    return {
-        (table.partition("\n")[0], row[1], row[2]): (row[3], row[4])
-        for table in page.split("\n## ")[1:]
-        for row in re.finditer(r"^\| `(.+)` \| (.+) \| \[(.+)\]\(\.\./(.+)\) \|$", table, re.MULTILINE)
-    }
-
-
-_HEAD = """# What is here, and what is not
-
-`make capabilities` makes this page from the code; `make lint` checks that it is current. Each line names a test that
-uses what the line is about. In containers the REST proxy and Kafka Connect are Confluent's own, with all that they
-have: their tables say what the native stack answers. MySQL's server, Kafka, LocalStack, Spark, Delta and Airflow are
-the real software as a whole, and have no table.
-
-- **real**: the real software does the work; only the way to it is ours.
-- **stand-in**: our code does it, as the real one does; where it differs, the folder's README says so.
-- **accepted without effect**: taken, so that what runs on AWS runs here, and nothing happens.
-- **refused**: an error that says so. So is every call and option that no line names."""
-
-
-def main() -> None:
-    """Write the page; with --check only compare it. Exits with 1 if it is old, or if something has no test."""
-    now = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    text, without = page(now)
-    for name in without:
-        print(f"{name}: no test uses it; write one, then run `make capabilities`")
-    if sys.argv[1:] == ["--check"]:
-        if text != now:
-            print("docs/capabilities.md is not what the code says: run `make capabilities`")
-            sys.exit(1)
-    else:
-        PAGE.write_text(text, encoding="utf-8")
-    sys.exit(1 if without else 0)
-
-
-if __name__ == "__main__":
-    main()
