@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 
 from services import supervised
-from services.rest_proxy import binding, consumers, documents, metadata
+from services.rest_proxy import binding, consumers, documents, instances, metadata
 from services.rest_proxy.cluster import Cluster
-from services.rest_proxy.consumers import Instance, Instances
 from services.rest_proxy.errors import RestError
+from services.rest_proxy.instances import Instance, Instances
 from services.rest_proxy.media import ANY_FORMAT, AVRO, BINARY, JSON, JSON_SCHEMA, PROTOBUF, RECORDS, V2, content_type
 from services.rest_proxy.produce import Sending, records
 from services.rest_proxy.routing import Call, Calls, Handler, answer_type, parameter
@@ -82,7 +82,7 @@ class Proxy:
 
     async def create_instance(self, request: Request) -> Response:
         """POST /consumers/{group}."""
-        wanted = consumers.wanted(await read_document(request))
+        wanted = instances.wanted(await read_document(request))
         group = request.path_params["group"]
         name = self.instances.create(group, wanted)
         known_as = self.settings.host_name
@@ -101,7 +101,7 @@ class Proxy:
         """GET …/records: the Accept header must name the format that the instance was made with."""
         timeout, max_bytes = (whole_number(request, name) for name in ("timeout", "max_bytes"))
         instance = self._instance(request)
-        if _READS[answer_type(request)] != consumers.KINDS[instance.format]:
+        if _READS[answer_type(request)] != instances.KINDS[instance.format]:
             message = "The requested embedded data format does not match the deserializer for this consumer instance"
             raise RestError(406, 40601, message)
         return answer(await self._in(self._consumers, lambda: consumers.read(instance, timeout, max_bytes)))

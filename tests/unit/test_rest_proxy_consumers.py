@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.rest_proxy.consumers import Instance, read
+from services.rest_proxy.consumers import read
 from services.rest_proxy.errors import RestError
+from services.rest_proxy.instances import Instance
 
 
 class Live:

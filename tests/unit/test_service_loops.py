@@ -30,7 +30,7 @@ from services.connect import sink as sinks
 from services.connect import worker as workers
 from services.connect.worker import Worker
 from services.rest_proxy import app as rest_proxy
-from services.rest_proxy.consumers import Instances
+from services.rest_proxy.instances import Instances
 from services.rest_proxy.settings import Settings
 from tests.unit.test_connect_options import WORKER
 from tests.unit.test_connect_worker import PROPERTIES, FakeStore, FakeTask

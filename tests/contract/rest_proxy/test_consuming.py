@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from services.rest_proxy.cluster import Cluster
-from services.rest_proxy.consumers import Instances, Wanted
 from services.rest_proxy.errors import RestError
+from services.rest_proxy.instances import Instances, Wanted
 from services.rest_proxy.settings import Settings
 from tests.contract.kafka.running import Running
 from tests.contract.rest_proxy.client import JSON, Client
