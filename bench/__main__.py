@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from bench import batch_job, ingest, machine, notebooks, orchestration, producing, streams
-from pinflow.loopback import bypass_proxies
+from foundation.loopback import bypass_proxies
 from pinflow.report import size
 from pinflow.stack.native import NativeStack
 from tests.stack import TestStack

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import duck
+from foundation.packages import python
+from foundation.profile import ROOT, Profile
 from pinflow import batch
-from pinflow.packages import python
-from pinflow.profile import ROOT, Profile
 from services.mysql.tables import TABLES as SOURCE_TABLES
 from tests.stack import TestStack
 

@@ -11,7 +11,7 @@ import psutil
 from databricks.sdk.service.jobs import NotebookTask, SubmitTask
 from databricks.sdk.service.workspace import ImportFormat, Language
 
-from pinflow.databricks import Workspace
+from foundation.databricks import Workspace
 from tests.stack import TestStack
 
 EMPTY = b"# Databricks notebook source\n"

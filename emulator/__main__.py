@@ -19,9 +19,9 @@ from emulator.posting import Plan
 from emulator.run import Route, emulate
 from emulator.stream import LONGEST_KEY, MOST_RECORDS, KinesisWire
 from emulator.topics import require_topics
-from pinflow import changes
-from pinflow.errors import PinflowError
-from pinflow.profile import load
+from foundation import changes
+from foundation.errors import PinflowError
+from foundation.profile import load
 
 INTERRUPTED = 130
 

@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from pinflow.errors import PinflowError, brief
-from pinflow.profile import Profile
+from foundation.errors import PinflowError, brief
+from foundation.profile import Profile
 
 _SIGN_IN = "aws sso login, aws configure, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 

@@ -23,9 +23,9 @@ import requests
 from requests.auth import AuthBase
 
 from emulator.authorization import SigningError
-from emulator.backoff import Backoff
 from emulator.spill import Spill
 from emulator.totals import Totals
+from foundation.backoff import Backoff
 
 CONNECT_TIMEOUT = 5.0
 REASON_LENGTH = 500

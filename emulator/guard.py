@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import click
 
 from emulator.posting import Plan
-from pinflow.aws import account
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile
+from foundation.aws import account
+from foundation.errors import PinflowError
+from foundation.profile import Profile
 
 
 def confirm(profile: Profile, plan: Plan) -> None:

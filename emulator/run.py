@@ -13,6 +13,7 @@ from types import FrameType
 
 from requests.auth import AuthBase
 
+from emulator.books import Books
 from emulator.delivery import Delivery, Limits, Wire
 from emulator.posting import Plan, Posting
 from emulator.progress import Reporter
@@ -21,9 +22,8 @@ from emulator.sequence import Draw
 from emulator.source import Source
 from emulator.spill import Spill, SpillError
 from emulator.totals import Summary, Totals
-from pinflow.errors import PinflowError
-from pinflow.posted import Books
-from pinflow.profile import Profile
+from foundation.errors import PinflowError
+from foundation.profile import Profile
 
 
 @dataclass(frozen=True)

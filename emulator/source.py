@@ -18,8 +18,8 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from emulator.backoff import Backoff
-from pinflow.errors import PinflowError
+from foundation.backoff import Backoff
+from foundation.errors import PinflowError
 
 Row = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pinflow.errors import PinflowError
+from foundation.errors import PinflowError
 
 
 class SpillError(PinflowError):

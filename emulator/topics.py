@@ -10,8 +10,8 @@ from requests.auth import AuthBase
 
 from emulator.authorization import SigningError
 from emulator.delivery import CONNECT_TIMEOUT, json_object, session
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile
+from foundation.errors import PinflowError
+from foundation.profile import Profile
 
 # No such topic, in the REST proxy's versions, and a name that no topic can have. A 404 without such a code is API
 # Gateway's.

@@ -19,9 +19,9 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow import aws
-from pinflow.errors import PinflowError, brief
-from pinflow.profile import ROOT, Profile
+from foundation import aws
+from foundation.errors import PinflowError, brief
+from foundation.profile import ROOT, Profile
 from services.airflow.bucket import files
 
 Say = Callable[[str], None]
@@ -344,7 +344,7 @@ class Mwaa:
     def _tell_reason(self, dag_id: str, run_id: str, task_id: str, say: Say) -> None:
         """Say error and page of the task's last run on Databricks, found by the name that our DAG gives it."""
         # Databricks' client takes two seconds to import, which every `make status` would pay.
-        from pinflow.databricks import Workspace
+        from foundation.databricks import Workspace
 
         try:
             Workspace(self.profile).outcome(databricks_name(dag_id, run_id, task_id), say)

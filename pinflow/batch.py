@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from foundation.databricks import Outcome, Say, Task, Workspace
+from foundation.errors import PinflowError
+from foundation.profile import ROOT, Profile
 from pinflow.airflow import Mwaa, databricks_name
-from pinflow.databricks import Outcome, Say, Task, Workspace
-from pinflow.errors import PinflowError
-from pinflow.profile import ROOT, Profile
 
 FOLDER = "pinflow"
 """Where spark/ is in the workspace, below the user's own folder."""

@@ -15,25 +15,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pinflow import account, changes, report
+from foundation import changes
+from foundation.errors import PinflowError
+from foundation.loopback import bypass_proxies
+from foundation.profile import ROOT, Profile, is_a_stacks_own, load
+from pinflow import account, report
 from pinflow import instance as instances
 from pinflow.account import tables
 from pinflow.account.waiting import until_landed
 from pinflow.airflow import Mwaa
-from pinflow.aws.commands import aws_down, aws_plan, aws_up
+from pinflow.cloudformation.commands import aws_down, aws_plan, aws_up
 from pinflow.confirmation import confirmed
-from pinflow.errors import PinflowError
-from pinflow.loopback import bypass_proxies
-from pinflow.profile import ROOT, Profile, is_a_stacks_own, load
 from pinflow.stack import clean as cleaning
 from pinflow.stack import runtime, state
 from pinflow.stack.compose import ComposeStack
 
 if TYPE_CHECKING:
+    from foundation.databricks import Workspace
+    from foundation.upload import Upload
     from pinflow.batch import Result
-    from pinflow.databricks import Workspace
     from pinflow.deploy.difference import Difference
-    from pinflow.upload import Upload
 
 DEPLOYED = ("notebooks", "variables", "dags", "connector")
 """The parts of pinflow.deploy, whose import takes two seconds."""
@@ -205,8 +206,8 @@ private_option = click.option("--private", is_flag=True, help="files that git ig
 def sync(profile: Profile, folder: Path, target: str | None, yes: bool, private: bool) -> None:
     """Put a folder with notebooks and files into the Databricks workspace."""
     # Here, because Databricks' client takes two seconds to import, which every other command would pay.
-    from pinflow import upload
-    from pinflow.databricks import Workspace
+    from foundation import upload
+    from foundation.databricks import Workspace
 
     workspace = Workspace(profile)
     chosen = upload.of_folder(folder.expanduser(), private or not workspace.elsewhere)
@@ -222,8 +223,8 @@ def sync(profile: Profile, folder: Path, target: str | None, yes: bool, private:
 @click.pass_obj
 def notebook(profile: Profile, file: Path, parameters: tuple[str, ...], yes: bool, private: bool) -> None:
     """Run a notebook: its folder goes into the workspace, so that %run and imports find their files."""
-    from pinflow import upload
-    from pinflow.databricks import Task, Workspace
+    from foundation import upload
+    from foundation.databricks import Task, Workspace
 
     file = file.expanduser().resolve()
     if not file.is_file():
@@ -455,8 +456,8 @@ def show_streams(profile: Profile) -> bool:
 
 def show_failure(profile: Profile) -> bool:
     """Print how the last batch failed, where it did; whether it is well."""
+    from foundation.databricks import Workspace
     from pinflow import batch as job
-    from pinflow.databricks import Workspace
 
     try:
         failure = Workspace(profile).last_failure(job.run_name(profile))

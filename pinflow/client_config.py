@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pinflow import environment
-from pinflow.profile import Profile
+from foundation import environment
+from foundation.profile import Profile
 
 _INSTALLED = "/opt/confluent"
 

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pinflow.errors import PinflowError
+from foundation.errors import PinflowError
 
 
 def confirmed(question: str) -> bool:

@@ -418,7 +418,7 @@ def run(command: list[str | Path], what: str) -> None:
         "UV_DEFAULT_INDEX": os.environ.get("PIP_INDEX_URL", ""),
     }
     environment = {k: v for k, v in environment.items() if v and k not in os.environ} | dict(os.environ)
-    if sys.platform == "linux":  # Java decodes paths by the locale: pinflow/packages.py
+    if sys.platform == "linux":  # Java decodes paths by the locale: foundation/packages.py
         environment["LC_ALL"] = "C.UTF-8"
     pipe = subprocess.PIPE
     with subprocess.Popen([str(c) for c in command], stdout=pipe, stderr=pipe, text=True, env=environment) as process:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from pinflow.errors import PinflowError, ProfileError
-from pinflow.profile import find
+from foundation.errors import PinflowError, ProfileError
+from foundation.profile import find
 
 LOCAL_PORT = re.compile(r"(127\.0\.0\.1:)(\d+)")
 

@@ -15,8 +15,8 @@ import boto3
 import yaml
 from botocore.exceptions import BotoCoreError
 
-from pinflow.errors import ProfileError
-from pinflow.profile import Profile, load
+from foundation.errors import ProfileError
+from foundation.profile import Profile, load
 
 _LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?: (?P<value>\S.*))?$")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")

@@ -15,15 +15,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from foundation.profile import Profile
 from pinflow.account import Account
-from pinflow.profile import Profile
 from pinflow.stack.health import Health
 
 if TYPE_CHECKING:
-    from pinflow.aws.stack import Change
-
     # These import Databricks' client, which takes two seconds.
     from pinflow.batch import Answer
+    from pinflow.cloudformation.stack import Change
     from pinflow.deploy.difference import Difference
     from pinflow.doctor.finding import Finding
     from pinflow.stream import Comparison, StreamStatus

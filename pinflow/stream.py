@@ -10,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pinflow import account, posted
+from emulator import books as posted
+from foundation.databricks import Task, Workspace
+from foundation.errors import PinflowError
+from foundation.profile import Profile
+from pinflow import account
 from pinflow.account import tables
 from pinflow.account.streams import Lag, Stream
 from pinflow.batch import sync_notebooks
-from pinflow.databricks import Task, Workspace
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile
 
 Say = Callable[[str], None]
 

@@ -1,5 +1,5 @@
 """What all tests need of the process that they run in."""
 
-from pinflow.loopback import bypass_proxies
+from foundation.loopback import bypass_proxies
 
 bypass_proxies()

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from pinflow.profile import Profile
+from foundation.profile import Profile
 from pinflow.stack.compose import project_name
 
 

@@ -19,8 +19,8 @@ import pymysql
 import yaml
 from deltalake import DeltaTable
 
+from foundation.profile import ROOT, Profile, load
 from pinflow import instance
-from pinflow.profile import ROOT, Profile, load
 from services.spark.native import warehouse
 from tests import containers
 

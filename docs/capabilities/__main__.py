@@ -10,7 +10,7 @@ import re
 import sys
 
 from docs.capabilities import evidence, inventory
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 
 PAGE = ROOT / "docs" / "capabilities.md"
 

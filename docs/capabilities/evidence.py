@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from docs.capabilities.inventory import METHODS, Call, Capability, matches, module
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ import botocore.session
 from fastapi.routing import APIRoute, APIRouter
 from starlette.routing import Route
 
-from pinflow.profile import ROOT
-from services import supervised
+from foundation import supervised
+from foundation.profile import ROOT
 from services.airflow import mwaa
 from services.connect import options, rest
 from services.databricks.workspace import app as workspace

@@ -20,14 +20,14 @@ from typing import Any, TypeVar
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from pinflow import posted
+from emulator import books as posted
+from foundation.errors import NotReady, PinflowError, brief
+from foundation.profile import Profile
 from pinflow.account import tables
 from pinflow.account.objects import Bucket, Listed, key_of, split
 from pinflow.account.offsets import Fate, below, fate, suspects
 from pinflow.account.tables import Table
 from pinflow.account.topics import Partition, Topics
-from pinflow.errors import NotReady, PinflowError, brief
-from pinflow.profile import Profile
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from functools import cached_property
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow.aws import client
-from pinflow.errors import NotReady, brief
-from pinflow.profile import Profile
+from foundation.aws import client
+from foundation.errors import NotReady, brief
+from foundation.profile import Profile
 
 _OF_THE_SINK = re.compile(r".*/partition=(\d+)/[^/]*\+(\d+)\+(\d+)\.[^/]*\Z", re.DOTALL)
 """The sink's own keys: topics/<topic>/partition=<p>/<topic>+<p>+<first offset>.json."""

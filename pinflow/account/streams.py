@@ -16,9 +16,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow.aws import client
-from pinflow.errors import NotReady, brief
-from pinflow.profile import Profile
+from foundation.aws import client
+from foundation.errors import NotReady, brief
+from foundation.profile import Profile
 
 _PAGE = 2000
 """Records a request: kinesis-local gets slower beyond."""

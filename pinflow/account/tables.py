@@ -14,8 +14,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from pinflow.errors import NotReady, brief
-from pinflow.profile import Profile
+from foundation.errors import NotReady, brief
+from foundation.profile import Profile
 from services.spark.native import warehouse
 
 KINDS = ("pin", "geo", "user")

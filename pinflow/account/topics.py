@@ -11,10 +11,10 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from pinflow import broker
+from foundation import kafka as broker
+from foundation.errors import NotReady
+from foundation.profile import Profile
 from pinflow.account.offsets import Span
-from pinflow.errors import NotReady
-from pinflow.profile import Profile
 
 _READ_WITHIN = 30.0
 """Seconds without one record, of those that are known to be there."""

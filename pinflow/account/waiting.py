@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from foundation.errors import PinflowError
+from foundation.profile import Profile
 from pinflow.account import placed, read_skipped
 from pinflow.account.objects import Bucket, Listed
 from pinflow.account.offsets import below
 from pinflow.account.topics import Topics
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile
 
 Say = Callable[[str], None]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from foundation.profile import Profile
 from pinflow.deploy.connector import Connector
 from pinflow.deploy.dags import Dags, Variables
 from pinflow.deploy.difference import Difference
 from pinflow.deploy.notebooks import Notebooks
-from pinflow.profile import Profile
 
 Say = Callable[[str], None]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow.aws import client
+from foundation.aws import client
+from foundation.errors import PinflowError, brief
+from foundation.profile import MskConnect, Profile
 from pinflow.deploy.difference import Difference, as_text
-from pinflow.errors import PinflowError, brief
-from pinflow.profile import MskConnect, Profile
 from services.connect import connector as rest
 
 Say = Callable[[str], None]

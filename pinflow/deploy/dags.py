@@ -9,13 +9,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from pinflow import install, packages
+from foundation import packages
+from foundation.databricks import Workspace
+from foundation.errors import PinflowError
+from foundation.profile import ROOT, Profile
+from pinflow import install
 from pinflow.airflow import FOLDER, AirflowError, Mwaa, explained
 from pinflow.batch import notebooks_folder
-from pinflow.databricks import Workspace
 from pinflow.deploy.difference import Difference
-from pinflow.errors import PinflowError
-from pinflow.profile import ROOT, Profile
 from pinflow.stack import runtime
 from pinflow.stack.native import NativeStack
 

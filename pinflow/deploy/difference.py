@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from pinflow.profile import Profile
+from foundation.profile import Profile
 
 MASK = "********"
 _SECRET = re.compile(r"secret|password|token|access\.key|jaas", re.IGNORECASE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from foundation.databricks import Workspace
+from foundation.profile import ROOT, Profile
 from pinflow.batch import sync_notebooks, workspace_folder
-from pinflow.databricks import Workspace
 from pinflow.deploy.difference import Difference
-from pinflow.profile import ROOT, Profile
 
 Say = Callable[[str], None]
 

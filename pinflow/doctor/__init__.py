@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from foundation.errors import PinflowError
+from foundation.profile import Profile
 from pinflow.doctor import airflow, api, aws, database, databricks, kafka
 from pinflow.doctor.finding import Finding, failed
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile
 
 # In the order in which a post travels. A new hop is a function of the profile in a module of its own, and a line here.
 HOPS: dict[str, Callable[[Profile], list[Finding]]] = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from foundation.profile import Profile
 from pinflow.airflow import AirflowError, Mwaa
 from pinflow.doctor.finding import Finding, failed, left_out, mend, ok, unknown
-from pinflow.profile import Profile
 
 
 def environment(profile: Profile) -> list[Finding]:

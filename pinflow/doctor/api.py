@@ -16,10 +16,10 @@ import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
 from emulator.authorization import authorization
-from pinflow.aws import QUICK, client
+from foundation.aws import QUICK, client
+from foundation.errors import brief
+from foundation.profile import Profile
 from pinflow.doctor.finding import Finding, failed, mend, ok, unknown
-from pinflow.errors import brief
-from pinflow.profile import Profile
 
 _TIMEOUT = (4, 15)
 _KAFKA = "application/vnd.kafka.v2+json"  # the REST proxy answers 415 to any other, also with a GET

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from pinflow.aws import QUICK, client
+from foundation.aws import QUICK, client
+from foundation.errors import PinflowError, brief
+from foundation.profile import Profile
 from pinflow.doctor.finding import Finding, failed, mend, ok, unknown
-from pinflow.errors import PinflowError, brief
-from pinflow.profile import Profile
 
 _SIGN_IN = "aws configure, aws sso login, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _PAGES = 20  # of 1000 keys; the newest object of a bucket cannot be asked for

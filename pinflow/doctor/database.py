@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from foundation.errors import brief
+from foundation.profile import Profile
 from pinflow.account import SOURCE_TABLES
 from pinflow.doctor.finding import Finding, failed, mend, ok
-from pinflow.errors import brief
-from pinflow.profile import Profile
 
 # MySQL's error numbers.
 _ACCESS_DENIED, _NO_DATABASE, _NO_TABLE = (1045, 1044, 1698), (1049,), (1146,)

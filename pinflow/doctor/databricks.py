@@ -10,10 +10,10 @@ from databricks.sdk.config import Config
 from databricks.sdk.errors import NotFound, PermissionDenied, Unauthenticated
 from databricks.sdk.errors.base import DatabricksError
 
+from foundation.errors import brief
+from foundation.profile import Profile
 from pinflow.batch import FOLDER
 from pinflow.doctor.finding import Finding, failed, left_out, mend, ok, unknown
-from pinflow.errors import brief
-from pinflow.profile import Profile
 
 _OLDEST_RUNTIME = 17  # Databricks' first with Spark 4: try_parse_json, DataFrame.toArrow and others are of that
 _NOTEBOOKS = ("load_pin", "load_geo", "load_user", "questions")

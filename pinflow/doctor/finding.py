@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pinflow.profile import Profile
+from foundation.profile import Profile
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
+from foundation.aws import QUICK, client
+from foundation.errors import brief
+from foundation.profile import Profile
 from pinflow.account.topics import dead_letter_topic
-from pinflow.aws import QUICK, client
 from pinflow.doctor.finding import Finding, failed, mend, ok, unknown, warning
-from pinflow.errors import brief
-from pinflow.profile import Profile
 from services.connect.connector import reason
 
 _TIMEOUT = (4, 15)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from foundation.errors import PinflowError
+from foundation.packages import PACKAGES
+from foundation.profile import ROOT, Profile, load
 from pinflow import install
-from pinflow.errors import PinflowError
-from pinflow.packages import PACKAGES
-from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import state, supervision
 from pinflow.stack.compose import project_name
 from pinflow.stack.start import Say

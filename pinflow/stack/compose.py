@@ -21,13 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pinflow import changes
-from pinflow.errors import NotReady, PinflowError, PreflightError
-from pinflow.profile import ROOT, Profile
+from foundation import changes
+from foundation.errors import NotReady, PinflowError, PreflightError
+from foundation.profile import ROOT, Profile
+from foundation.service import Service
 from pinflow.stack import images, launch, preflight, state
 from pinflow.stack.compose_variables import variables
 from pinflow.stack.health import Health
-from pinflow.stack.service import Service
 from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Life, Say, Start
 
 # GiB beside the services: Docker itself, and Spark, which takes more there than natively (bench/README.md).

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from pinflow.profile import Profile
+from foundation.profile import Profile
 from services.mysql import accounts
 
 # The first user of most machines, and the one that the images make; root's containers do not run as root either.

@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 from typing import IO, Any
 
-from pinflow.errors import PinflowError
-from pinflow.profile import ROOT
+from foundation.errors import PinflowError
+from foundation.profile import ROOT
 from pinflow.stack.start import Say
 
 # Of an image that was built here: what it was made of. docker-compose.yml puts it there from PINFLOW_INPUTS.

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import psutil
 
-from pinflow.changes import digest
-from pinflow.errors import PinflowError, ProfileError
-from pinflow.packages import LOCALE
-from pinflow.profile import ROOT, Profile, load
+from foundation.changes import digest
+from foundation.errors import PinflowError, ProfileError
+from foundation.packages import LOCALE
+from foundation.profile import ROOT, Profile, load
+from foundation.service import Service
 from pinflow.stack import state
-from pinflow.stack.service import Service
 
 
 def service(name: str) -> Service:

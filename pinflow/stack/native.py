@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from pinflow import changes
-from pinflow.errors import NotReady, PinflowError
-from pinflow.profile import ROOT, Profile
+from foundation import changes
+from foundation.errors import NotReady, PinflowError
+from foundation.profile import ROOT, Profile
+from foundation.service import Service
 from pinflow.stack import launch, preflight, state
 from pinflow.stack.health import Health
-from pinflow.stack.service import Service
 from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Life, Say, Start
 from pinflow.stack.supervision import Process, Supervision
 

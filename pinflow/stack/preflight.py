@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 
-from pinflow.errors import PreflightError
-from pinflow.packages import java
-from pinflow.profile import ROOT
-from pinflow.stack.service import Service
+from foundation.errors import PreflightError
+from foundation.packages import java
+from foundation.profile import ROOT
+from foundation.service import Service
 
 # GiB for the commands themselves: the emulator, the tool, what else runs here.
 MEMORY_MARGIN = 0.7

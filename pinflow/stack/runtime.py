@@ -10,9 +10,10 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
-from pinflow import changes, install
-from pinflow.errors import PinflowError, PreflightError
-from pinflow.profile import ROOT, Profile
+from foundation import changes
+from foundation.errors import PinflowError, PreflightError
+from foundation.profile import ROOT, Profile
+from pinflow import install
 from pinflow.stack import supervision
 from pinflow.stack.compose import ComposeStack
 from pinflow.stack.images import NoImages

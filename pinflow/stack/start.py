@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pinflow.errors import NotReady, PinflowError
-from pinflow.stack.service import Service
+from foundation.errors import NotReady, PinflowError
+from foundation.service import Service
 
 Say = Callable[[str], None]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from pinflow.stack.start import Say
 
 # Beside a directory for each service: the launcher's, the supervisor's, the emulator's books and undelivered posts, and

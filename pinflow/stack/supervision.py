@@ -22,9 +22,9 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from pinflow.errors import PinflowError
-from pinflow.packages import PACKAGES
-from pinflow.profile import ROOT, Profile
+from foundation.errors import PinflowError
+from foundation.packages import PACKAGES
+from foundation.profile import ROOT, Profile
 from pinflow.stack import state
 
 # A socket's path may have 107 bytes on Linux and 103 on macOS.

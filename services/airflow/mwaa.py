@@ -29,7 +29,7 @@ LONGEST_PATH = 64
 """RestApiPath in botocore's model of the service."""
 TIMEOUT = 60.0
 # By its path: neither the project nor services/ may be on Airflow's search path, for both have folders of that name.
-supervised = runpy.run_path(str(Path(__file__).resolve().parents[1] / "supervised.py"))
+supervised = runpy.run_path(str(Path(__file__).resolve().parents[2] / "foundation" / "supervised.py"))
 FAILING = "failing.json"
 """In AIRFLOW_HOME: the programs that start.py sees fail."""
 

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow import environment, install, packages
+from foundation import environment, loops, packages
+from foundation.aws import client
+from foundation.errors import NotReady, PinflowError, PreflightError, ProfileError, brief
+from foundation.profile import Profile
+from foundation.service import Command, Service
+from pinflow import install
 from pinflow.airflow import Mwaa
-from pinflow.aws import client
-from pinflow.errors import NotReady, PinflowError, PreflightError, ProfileError, brief
-from pinflow.profile import Profile
-from pinflow.stack.service import Command, Service
-from services import loops
 from services.airflow.requirements import differences
 
 HERE = Path(__file__).resolve().parent

@@ -1,11 +1,8 @@
 """Airflow as one service: its processes side by side, each started again when it dies, all gone when told to end.
 
 Runs in Airflow's own environment, natively and in the official image, so it imports nothing of this project but its
-neighbour mwaa.py and, through it, ../supervised.py. `airflow standalone` would not do: it leaves processes behind, and
-restarts none of them.
-
-Airflow 3 is imported once, here, and each process is a fork that has it already: that halves the time to ready and the
-memory, and a task starts in a fraction of a second. Forking is safe as long as this process has one thread.
+neighbour mwaa.py and, through it, foundation/supervised.py. `airflow standalone` leaves processes behind and restarts
+none of them.
 """
 
 from __future__ import annotations

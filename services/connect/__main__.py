@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 
-from pinflow.environment import properties
+from foundation.environment import properties
 from services.connect.rest import application
 from services.connect.worker import Worker
 

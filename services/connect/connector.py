@@ -15,8 +15,8 @@ from typing import Any
 
 import requests
 
-from pinflow.errors import NotReady, PinflowError
-from pinflow.profile import Profile, load
+from foundation.errors import NotReady, PinflowError
+from foundation.profile import Profile, load
 
 TEMPLATE = Path(__file__).with_name("s3-sink.json")
 TIMEOUT = 30  # seconds for one call; stopping tasks takes a few

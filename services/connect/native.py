@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import requests
 
+from foundation import loops
+from foundation.environment import read
+from foundation.errors import NotReady, brief
+from foundation.packages import python
+from foundation.profile import Profile
+from foundation.service import Command, Service
 from pinflow.account.waiting import until_refilled
-from pinflow.environment import read
-from pinflow.errors import NotReady, brief
-from pinflow.packages import python
-from pinflow.profile import Profile
-from pinflow.stack.service import Command, Service
-from services import loops
 from services.connect import connector
 
 

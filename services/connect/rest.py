@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services import supervised
+from foundation import supervised
 from services.connect import options
 from services.connect.worker import RestError, Worker
 

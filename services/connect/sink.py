@@ -7,7 +7,7 @@ import threading
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
 
-from services import supervised
+from foundation import supervised
 from services.connect.clients import connect
 from services.connect.config import SinkConfig
 from services.connect.task import Task

@@ -19,7 +19,7 @@ from typing import Any
 RUNNING = Path("/tmp/running")
 EVERY = 2.0
 # By its path: as a script in its container this file has no package around it.
-supervised = runpy.run_path(str(Path(__file__).parents[1] / "supervised.py"))
+supervised = runpy.run_path(str(Path(__file__).parents[2] / "foundation" / "supervised.py"))
 
 
 def main() -> None:

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pinflow.environment import read
-from pinflow.errors import NotReady, ProfileError, brief
-from pinflow.packages import python
-from pinflow.profile import Profile
-from pinflow.stack.service import Command, Service
-from services import loops
+from foundation import loops
+from foundation.environment import read
+from foundation.errors import NotReady, ProfileError, brief
+from foundation.packages import python
+from foundation.profile import Profile
+from foundation.service import Command, Service
 from services.databricks.workspace.settings import CONTROL_TOKEN, SECRETS, TOKEN
 from services.spark.native import control_url
 
@@ -63,8 +63,8 @@ def probe(profile: Profile) -> None:
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:
     """Put our notebooks into the workspace, so that a person finds them there, and Airflow too."""
     # Here, because Databricks' client takes two seconds to import, which every other command would pay.
+    from foundation.databricks import Workspace
     from pinflow.batch import sync_notebooks
-    from pinflow.databricks import Workspace
 
     sync_notebooks(Workspace(profile), say)
 

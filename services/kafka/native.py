@@ -15,10 +15,10 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from pinflow import environment, packages
-from pinflow.errors import NotReady, PinflowError, ProfileError, brief
-from pinflow.profile import ROOT, Profile
-from pinflow.stack.service import Command, Service
+from foundation import environment, packages
+from foundation.errors import NotReady, PinflowError, ProfileError, brief
+from foundation.profile import ROOT, Profile
+from foundation.service import Command, Service
 
 # The serial collector and the first compiler alone: ready in 3 s and a third of the memory of the defaults.
 JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true"]

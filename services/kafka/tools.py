@@ -7,9 +7,9 @@ import socket
 import sys
 from contextlib import suppress
 
-from pinflow import changes, packages
-from pinflow import profile as profiles
-from pinflow.errors import PinflowError
+from foundation import changes, packages
+from foundation import profile as profiles
+from foundation.errors import PinflowError
 from pinflow.stack.compose import ComposeStack
 from services.kafka.native import FOLDER, JVM, java, logging_option
 

@@ -1,4 +1,4 @@
-"""The stack of localstack/template.yaml: made in LocalStack, and what pinflow/aws/stack.py needs of it on AWS.
+"""The stack of localstack/template.yaml: made in LocalStack; pinflow/cloudformation makes it on AWS.
 
 Needs boto3 and nothing else of the project: LocalStack runs this file inside itself (ready.d), and there the
 project's packages are not installed.
@@ -32,7 +32,7 @@ def deploy(clients: Clients, template: Path, parameters: dict[str, str]) -> dict
     repeated, and quick where nothing changed. What exists already without being the stack's (a bucket given by
     somebody else, streams that outlived LocalStack's memory) is used as it is. A stack that differs is refused:
     LocalStack reports an update of the API as done and the API is gone, and deletes buckets in spite of Retain; on
-    AWS, pinflow/aws/stack.py changes it. Raises StackFailed.
+    AWS, pinflow/cloudformation/stack.py changes it. Raises StackFailed.
     """
     cloudformation, name = clients("cloudformation"), f"pinflow-{parameters['UserId']}"
     parameters = parameters | {"AccessLog": "false"}  # CloudWatch Logs is not among LocalStack's services here

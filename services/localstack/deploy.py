@@ -1,4 +1,4 @@
-"""Whether localstack/template.yaml is what the stack's LocalStack runs; AWS is pinflow/aws/stack.py.
+"""Whether localstack/template.yaml is what the stack's LocalStack runs; AWS is pinflow/cloudformation/stack.py.
 
 LocalStack itself deploys it at each of its starts (ready.d); this only sees whether it changed since.
 """
@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow.aws import client
-from pinflow.errors import PinflowError
-from pinflow.profile import ROOT, Profile
+from foundation.aws import client
+from foundation.errors import PinflowError
+from foundation.profile import ROOT, Profile
 from services.localstack import cloudformation
 
 TEMPLATE = ROOT / "localstack" / "template.yaml"

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow import environment, packages
-from pinflow.aws import client
-from pinflow.errors import NotReady, PreflightError, brief
-from pinflow.profile import ROOT, Profile
-from pinflow.stack.service import Command, Service
-from services import loops
+from foundation import environment, loops, packages
+from foundation.aws import client
+from foundation.errors import NotReady, PreflightError, brief
+from foundation.profile import ROOT, Profile
+from foundation.service import Command, Service
 from services.localstack import deploy, install
 
 HERE = Path(__file__).resolve().parent

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pinflow.errors import ProfileError
-from pinflow.profile import Profile
+from foundation.errors import ProfileError
+from foundation.profile import Profile
 
 
 def statements(profile: Profile) -> str:

@@ -6,7 +6,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from pinflow.profile import Profile
+from foundation.profile import Profile
 
 
 def connect(profile: Profile, timeout: float | None = None) -> Connection[Cursor]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pinflow.errors import PinflowError
+from foundation.errors import PinflowError
 
 _OPENING = re.compile(rb"['\"`;#]|--(?=\s)|/\*")
 _CLOSING = {

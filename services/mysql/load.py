@@ -17,9 +17,9 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from pinflow import profile as profiles
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile
+from foundation import profile as profiles
+from foundation.errors import PinflowError
+from foundation.profile import Profile
 from services.mysql import dump
 from services.mysql.database import connect
 from services.mysql.seed import GENERATION, POSTS, SEED, rows

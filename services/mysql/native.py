@@ -8,9 +8,9 @@ from pathlib import Path
 import pymysql
 from pymysql.constants import CR
 
-from pinflow.errors import NotReady, ProfileError
-from pinflow.profile import Profile
-from pinflow.stack.service import Command, Service
+from foundation.errors import NotReady, ProfileError
+from foundation.profile import Profile
+from foundation.service import Command, Service
 from services.mysql.accounts import statements
 from services.mysql.database import connect
 from services.mysql.load import load

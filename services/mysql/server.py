@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pinflow import packages
-from pinflow.errors import PreflightError
+from foundation import packages
+from foundation.errors import PreflightError
 
 SETTINGS = Path(__file__).with_name("mysql.cnf")
 # What the server needs of the jar, which also holds clients, plugins and messages in 25 languages.

@@ -8,7 +8,7 @@ import sys
 
 import uvicorn
 
-from pinflow.errors import PinflowError
+from foundation.errors import PinflowError
 from services.rest_proxy.app import application
 from services.rest_proxy.settings import Settings, from_environment
 

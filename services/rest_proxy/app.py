@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 
-from services import supervised
+from foundation import supervised
 from services.rest_proxy import binding, consumers, documents, instances, metadata
 from services.rest_proxy.cluster import Cluster
 from services.rest_proxy.errors import RestError

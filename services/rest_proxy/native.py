@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pinflow import environment, packages
-from pinflow.errors import NotReady, brief
-from pinflow.profile import Profile
-from pinflow.stack.service import Command, Service
-from services import loops
+from foundation import environment, loops, packages
+from foundation.errors import NotReady, brief
+from foundation.profile import Profile
+from foundation.service import Command, Service
 
 # Where the proxy waits for its broker, so does the probe: not longer than a probe may take.
 _PROBE_SECONDS = 5

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from kafka import KafkaConsumer, KafkaProducer
 
-from pinflow.environment import properties
-from pinflow.errors import PinflowError
+from foundation.environment import properties
+from foundation.errors import PinflowError
 
 log = logging.getLogger(__name__)
 

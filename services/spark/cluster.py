@@ -29,7 +29,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
-from services import supervised
+from foundation import supervised
 from services.spark import control, credentials, delta_connect
 from services.spark.files import Files
 from services.spark.hadoop import Hadoop

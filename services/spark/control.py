@@ -24,7 +24,7 @@ from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from services import supervised
+from foundation import supervised
 from services.spark.failures import JavaFailure
 from services.spark.files import Files, Source
 from services.spark.mounts import Mounts

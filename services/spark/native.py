@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pinflow import environment, packages
-from pinflow.errors import NotReady, ProfileError
-from pinflow.profile import ROOT, Profile
-from pinflow.stack.service import Command, Service
-from services import loops
+from foundation import environment, loops, packages
+from foundation.errors import NotReady, ProfileError
+from foundation.profile import ROOT, Profile
+from foundation.service import Command, Service
 
 STALE = 60.0
 """Seconds after which a heartbeat counts as lost. It comes every 2 s; on a busy machine much may come between."""

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psutil
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests.compose import debian, image
 from tests.compose.errors import NoEngine
 

@@ -12,8 +12,8 @@ import tarfile
 from pathlib import Path
 from typing import Protocol
 
-from pinflow import packages
-from pinflow.profile import ROOT
+from foundation import packages
+from foundation.profile import ROOT
 
 NAME = "pinflow/packages:0.1.0"
 ROOTFS = Path(__file__).resolve().parent / "rootfs"

@@ -7,7 +7,7 @@ import subprocess
 import pymysql
 import pytest
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests import containers, oracle
 from tests.e2e.conftest import records_in_s3
 from tests.stack import TestStack, wait_for

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from pinflow.stack import images
 from tests.compose import debian
 from tests.compose.image import Docker

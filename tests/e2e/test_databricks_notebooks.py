@@ -13,7 +13,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.jobs import NotebookTask, Run, RunResultState, SubmitTask
 from databricks.sdk.service.workspace import ImportFormat, Language
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests import oracle
 from tests.stack import Row, TestStack, wait_for
 

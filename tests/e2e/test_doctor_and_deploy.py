@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from foundation.profile import load
 from pinflow import doctor
-from pinflow.profile import load
 from tests.stack import TestStack, in_containers
 
 # What is changed in the profile, so that it no longer fits the stack, and the hops that must say so.

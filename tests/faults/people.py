@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests.faults.diary import Diary
 from tests.stack import TestStack
 

@@ -15,9 +15,9 @@ from statistics import median
 
 import psutil
 
-from pinflow.errors import PinflowError
+from foundation.errors import PinflowError
+from foundation.service import Service
 from pinflow.stack.native import NativeStack
-from pinflow.stack.service import Service
 from tests.faults import reckoning
 from tests.faults.diary import Diary
 from tests.faults.lot import SERVICES, VICTIMS

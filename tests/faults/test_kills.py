@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests import oracle
 from tests.stack import TestStack, running, wait_for
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests.faults import reckoning
 from tests.faults.diary import Diary
 from tests.faults.lot import PER_ROUND, VICTIMS, Blow, draw

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests.stack import TestStack, running, wait_for
 
 KINDS = {"pin": "index", "geo": "ind", "user": "ind"}

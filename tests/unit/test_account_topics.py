@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from foundation.profile import load
 from pinflow.account.topics import Partition, Topics
-from pinflow.profile import load
 
 
 def letter(topic: str, offset: int, value: bytes | None) -> Any:

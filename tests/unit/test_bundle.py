@@ -14,7 +14,7 @@ import pytest
 import yaml
 from databricks.sdk.service.jobs import JobSettings
 
-from pinflow.profile import ROOT, load
+from foundation.profile import ROOT, load
 
 TEXT = (ROOT / "databricks.yml").read_text(encoding="utf-8")
 BUNDLE: dict[str, Any] = yaml.safe_load(TEXT)

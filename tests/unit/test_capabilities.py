@@ -9,7 +9,7 @@ import pytest
 from docs.capabilities import __main__ as writer
 from docs.capabilities import evidence, inventory
 from docs.capabilities.inventory import Capability, Section
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pinflow import changes, instance, stream
+from foundation import changes
+from foundation.profile import ROOT, Profile, load
+from pinflow import instance, stream
 from pinflow.cli import cli
-from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import launch, runtime
 from pinflow.stack.native import NativeStack
 from pinflow.stack.supervision import Process

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from foundation.profile import ROOT
 from pinflow.instance import LOCAL_PORT
-from pinflow.profile import ROOT
 
 JOB: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]["make"]
 CONTAINER: dict[str, Any] = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pinflow import environment
+from foundation import environment
+from foundation.profile import ROOT, Profile, load
 from pinflow.instance import LOCAL_PORT
-from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import images, launch
 from pinflow.stack.compose import PATIENCE
 from pinflow.stack.compose_variables import variables
@@ -219,9 +219,9 @@ def test_the_border_of_loops_is_where_it_is_needed(service: str) -> None:
     """Beside the folder of the service, for which the image or the mounts hold nothing else of services/."""
     dockerfile = ROOT / "services" / service / "Dockerfile"
     copied = dockerfile.read_text(encoding="utf-8") if dockerfile.exists() else ""
-    mount = "./services/supervised.py:/opt/pinflow/services/supervised.py:ro"
+    mount = "./foundation/supervised.py:/opt/pinflow/foundation/supervised.py:ro"
     mounted = any(volume.startswith(mount) for volume in SERVICES[service].get("volumes", []))
-    assert mounted or "COPY services/__init__.py services/supervised.py services/\n" in copied
+    assert mounted or "COPY foundation/ foundation/\n" in copied
 
 
 @pytest.mark.parametrize("service", SERVICES)

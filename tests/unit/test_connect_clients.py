@@ -14,7 +14,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaConnectionError, KafkaError
 
-from services import supervised
+from foundation import supervised
 from services.connect import __main__ as process
 from services.connect import sink
 from services.connect.clients import connect

@@ -7,8 +7,8 @@ import zoneinfo
 
 import pytest
 
-from pinflow import environment
-from pinflow.profile import load
+from foundation import environment
+from foundation.profile import load
 from services.connect import connector, watch
 from services.connect.config import SinkConfig, next_rotation, parse
 from services.connect.errors import ConfigError

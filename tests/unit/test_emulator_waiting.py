@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from emulator.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
 from emulator.totals import Totals
+from foundation.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
 
 
 def waits(budget: float, number: int, at_least: float = 0.0) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from pinflow.stack import images
 
 DOCKERFILE = "ARG VERSION=1\nFROM scratch\nCOPY app/ app/\nCOPY locks/lock-${VERSION}.txt /tmp/lock.txt\n"

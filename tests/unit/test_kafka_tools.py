@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pinflow import packages
-from pinflow.errors import PinflowError
+from foundation import packages
+from foundation.errors import PinflowError
 from pinflow.stack.compose import ComposeStack, Container
 from services.kafka.tools import arguments
 

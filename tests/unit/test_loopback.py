@@ -8,7 +8,7 @@ import pytest
 from botocore.utils import get_environ_proxies as of_boto3
 from requests.utils import get_environ_proxies as of_requests
 
-from pinflow.loopback import bypass_proxies
+from foundation.loopback import bypass_proxies
 
 
 @pytest.mark.parametrize("given", ["", "intern.example", "127.0.0.1,intern.example"])

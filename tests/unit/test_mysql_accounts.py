@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pinflow.errors import ProfileError
-from pinflow.profile import ROOT, Profile, load
+from foundation.errors import ProfileError
+from foundation.profile import ROOT, Profile, load
 from pinflow.stack.compose_variables import variables
 from services.mysql import native
 from services.mysql.accounts import statements

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from foundation.errors import PinflowError, ProfileError, brief
+from foundation.profile import ROOT, Profile, load
 from pinflow import install, instance
-from pinflow.errors import PinflowError, ProfileError, brief
-from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import supervision
 from pinflow.stack.native import NativeStack
 from services.spark import native as spark

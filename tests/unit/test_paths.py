@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from pinflow import install, instance, packages
-from pinflow.errors import PreflightError
-from pinflow.profile import load
+from foundation import packages
+from foundation.errors import PreflightError
+from foundation.profile import load
+from pinflow import install, instance
 from pinflow.stack import preflight
 from pinflow.stack.supervision import Supervision
 from services.airflow import native as airflow

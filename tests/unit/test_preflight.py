@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pinflow.errors import PreflightError
-from pinflow.profile import ROOT
+from foundation.errors import PreflightError
+from foundation.profile import ROOT
 from pinflow.stack import launch, preflight
 from tests.unit.test_install import fake_java
 

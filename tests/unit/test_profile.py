@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pinflow.errors import ProfileError
-from pinflow.profile import ROOT, MskConnect, Profile, load
+from foundation.errors import ProfileError
+from foundation.profile import ROOT, MskConnect, Profile, load
 
 LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
 CANARY = "c4nary-S3cret"
@@ -328,7 +328,7 @@ def test_no_code_branches_on_the_profile_s_name() -> None:
         r"""(==|!=|\bin\b)\s*[\[({]?\s*["'](local|aws)(\.yaml)?["']|["'](local|aws)(\.yaml)?["']\s*(==|!=|\bin\b)"""
         r"""|path\.(stem|name)\s*(==|!=|\bin\b)\s*["']"""
     )
-    folders = ("pinflow", "emulator", "services", "spark", "airflow", "localstack")
+    folders = ("pinflow", "foundation", "emulator", "services", "spark", "airflow", "localstack")
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     branches = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"

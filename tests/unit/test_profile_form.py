@@ -8,8 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from foundation.profile import ROOT, load
 from pinflow.cli import cli
-from pinflow.profile import ROOT, load
 from pinflow.profile_form import Question, fill_in, init, questions, shown
 
 EXAMPLE = ROOT / "profiles" / "aws.example.yaml"

@@ -11,10 +11,10 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.errors import PinflowError, ProfileError
+from foundation.profile import ROOT, Profile, load
 from pinflow import install, instance
 from pinflow.cli import cli
-from pinflow.errors import PinflowError, ProfileError
-from pinflow.profile import ROOT, Profile, load
 from pinflow.stack import clean
 from pinflow.stack.native import NativeStack
 

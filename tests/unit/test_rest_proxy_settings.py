@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pinflow import environment
+from foundation import environment
 from services.rest_proxy.settings import SettingsError, from_environment
 
 REQUIRED = {"KAFKA_REST_BOOTSTRAP_SERVERS": "kafka:9092", "KAFKA_REST_LISTENERS": "http://0.0.0.0:8082"}

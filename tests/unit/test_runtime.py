@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
+from foundation.errors import PinflowError, PreflightError
+from foundation.profile import Profile, load
 from pinflow import install, instance
-from pinflow.errors import PinflowError, PreflightError
-from pinflow.profile import Profile, load
 from pinflow.stack import runtime
 from pinflow.stack.compose import ComposeStack
 from pinflow.stack.images import NoImages

@@ -20,7 +20,7 @@ import pytest
 from faker.providers.address.en import Provider as AddressProvider
 from faker.providers.person.en_US import Provider as PersonProvider
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from services.mysql.seed import GENERATION, Seed, rows, scaled
 from services.mysql.tables import TABLES
 

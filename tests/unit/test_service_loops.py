@@ -17,13 +17,13 @@ from click.testing import CliRunner
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from foundation import loops, supervised
+from foundation.errors import NotReady
+from foundation.profile import Profile, load
 from pinflow.cli import cli
-from pinflow.errors import NotReady
-from pinflow.profile import Profile, load
 from pinflow.stack import runtime
 from pinflow.stack.native import NativeStack
 from pinflow.stack.supervision import Process
-from services import loops, supervised
 from services.connect import native as connect
 from services.connect import rest as connect_rest
 from services.connect import sink as sinks

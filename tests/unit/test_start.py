@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pinflow.errors import NotReady, PinflowError, PreflightError
-from pinflow.stack.service import Command, Service
+from foundation.errors import NotReady, PinflowError, PreflightError
+from foundation.service import Command, Service
 from pinflow.stack.start import Life, Say, Start
 
 

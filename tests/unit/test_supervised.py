@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from pinflow.errors import NotReady
-from pinflow.profile import ROOT, load
-from services import loops, supervised
+from foundation import loops, supervised
+from foundation.errors import NotReady
+from foundation.profile import ROOT, load
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,7 @@ def test_a_known_failure_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_nothing_but_the_standard_library_is_needed() -> None:
-    tree = ast.parse((ROOT / "services" / "supervised.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "foundation" / "supervised.py").read_text(encoding="utf-8"))
     modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     modules += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
     assert {str(module).split(".")[0] for module in modules} <= sys.stdlib_module_names

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from services.localstack.cloudformation import with_new_deployment
 
 TEXT = (ROOT / "localstack" / "template.yaml").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from foundation.profile import Profile, load
 from pinflow import instance
-from pinflow.profile import Profile, load
 from pinflow.stack import launch, state
 from services.kafka import native as kafka
 

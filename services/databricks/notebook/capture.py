@@ -71,7 +71,7 @@ class Capture:
                     self._read()
             except Exception as error:
                 # Whatever it was (a full disk): without a reader the notebook stops as soon as a pipe is full. Not by
-                # services/supervised.py, whose log would go into the very pipes that are read here.
+                # foundation/supervised.py, whose log would go into the very pipes that are read here.
                 self._missing = f"{type(error).__name__}: {error}"
                 time.sleep(RETRY_SECONDS)
             # Small prints come together into one event, and a busy notebook keeps the interpreter for itself.

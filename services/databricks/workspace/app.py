@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from services import supervised
+from foundation import supervised
 from services.databricks.workspace import auth, cluster_api, dbfs_api, jobs_api, pages, secrets_api, workspace_api
 from services.databricks.workspace.body import BoundedBody
 from services.databricks.workspace.continuous import ContinuousJobs

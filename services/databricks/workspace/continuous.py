@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from services import supervised
+from foundation import supervised
 from services.databricks.lost import STOPPED
 from services.databricks.workspace.definitions import JobSettings
 from services.databricks.workspace.request import parse

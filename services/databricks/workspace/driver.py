@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import requests
 
-from services import supervised
+from foundation import supervised
 from services.databricks.workspace import outcome
 from services.databricks.workspace.outcome import Outcome
 from services.databricks.workspace.settings import Settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinflow.errors import PinflowError
+from foundation.errors import PinflowError
 
 
 class ApiError(PinflowError):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from services import supervised
+from foundation import supervised
 from services.databricks.workspace import outcome, sessions
 from services.databricks.workspace.definitions import Definition, tasks_of
 from services.databricks.workspace.driver import Driver

@@ -23,7 +23,7 @@ from localstack.runtime.init import Stage, State, init_script_manager
 directory = Path(os.environ["PINFLOW_DIRECTORY"])
 cloudformation = runpy.run_path(str(directory / "services" / "localstack" / "cloudformation.py"))
 replay = runpy.run_path(str(directory / "services" / "localstack" / "replay.py"))
-supervised = runpy.run_path(str(directory / "services" / "supervised.py"))
+supervised = runpy.run_path(str(directory / "foundation" / "supervised.py"))
 
 
 def client(service):

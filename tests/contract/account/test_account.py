@@ -13,10 +13,10 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foundation.errors import PinflowError
 from pinflow import account
 from pinflow.account import waiting
 from pinflow.account.topics import Topics
-from pinflow.errors import PinflowError
 from tests.contract.account.world import KINDS, Loads, World
 from tests.contract.aws.conftest import moto_server  # noqa: F401 - a fixture
 

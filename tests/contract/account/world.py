@@ -18,12 +18,13 @@ from typing import Any
 
 import yaml
 
-from pinflow import instance, packages
+from emulator.books import Books
+from foundation import packages
+from foundation.aws import client
+from foundation.profile import ROOT, Profile, load
+from pinflow import instance
 from pinflow.account.offsets import Span
 from pinflow.account.topics import Partition
-from pinflow.aws import client
-from pinflow.posted import Books
-from pinflow.profile import ROOT, Profile, load
 from services.spark.native import warehouse
 from tests.contract.emulator import database
 

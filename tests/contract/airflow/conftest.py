@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pinflow import packages
+from foundation import packages
 
 VERSIONS = ("3.2.1", "2.11.2")
 

@@ -22,10 +22,10 @@ import requests
 import yaml
 from moto.server import ThreadedMotoServer
 
-from pinflow import environment, packages
-from pinflow.aws import client
-from pinflow.aws.stack import Stack
-from pinflow.profile import ROOT, Profile, load
+from foundation import environment, packages
+from foundation.aws import client
+from foundation.profile import ROOT, Profile, load
+from pinflow.cloudformation.stack import Stack
 from tests.contract.aws.mwaa import Airflow
 from tests.contract.aws.tls import Authority, Forwarder
 from tests.contract.localstack.conftest import Backend, Seen, free_port
@@ -84,7 +84,7 @@ def far_end(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
 @pytest.fixture
 def as_person(monkeypatch: pytest.MonkeyPatch, authority: Authority, tmp_path: Path) -> pytest.MonkeyPatch:
     """A person's environment: credentials where boto3 looks, the far end's authority trusted, nothing else."""
-    monkeypatch.setattr("pinflow.aws.stack._POLL", 0.1)  # seconds; AWS takes longer than LocalStack
+    monkeypatch.setattr("pinflow.cloudformation.stack._POLL", 0.1)  # seconds; AWS takes longer than LocalStack
     for name in [n for n in os.environ if n.startswith(("AWS_", "PINFLOW_", "DATABRICKS_"))]:
         monkeypatch.delenv(name)
     for name in [n for n in os.environ if n.lower().endswith("_proxy")]:

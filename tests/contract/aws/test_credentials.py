@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from foundation.aws import account, client
+from foundation.errors import PinflowError
+from foundation.profile import Profile
 from pinflow.account import listed, take
 from pinflow.airflow import Mwaa
-from pinflow.aws import account, client
-from pinflow.aws.stack import Stack
+from pinflow.cloudformation.stack import Stack
 from pinflow.deploy.connector import Connector
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile
 from tests.contract.aws.conftest import write_profile
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from foundation.aws import client
+from foundation.profile import Profile, load
 from pinflow.account import Account
 from pinflow.airflow import AirflowError, Mwaa
-from pinflow.aws import client
 from pinflow.batch import Result
 from pinflow.cli import cli, demo, status
-from pinflow.profile import Profile, load
 from pinflow.stack.health import Health
 from services.airflow.native import remark
 from tests.contract.aws.conftest import REGION, write_profile

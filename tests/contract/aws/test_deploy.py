@@ -12,15 +12,15 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation import packages
+from foundation.aws import client
+from foundation.errors import PinflowError
+from foundation.profile import Profile
 from pinflow import cli as command
-from pinflow import packages
 from pinflow.airflow import FOLDER
-from pinflow.aws import client
 from pinflow.cli import cli
 from pinflow.deploy import PARTS, connector, dags
 from pinflow.deploy.difference import Difference, as_text
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile
 from tests.contract.aws.conftest import REGION, UID, write_profile
 from tests.contract.aws.mwaa import Airflow
 from tests.contract.doctor.conftest import Stubs

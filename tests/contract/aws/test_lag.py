@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from foundation.aws import client
+from foundation.profile import Profile
 from pinflow.account.streams import Stream
-from pinflow.aws import client
-from pinflow.profile import Profile
 from tests.contract.aws.conftest import write_profile
 
 SHARDS = ("shardId-000000000000", "shardId-000000000001")

@@ -18,11 +18,12 @@ from click.testing import CliRunner
 from kafka.net.sasl import get_sasl_mechanism
 from pydantic import SecretStr
 
-from pinflow import account, batch, broker, doctor
-from pinflow.aws import client
+from foundation import kafka as broker
+from foundation.aws import client
+from foundation.profile import ROOT, Profile, load
+from pinflow import account, batch, doctor
 from pinflow.cli import cli
 from pinflow.doctor import api, aws, kafka
-from pinflow.profile import ROOT, Profile, load
 from services.kafka import tools
 from tests.contract.aws.conftest import ACCOUNT, API_KEY, REGION, UID, write_profile
 from tests.contract.emulator.database import create

@@ -11,12 +11,12 @@ import pytest
 from botocore.stub import ANY
 from click.testing import CliRunner, Result
 
-from pinflow.aws import client
-from pinflow.aws import stack as stacks
-from pinflow.aws.stack import STAYS, Stack
+from foundation.aws import client
+from foundation.errors import PinflowError
+from foundation.profile import Profile, load
 from pinflow.cli import cli
-from pinflow.errors import PinflowError
-from pinflow.profile import Profile, load
+from pinflow.cloudformation import stack as stacks
+from pinflow.cloudformation.stack import STAYS, Stack
 from tests.contract.aws.conftest import ACCOUNT, API_KEY, REGION, UID, write_profile
 from tests.contract.doctor.conftest import Stubs
 from tests.unit.test_template import RESOURCES
@@ -123,7 +123,7 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> Stubs:
     made = Stubs()
     monkeypatch.setattr(stacks, "client", made.client)
     monkeypatch.setattr(stacks, "_POLL", 0.0)
-    monkeypatch.setattr("pinflow.aws.commands.account", lambda profile: ACCOUNT)
+    monkeypatch.setattr("pinflow.cloudformation.commands.account", lambda profile: ACCOUNT)
     return made
 
 
@@ -211,7 +211,7 @@ def test_down_without_a_yes_takes_nothing_away(
     deployed: Profile, monkeypatch: pytest.MonkeyPatch, answer: str | None
 ) -> None:
     if answer:
-        monkeypatch.setattr("pinflow.aws.commands.confirmed", lambda question: False)
+        monkeypatch.setattr("pinflow.cloudformation.commands.confirmed", lambda question: False)
     result = run(deployed, "aws-down", "--delete", "bucket")
     assert result.exit_code == 1
     assert f"s3://user-{UID}-bucket" in result.output

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pinflow import client_config, packages
-from pinflow.profile import ROOT, Profile, load
+from foundation import packages
+from foundation.profile import ROOT, Profile, load
+from pinflow import client_config
 
 SERVERS = "b-1.x.kafka.us-east-1.amazonaws.com:9098,b-2.x.kafka.us-east-1.amazonaws.com:9098"
 ROLE = "arn:aws:iam::123456789012:role/msk-role"

@@ -15,7 +15,7 @@ import pytest
 import requests
 import yaml
 
-from pinflow.profile import ROOT, Profile, load
+from foundation.profile import ROOT, Profile, load
 from services.spark import native
 from tests.contract.kafka.running import Running
 from tests.contract.notebook.bench import Bench

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from foundation.profile import Profile, load
 from pinflow import instance
-from pinflow.profile import Profile, load
 from tests.contract.connect.world import Pipe, World
 from tests.contract.kafka.running import Running
 

@@ -14,7 +14,7 @@ import requests
 from botocore.config import Config
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-from pinflow.profile import ROOT, Profile
+from foundation.profile import ROOT, Profile
 from tests.contract.kafka.running import Running
 
 if TYPE_CHECKING:

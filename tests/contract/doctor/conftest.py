@@ -16,7 +16,7 @@ import pytest
 import yaml
 from botocore.stub import Stubber
 
-from pinflow.profile import ROOT, Profile, load
+from foundation.profile import ROOT, Profile, load
 
 UID = "0a1b2c3d4e5f"
 Answer = tuple[int, Any]

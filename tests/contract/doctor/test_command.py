@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from foundation.errors import ProfileError
+from foundation.profile import Profile
 from pinflow import doctor
 from pinflow.cli import cli
 from pinflow.doctor.finding import failed, ok, warning
-from pinflow.errors import ProfileError
-from pinflow.profile import Profile
 from tests.contract.doctor.conftest import Make
 
 CANARY = "c4nary-S3cret"

@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from sqlalchemy.exc import OperationalError
 
+from foundation.profile import load
 from pinflow import doctor
 from pinflow.airflow import AirflowError
 from pinflow.doctor import airflow, api, aws, database, databricks, kafka
 from pinflow.doctor.finding import Finding
-from pinflow.profile import load
 from tests.contract.doctor.conftest import UID, FarEnd, Make, Stubs
 from tests.contract.emulator.database import COLUMNS, create
 

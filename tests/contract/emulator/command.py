@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests.contract.emulator.database import create
 
 

@@ -21,8 +21,8 @@ from emulator.__main__ import main
 from emulator.authorization import authorization
 from emulator.guard import confirm
 from emulator.posting import Plan
-from pinflow.errors import PinflowError
-from pinflow.profile import ROOT, Profile, load
+from foundation.errors import PinflowError
+from foundation.profile import ROOT, Profile, load
 from tests.contract.emulator.command import Command
 from tests.contract.emulator.far_end import FarEnd, Received, kinesis_error
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from pinflow.errors import NotReady
-from pinflow.profile import ROOT, Profile, load
+from foundation.errors import NotReady
+from foundation.profile import ROOT, Profile, load
 from pinflow.stack.launch import service
 
 

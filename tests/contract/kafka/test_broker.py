@@ -11,9 +11,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaTimeoutError
 
-from pinflow import environment
-from pinflow.errors import NotReady, ProfileError
-from pinflow.profile import Profile
+from foundation import environment
+from foundation.errors import NotReady, ProfileError
+from foundation.profile import Profile
 from services.kafka import native
 from tests.contract.kafka.running import Running, write_profile
 

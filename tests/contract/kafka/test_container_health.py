@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from services.kafka.native import address
 from tests.contract.kafka.running import Running
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from pinflow import environment
-from pinflow.profile import ROOT
+from foundation import environment
+from foundation.profile import ROOT
 from services.kafka.native import java
 
 # For the image's start script, and no settings of the broker.

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 from tests.contract.kafka.running import Running, write_profile
 
 

@@ -18,9 +18,9 @@ from typing import Any
 import psutil
 import pytest
 
-from pinflow.aws import client
-from pinflow.packages import python
-from pinflow.profile import ROOT
+from foundation.aws import client
+from foundation.packages import python
+from foundation.profile import ROOT
 from tests.contract.localstack.conftest import Backend, FakeConnect, Running
 
 SECRET = "a-secret-of-the-test"

@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, Self
 import psutil
 import pytest
 
-from pinflow.aws import client
-from pinflow.errors import NotReady
-from pinflow.profile import ROOT, Profile, load
+from foundation.aws import client
+from foundation.errors import NotReady
+from foundation.profile import ROOT, Profile, load
 from services.localstack.native import SERVICE
 
 UID = "0123456789ab"

@@ -17,8 +17,8 @@ from typing import BinaryIO, Self
 
 import pytest
 
+from foundation.profile import ROOT
 from pinflow import install
-from pinflow.profile import ROOT
 from services.localstack.install import is_current, kinesis, static_libs
 from services.localstack.native import SERVICE
 from tests.contract.localstack.conftest import Running

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from pinflow.aws import client
+from foundation.aws import client
 from tests.contract.localstack.conftest import UID, Backend, Running
 
 STREAM = f"streaming-{UID}-pin"

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import requests
 
-from pinflow import environment, packages
-from pinflow.aws import client
-from pinflow.errors import NotReady
-from pinflow.profile import ROOT
+from foundation import environment, packages
+from foundation.aws import client
+from foundation.errors import NotReady
+from foundation.profile import ROOT
 from services.localstack.native import SERVICE
 from tests.contract.localstack import official
 from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running, numbers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinflow.aws import client
+from foundation.aws import client
 from pinflow.doctor import api, aws
 from tests.contract.localstack.conftest import UID, Backend, Running, Seen
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pinflow.aws import client
-from pinflow.profile import ROOT, load
+from foundation.aws import client
+from foundation.profile import ROOT, load
 from tests.contract.emulator.database import create, geo, pin, user
 from tests.contract.localstack.conftest import Running
 

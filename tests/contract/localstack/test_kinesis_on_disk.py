@@ -24,8 +24,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow.packages import python
-from pinflow.profile import ROOT
+from foundation.packages import python
+from foundation.profile import ROOT
 from services.localstack import install
 from tests.contract.localstack.conftest import free_port
 from tests.stack import wait_for

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from pinflow.aws import client
-from pinflow.errors import NotReady, PinflowError
+from foundation.aws import client
+from foundation.errors import NotReady, PinflowError
 from services.localstack import deploy, replay
 from services.localstack.native import SERVICE
 from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running, numbers

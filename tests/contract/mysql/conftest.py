@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pinflow.errors import NotReady
-from pinflow.profile import ROOT, Profile, load
+from foundation.errors import NotReady
+from foundation.profile import ROOT, Profile, load
 from services.mysql.database import connect
 from services.mysql.native import SERVICE
 

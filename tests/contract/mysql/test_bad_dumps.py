@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pinflow.errors import PinflowError
+from foundation.errors import PinflowError
 from tests.contract.mysql.conftest import Instance
 from tests.generated import CASES, damaged
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pinflow.errors import PinflowError
+from foundation.errors import PinflowError
 from services.mysql.dump import DumpError, split
 from services.mysql.seed import rows
 from services.mysql.tables import TABLES

@@ -12,8 +12,8 @@ import pymysql
 import pytest
 from sqlalchemy import create_engine, text
 
-from pinflow.errors import NotReady, ProfileError
-from pinflow.profile import load
+from foundation.errors import NotReady, ProfileError
+from foundation.profile import load
 from services.mysql.database import connect
 from services.mysql.native import SERVICE
 from services.mysql.seed import rows

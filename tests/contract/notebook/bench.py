@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pinflow.packages import python
-from pinflow.profile import ROOT
+from foundation.packages import python
+from foundation.profile import ROOT
 
 SEPARATOR = "\n\n# COMMAND ----------\n\n"
 

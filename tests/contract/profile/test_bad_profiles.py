@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pinflow.errors import ProfileError
-from pinflow.profile import ROOT, load
+from foundation.errors import ProfileError
+from foundation.profile import ROOT, load
 from tests.generated import CASES, changed, damaged
 
 pytestmark = pytest.mark.long

@@ -22,8 +22,8 @@ import pytest
 import requests
 import yaml
 
-from pinflow.packages import python
-from pinflow.profile import ROOT, Profile, load
+from foundation.packages import python
+from foundation.profile import ROOT, Profile, load
 from services.spark import native
 from tests.contract.kafka.running import Running
 from tests.stack import wait_for

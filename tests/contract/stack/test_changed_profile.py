@@ -13,8 +13,8 @@ import pymysql
 import pytest
 import yaml
 
+from foundation.profile import ROOT, load
 from pinflow import instance
-from pinflow.profile import ROOT, load
 
 
 class Stack:

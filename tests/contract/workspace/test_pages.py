@@ -14,7 +14,7 @@ import requests
 from databricks.sdk.service.jobs import Continuous, PauseStatus
 from fastapi import Request
 
-from pinflow.profile import load
+from foundation.profile import load
 from services.databricks.workspace.auth import WELL_KNOWN_TOKEN, needs_no_token
 from services.databricks.workspace.settings import Settings
 from tests.contract.workspace.conftest import TOKEN, Client, Service, carried_out, ended, notebook, task, until

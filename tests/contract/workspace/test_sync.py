@@ -11,11 +11,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from foundation.databricks import Workspace
+from foundation.errors import PinflowError
+from foundation.profile import ROOT, load
 from pinflow import cli as command
 from pinflow.cli import cli
-from pinflow.databricks import Workspace
-from pinflow.errors import PinflowError
-from pinflow.profile import ROOT, load
 from tests.contract.workspace.conftest import HOME, TOKEN, Service
 
 CANARY = "canary-do-not-upload"

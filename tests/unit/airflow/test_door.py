@@ -20,9 +20,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from docs.capabilities import inventory
-from pinflow.errors import NotReady
-from pinflow.profile import load
-from services import loops
+from foundation import loops
+from foundation.errors import NotReady
+from foundation.profile import load
 from services.airflow import mwaa
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from pinflow import batch, environment, install
+from foundation import environment
+from foundation.errors import PinflowError
+from foundation.profile import ROOT, Profile, load
+from pinflow import batch, install
 from pinflow.airflow import FOLDER, explained
-from pinflow.errors import PinflowError
-from pinflow.profile import ROOT, Profile, load
 from services.airflow import native
 from services.airflow.bucket import files
 from services.airflow.config.airflow_local_settings import task_policy

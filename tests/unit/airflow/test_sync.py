@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services import supervised
+from foundation import supervised
 from services.airflow.sync import sync
 
 

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 import requests
 
-from services import supervised
+from foundation import supervised
 from services.spark import control
 
 

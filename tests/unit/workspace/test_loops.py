@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from services import supervised
+from foundation import supervised
 from services.databricks.workspace import continuous, runs
 from services.databricks.workspace.continuous import ContinuousJobs
 from services.databricks.workspace.runs import Runs

@@ -14,8 +14,8 @@ from kafka.errors import KafkaError
 from kafka.net.sasl import register_sasl_mechanism
 from kafka.net.sasl.msk import SaslMechanismAwsMskIam
 
-from pinflow.errors import NotReady, brief
-from pinflow.profile import Aws, Profile
+from foundation.errors import NotReady, brief
+from foundation.profile import Aws, Profile
 
 
 def consumer(profile: Profile, **settings: Any) -> AbstractContextManager[KafkaConsumer]:

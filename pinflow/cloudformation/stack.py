@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow.aws import client
-from pinflow.errors import PinflowError, brief
-from pinflow.profile import ROOT, Profile
+from foundation.aws import client
+from foundation.errors import PinflowError, brief
+from foundation.profile import ROOT, Profile
 from services.localstack import cloudformation
 
 Say = Callable[[str], None]

@@ -30,10 +30,10 @@ from databricks.sdk.service.jobs import (
 from databricks.sdk.service.jobs import Task as JobTask
 from databricks.sdk.service.workspace import ExportFormat, ImportFormat, Language
 
-from pinflow import loopback, upload
-from pinflow.errors import PinflowError, brief
-from pinflow.profile import Profile
-from pinflow.upload import Upload
+from foundation import loopback, upload
+from foundation.errors import PinflowError, brief
+from foundation.profile import Profile
+from foundation.upload import Upload
 
 Say = Callable[[str], None]
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
-from pinflow.errors import ProfileError
+from foundation.errors import ProfileError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from foundation.aws import account
+from foundation.profile import Profile
 from pinflow import report
-from pinflow.aws import account
-from pinflow.aws.stack import Change, Data, Resource, Stack
+from pinflow.cloudformation.stack import Change, Data, Resource, Stack
 from pinflow.confirmation import confirmed
-from pinflow.profile import Profile
 
 _yes = click.option("--yes", is_flag=True, help="do not ask")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pinflow.profile import Profile
+from foundation.profile import Profile
 
 
 @dataclass(frozen=True)

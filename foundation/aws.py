@@ -8,8 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pinflow.errors import PinflowError, brief
-from pinflow.profile import Profile
+from foundation.errors import PinflowError, brief
+from foundation.profile import Profile
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from foundation.errors import PreflightError
+from foundation.profile import ROOT
 from pinflow import install
-from pinflow.errors import PreflightError
-from pinflow.profile import ROOT
 
 PACKAGES = ROOT / ".pinflow"
 LOCALE = {"LC_ALL": "C.UTF-8"} if sys.platform == "linux" else {}

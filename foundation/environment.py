@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pinflow.profile import ROOT
+from foundation.profile import ROOT
 
 
 def read(service: str) -> dict[str, str]:

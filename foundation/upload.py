@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pinflow.errors import PinflowError, brief
+from foundation.errors import PinflowError, brief
 
 MAX_FILE = 10 << 20
 """Bytes of a file that Databricks' Workspace API imports."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import requests
 
-from pinflow.errors import NotReady, brief
+from foundation.errors import NotReady, brief
+from foundation.profile import Profile
+from foundation.supervised import PATH
 from pinflow.install import shown
-from pinflow.profile import Profile
-from services.supervised import PATH
 
 
 def check(profile: Profile, service: str, url: str, headers: Mapping[str, str] | None = None) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from foundation.errors import ProfileError
+from foundation.profile import ROOT, Profile
 from pinflow import install
-from pinflow.errors import ProfileError
-from pinflow.profile import ROOT, Profile
 
 # In the stack's directory, from `up` to `down`.
 _FILE = Path("run") / "profile.json"

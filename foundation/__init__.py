@@ -1,0 +1,1 @@
+"""What everything stands on: profile, errors, clients, the service contract, waiting, retrying, supervised loops."""
