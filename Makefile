@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-mariadb install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint capabilities format test test-e2e test-long test-faults test-compose test-real test-spark test-spark-aside test-parts lock clean
+.PHONY: help install install-mariadb install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint capabilities snapshots format test test-e2e test-long test-faults test-compose test-real test-spark test-spark-aside test-parts lock clean
 
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
@@ -112,6 +112,9 @@ lint: install-tool ## ruff, types, formats
 capabilities: install-tool ## docs/capabilities.md from the code: what is real, stand-in, without effect or refused, and its test
 	@$(TOOL)/python -m docs.capabilities
 
+snapshots: install-tool capabilities ## tests/snapshots/*.txt from the code: commands, profile, services and routes, as a user sees them
+	@$(TOOL)/python -m tests.snapshots
+
 format: install-tool ## let ruff put the code into shape
 	@$(TOOL)/ruff format . && $(TOOL)/ruff check --fix .
 
@@ -127,7 +130,7 @@ test-spark-aside:
 	@$(MAKE) --no-print-directory test-spark > .pinflow/tests/spark.log 2>&1; status=$$?; echo; cat .pinflow/tests/spark.log; exit $$status
 
 test-parts:
-	@$(TOOL)/python -m pytest tests/unit tests/contract $(addprefix --ignore=,$(ALONE)) -m "not long" $(ARGS)
+	@$(TOOL)/python -m pytest tests/unit tests/snapshots tests/contract $(addprefix --ignore=,$(ALONE)) -m "not long" $(ARGS)
 
 test-spark: install ## the tests that run in the Spark environment: the package, the notebook process
 	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook -m "not long" $(ARGS)
