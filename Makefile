@@ -16,14 +16,14 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## everything that runs without Docker, into .pinflow (the first time: minutes; then nothing)
-	@$(PYTHON) pinflow/install.py
+	@$(PYTHON) -m pinflow.install
 
 install-mariadb: ## MariaDB by apt or brew, where `make install` has none for this machine, or AppArmor binds the one on PATH
 	@if command -v apt-get; then sudo apt-get update && sudo apt-get install --yes --no-install-recommends mariadb-server-core; \
 		else brew install mariadb; fi
 
 install-tool:
-	@$(PYTHON) pinflow/install.py tool
+	@$(PYTHON) -m pinflow.install tool
 
 # `up` installs the rest itself where it starts without Docker; docker-compose.packages.yml mounts all of it.
 STACK := $(if $(findstring packages,$(COMPOSE_FILE)),install,install-tool)
@@ -136,7 +136,7 @@ test-spark: install ## the tests that run in the Spark environment: the package,
 	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook -m "not long" $(ARGS)
 
 test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
-	@$(PYTHON) pinflow/install.py airflow-3.2.1 airflow-2.11.2
+	@$(PYTHON) -m pinflow.install airflow-3.2.1 airflow-2.11.2
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
 test-long: install ## what `make test` leaves out: kills, long waits, timing, 1,000 bad inputs at each border

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
+from foundation.java import java, java_version
+
 
 def describe() -> str:
     """One line: date, processor, cores, memory, system, Python, Java."""
-    java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr.splitlines()
     return ", ".join(
         (
             datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -21,7 +21,7 @@ def describe() -> str:
             f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
             f"{platform.system()} {platform.release().split('-')[0]}",
             f"Python {platform.python_version()}",
-            java[0] if java else "no Java",
+            f"Java {java_version(str(java()))}",
         )
     )
 

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from foundation.errors import ProfileError
-from foundation.profile import ROOT, Profile
-from pinflow import install
+from foundation.paths import ROOT, shown
+from foundation.profile import Profile
 
 # In the stack's directory, from `up` to `down`.
 _FILE = Path("run") / "profile.json"
@@ -96,7 +96,7 @@ def notice(profile: Profile) -> str:
     said = summary(profile)
     if not said:
         return moved(profile)
-    name = "" if profile.path == ROOT / "profiles" / "local.yaml" else f" PROFILE={install.shown(profile.path)}"
+    name = "" if profile.path == ROOT / "profiles" / "local.yaml" else f" PROFILE={shown(profile.path)}"
     stays = [f"; {why}" for change in since_start(profile) if (why := _STAYS.get(change.key))]
     return f"{said}\n  → `make up{name}` applies this without a reset{''.join(stays)}"
 

@@ -9,9 +9,9 @@ from typing import Any
 import requests
 
 from foundation.errors import NotReady, brief
+from foundation.paths import shown
 from foundation.profile import Profile
 from foundation.supervised import PATH
-from pinflow.install import shown
 
 
 def check(profile: Profile, service: str, url: str, headers: Mapping[str, str] | None = None) -> None:

@@ -21,8 +21,7 @@ from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from foundation.errors import ProfileError
-
-ROOT = Path(__file__).resolve().parent.parent
+from foundation.paths import ROOT as ROOT
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # What is in .pinflow beside the stacks' directories: what is installed (pinflow/install.py, services/mysql/server.py,

@@ -1,6 +1,6 @@
 """Install what the pipeline needs into .pinflow: one venv per lock file, jars by checksum. Standard library only.
 
-`python3 pinflow/install.py [ENVIRONMENT | jars/LIST …]` runs on a bare Python, before any environment exists; without
+`python3 -m pinflow.install [ENVIRONMENT | jars/LIST …]` runs on a bare Python, before any environment exists; without
 arguments it installs everything that the services need without Docker. What is there already is not touched.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import os
 import re
@@ -26,13 +25,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ROOT / ".pinflow"
+from foundation.errors import PreflightError
+from foundation.java import LOCALE, java
+from foundation.paths import PACKAGES, ROOT, shown
+
 REQUIREMENTS = ROOT / "requirements"
 ENVIRONMENTS = ("tool", "localstack", "spark")
 KINESIS = PACKAGES / "envs" / "localstack" / "share", ROOT / "services/localstack/kinesis/package-lock.json"
-OLDEST_JAVA = 17
-_JRE = "install a JRE (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
 # Ivy's own default repository, without POMs and their parents, which take ten times as long as the jars themselves;
 # what comes is checked against our own checksums.
 IVY_SETTINGS = """<ivysettings><settings defaultResolver="default"/><resolvers>
@@ -41,17 +40,8 @@ IVY_SETTINGS = """<ivysettings><settings defaultResolver="default"/><resolvers>
 _interrupted = threading.Event()
 
 
-class InstallError(Exception):
-    """``what`` could not be installed and why; ``fix`` says what to do."""
-
-    def __init__(self, what: str, fix: str = "") -> None:
-        super().__init__(f"{what}\n  → {fix}" if fix else what)
-        self.what = what
-        self.fix = fix
-
-
 def main(wanted: list[str], profile: str = "local") -> None:
-    """Install the named environments and lists of jars, or everything; raises InstallError.
+    """Install the named environments and lists of jars, or everything; raises PreflightError.
 
     ``profile`` says which version of Airflow belongs to that. What a running stack uses is never replaced.
     """
@@ -85,8 +75,8 @@ def main(wanted: list[str], profile: str = "local") -> None:
 def may_replace(names: list[str], lists: list[str]) -> bool:
     """Whether to install at all: False where a running stack keeps the tool's environment from being replaced.
 
-    `make down` needs that environment, so one with an old lock file must do. Raises InstallError, which names the stack
-    and how to stop it, for anything else that a running stack may be using.
+    `make down` needs that environment, so one with an old lock file must do. Raises PreflightError, which names the
+    stack and how to stop it, for anything else that a running stack may be using.
     """
     parts = {f"environment {name}": environment(name) for name in names}
     parts |= {f"jars {name}": jars(name) for name in lists}
@@ -108,7 +98,7 @@ def may_replace(names: list[str], lists: list[str]) -> bool:
     if names == ["tool"] and not lists and not pythons:
         say(f"{what}\n  → {fix}")
         return False
-    raise InstallError(what, fix)
+    raise PreflightError(what, fix)
 
 
 def running_stacks() -> dict[Path, str]:
@@ -140,11 +130,6 @@ def launched_with(home: Path) -> Path | None:
     return None
 
 
-def shown(profile: Path) -> str:
-    """A profile as a person types it after `PROFILE=`: by its name in profiles/, else by its path."""
-    return profile.stem if profile.parent == ROOT / "profiles" else shlex.quote(str(profile))
-
-
 def _runs(home: Path) -> bool:
     """Whether its supervisord answers, or a service lives that a killed supervisord left behind."""
     configuration = (home / "supervisor" / "supervisord.conf").read_text(encoding="utf-8")
@@ -168,10 +153,10 @@ def chosen(profile: str) -> list[str]:
 
 
 def airflow(profile: str) -> str:
-    """The environment of Airflow's version in a profile; raises InstallError where it names none."""
+    """The environment of Airflow's version in a profile; raises PreflightError where it names none."""
     version = re.search(r"\bversion:\s*[\"']?([\d.]+)", _sections(profile).get("airflow", ""))
     if version is None:
-        raise InstallError("PROFILE: no such profile, or no airflow.version in it", "bin/pinflow profile init")
+        raise PreflightError("PROFILE: no such profile, or no airflow.version in it", "bin/pinflow profile init")
     return f"airflow-{version[1]}"
 
 
@@ -192,7 +177,7 @@ def jar_lists() -> list[str]:
     if shutil.which("mariadbd") is None and shutil.which("mysqld") is None:
         server = f"mariadb-{sys.platform}-{os.uname().machine}"
         if not (REQUIREMENTS / "jars" / f"{server}.txt").is_file():
-            raise InstallError(
+            raise PreflightError(
                 f"MySQL: no mysqld or mariadbd on PATH, and no packaged server ({server}) for this machine",
                 "install one (macOS: brew install mariadb; Debian, Ubuntu: apt install mariadb-server-core)",
             )
@@ -210,7 +195,7 @@ def install_bootstrap() -> None:
         try:
             venv.create(home, symlinks=True, with_pip=True)
         except subprocess.CalledProcessError:
-            raise InstallError(
+            raise PreflightError(
                 "a virtual environment could not be made: this Python lacks ensurepip",
                 "Debian, Ubuntu: apt install python3-venv",
             ) from None
@@ -305,44 +290,7 @@ def check_jar(directory: Path, coordinates: str, checksum: str) -> None:
     jar = directory / f"{artifact}-{version}.jar"
     found = f"sha256:{hashlib.sha256(jar.read_bytes()).hexdigest()}" if jar.is_file() else "nothing"
     if found != checksum:
-        raise InstallError(f"{coordinates}: expected {checksum}, got {found}; the download was not used")
-
-
-def java() -> str:
-    """The java executable of $JAVA_HOME, else of PATH; raises InstallError unless it runs and is 17 or newer."""
-    home = os.environ.get("JAVA_HOME")
-    # Where JAVA_HOME is set, Spark uses that one whatever is on PATH.
-    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
-    if found is None:
-        missing = f"JAVA_HOME={home} has no bin/java" if home else "no `java` on PATH and no JAVA_HOME"
-        raise InstallError(f"Java: {missing}; Kafka and Spark need Java {OLDEST_JAVA} or newer", _JRE)
-    version = java_version(found)
-    if version < OLDEST_JAVA:
-        raise InstallError(
-            f"Java: {found} is version {version}; Kafka and Spark need {OLDEST_JAVA} or newer",
-            f"{_JRE}; if both versions must stay, set JAVA_HOME to the newer one",
-        )
-    return found
-
-
-@functools.cache
-def java_version(executable: str) -> int:
-    """17 for "17.0.15", 8 for "1.8.0_402"; raises InstallError where `java -version` fails, as macOS's own does."""
-    try:
-        done = subprocess.run(
-            [executable, "-version"], capture_output=True, text=True, errors="replace", timeout=60, check=False
-        )
-        said, status = (done.stderr + done.stdout).strip(), f"status {done.returncode}"
-    except (OSError, subprocess.TimeoutExpired) as error:
-        said, status = str(error), type(error).__name__
-    found = re.search(r'version "(?:1\.)?(\d+)', said)
-    if found is None or status != "status 0":
-        last = said.splitlines()[0] if said else "no output"
-        raise InstallError(
-            f"Java: `{executable} -version` failed ({status}): {last}; Kafka and Spark need {OLDEST_JAVA} or newer",
-            _JRE,
-        )
-    return int(found[1])
+        raise PreflightError(f"{coordinates}: expected {checksum}, got {found}; the download was not used")
 
 
 def java_proxy() -> list[str]:
@@ -355,7 +303,7 @@ def java_proxy() -> list[str]:
 
 def check_python() -> None:
     if not (3, 11) <= sys.version_info < (3, 13):
-        raise InstallError(
+        raise PreflightError(
             f"Python {sys.version.split()[0]} at {sys.executable}: pinflow needs 3.11 or 3.12 (LocalStack's limit)",
             "install python3.12, or name one: make PYTHON=/path/to/python3.12 …",
         )
@@ -417,9 +365,7 @@ def run(command: list[str | Path], what: str) -> None:
         "SSL_CERT_FILE": os.environ.get("PIP_CERT", ""),
         "UV_DEFAULT_INDEX": os.environ.get("PIP_INDEX_URL", ""),
     }
-    environment = {k: v for k, v in environment.items() if v and k not in os.environ} | dict(os.environ)
-    if sys.platform == "linux":  # Java decodes paths by the locale: foundation/packages.py
-        environment["LC_ALL"] = "C.UTF-8"
+    environment = {k: v for k, v in environment.items() if v and k not in os.environ} | {**os.environ, **LOCALE}
     pipe = subprocess.PIPE
     with subprocess.Popen([str(c) for c in command], stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         printed = None
@@ -434,7 +380,7 @@ def run(command: list[str | Path], what: str) -> None:
             raise
     if process.returncode:
         last = "\n".join(f"    {line}" for line in "".join(printed).strip().splitlines()[-15:])
-        raise InstallError(
+        raise PreflightError(
             f"{what}: failed with status {process.returncode}\n{last}",
             "check the network connection, then run this again",
         )
@@ -464,7 +410,7 @@ def lock() -> Iterator[None]:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:], os.environ.get("PROFILE") or "local")
-    except InstallError as problem:
+    except PreflightError as problem:
         sys.exit(str(problem))
     except KeyboardInterrupt:
         sys.exit("interrupted; run the same command again: it continues from here")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from foundation.errors import PinflowError
-from foundation.packages import PACKAGES
+from foundation.paths import PACKAGES, shown
 from foundation.profile import ROOT, Profile, load
 from pinflow import install
 from pinflow.stack import state, supervision
@@ -42,7 +42,7 @@ def running() -> list[Running]:
         for home in sorted(set(install.stack_homes()) | {profile.home for profile in profiles})
         if supervision.survivors(home) or supervision.supervisor(home)
     ]
-    names = {project_name(profile.home): install.shown(profile.path) for profile in profiles}
+    names = {project_name(profile.home): shown(profile.path) for profile in profiles}
     return natively + [
         Running(
             f"the containers of {project}",

@@ -17,7 +17,7 @@ import psutil
 
 from foundation.changes import digest
 from foundation.errors import PinflowError, ProfileError
-from foundation.packages import LOCALE
+from foundation.java import LOCALE
 from foundation.profile import ROOT, Profile, load
 from foundation.service import Service
 from pinflow.stack import state

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from foundation.errors import PreflightError
-from foundation.packages import java
+from foundation.java import java
 from foundation.profile import ROOT
 from foundation.service import Service
 

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable
 
 from foundation import changes
-from foundation.errors import PinflowError, PreflightError
+from foundation.errors import PinflowError
 from foundation.profile import ROOT, Profile
 from pinflow import install
 from pinflow.stack import supervision
@@ -44,18 +44,10 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
     if isinstance(stack, NativeStack):
         home = profile.home.relative_to(ROOT) if profile.home.is_relative_to(ROOT) else profile.home
         say(f"starting without Docker ({why}), state in {home}")
-        _install(profile)
+        install.main([], str(profile.path))  # nothing has installed it before: containers need none of it
         stack.up(say)
     _written_down(profile, say)
     return stack
-
-
-def _install(profile: Profile) -> None:
-    """Have what runs without Docker: containers need none of it, so nothing has installed it before."""
-    try:
-        install.main([], str(profile.path))
-    except install.InstallError as error:
-        raise PreflightError(error.what, error.fix) from None
 
 
 def _written_down(profile: Profile, say: Callable[[str], None]) -> None:

@@ -23,7 +23,7 @@ import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from foundation.errors import PinflowError
-from foundation.packages import PACKAGES
+from foundation.paths import PACKAGES
 from foundation.profile import ROOT, Profile
 from pinflow.stack import state
 

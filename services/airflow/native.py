@@ -13,9 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation import environment, loops, packages
 from foundation.aws import client
 from foundation.errors import NotReady, PinflowError, PreflightError, ProfileError, brief
+from foundation.paths import shown
 from foundation.profile import Profile
 from foundation.service import Command, Service
-from pinflow import install
 from pinflow.airflow import Mwaa
 from services.airflow.requirements import differences
 
@@ -46,7 +46,7 @@ def prepare(profile: Profile) -> None:
     if not packages.python(_environment(profile)).is_file():
         raise PreflightError(
             f"Airflow {profile.airflow.version} ({profile.path}: airflow.version) is not installed",
-            f"make install PROFILE={install.shown(profile.path)}",
+            f"make install PROFILE={shown(profile.path)}",
         )
 
 

@@ -17,6 +17,8 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from foundation import environment, packages
 from foundation.errors import NotReady, PinflowError, ProfileError, brief
+from foundation.java import LOCALE
+from foundation.java import java as java_executable
 from foundation.profile import ROOT, Profile
 from foundation.service import Command, Service
 
@@ -82,7 +84,7 @@ def prepare(profile: Profile) -> None:
     done = subprocess.run(
         [*java("kafka.docker.KafkaDockerWrapper", *JVM), "setup", *map(str, arguments)],
         cwd=home,
-        env={**os.environ, **packages.LOCALE, **variables(profile)},
+        env={**os.environ, **LOCALE, **variables(profile)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -147,7 +149,7 @@ def logging_option(file: Path) -> str:
 
 def java(main: str, *flags: str) -> list[str]:
     """The start of a command line that runs one of the main classes in the jars."""
-    return [str(packages.java()), *flags, "-cp", str(packages.jars("kafka") / "*"), main]
+    return [str(java_executable()), *flags, "-cp", str(packages.jars("kafka") / "*"), main]
 
 
 def _home(profile: Profile) -> Path:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from foundation import changes, packages
 from foundation import profile as profiles
 from foundation.errors import PinflowError
+from foundation.java import LOCALE
 from pinflow.stack.compose import ComposeStack
 from services.kafka.native import FOLDER, JVM, java, logging_option
 
@@ -85,4 +86,4 @@ if __name__ == "__main__":
         command_line = arguments(sys.argv[1], sys.argv[2:])
     except PinflowError as error:
         sys.exit(str(error))
-    os.execvpe(command_line[0], command_line, {**os.environ, **packages.LOCALE})
+    os.execvpe(command_line[0], command_line, {**os.environ, **LOCALE})

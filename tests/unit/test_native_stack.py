@@ -18,7 +18,7 @@ from pinflow.stack import supervision
 from pinflow.stack.native import NativeStack
 from services.spark import native as spark
 from tests.stack import wait_for
-from tests.unit.test_install import fake_java
+from tests.unit.test_java import fake_java
 
 
 def profile(directory: Path, services: str, offset: int = 0) -> Profile:

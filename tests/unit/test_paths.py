@@ -13,6 +13,7 @@ from supervisor.options import ServerOptions
 
 from foundation import packages
 from foundation.errors import PreflightError
+from foundation.java import LOCALE, java
 from foundation.profile import load
 from pinflow import install, instance
 from pinflow.stack import preflight
@@ -66,7 +67,7 @@ def test_log4js_settings_are_a_uri_without_anything_that_log4j_would_split_or_de
     assert option == f"-Dlog4j2.configurationFile=file://{tmp_path}/a%2Cb%2050%2520%20%C3%A9/log4j2.yaml"
 
 
-@pytest.mark.skipif(not packages.LOCALE, reason="Java decodes paths as UTF-8 in any locale")
+@pytest.mark.skipif(not LOCALE, reason="Java decodes paths as UTF-8 in any locale")
 def test_java_finds_a_path_with_an_accent_in_any_locale(tmp_path: Path) -> None:
     """What a service gets from the launcher, started by somebody whose locale is C."""
     source = tmp_path / "Seen.java"
@@ -75,9 +76,9 @@ def test_java_finds_a_path_with_an_accent_in_any_locale(tmp_path: Path) -> None:
     )
     file = tmp_path / "é"
     file.touch()
-    command = [str(packages.java()), "-XX:TieredStopAtLevel=1", str(source), str(file)]
+    command = [str(java()), "-XX:TieredStopAtLevel=1", str(source), str(file)]
     assert subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, check=False).returncode == 3
-    assert subprocess.run(command, env={**os.environ, "LC_ALL": "C", **packages.LOCALE}, check=False).returncode == 0
+    assert subprocess.run(command, env={**os.environ, "LC_ALL": "C", **LOCALE}, check=False).returncode == 0
 
 
 def test_sparks_python_is_found_by_a_shell_that_is_asked_without_quotes(

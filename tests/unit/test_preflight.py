@@ -12,7 +12,7 @@ import pytest
 from foundation.errors import PreflightError
 from foundation.profile import ROOT
 from pinflow.stack import launch, preflight
-from tests.unit.test_install import fake_java
+from tests.unit.test_java import fake_java
 
 NAMES = ["mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks", "airflow"]
 WHOLE = [launch.service(name) for name in NAMES]

@@ -149,7 +149,7 @@ def test_what_cannot_be_installed_is_said_after_why_it_was_wanted(
     docker: Docker, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_java(wanted: list[str], profile: str) -> None:
-        raise install.InstallError("Java: no `java` on PATH", "install a JRE")
+        raise PreflightError("Java: no `java` on PATH", "install a JRE")
 
     monkeypatch.setattr(install, "main", no_java)
     said: list[str] = []

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from foundation import packages
+from foundation.java import java
 from foundation.profile import ROOT, Profile, load
 from pinflow import client_config
 
@@ -29,14 +30,13 @@ def profile(directory: Path, security: str, role: str | None = None) -> Profile:
 
 def read_by_kafka(directory: Path) -> list[str]:
     """What Kafka's admin client, producer and consumer make of the files."""
-    java = packages.java()
-    modules = subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=True).stdout
+    modules = subprocess.run([java(), "--list-modules"], capture_output=True, text=True, check=True).stdout
     if "jdk.compiler" not in modules:
         pytest.skip("this Java has no compiler")
     source = Path(__file__).with_name("ReadSettings.java")
     files = [str(directory / name) for name in ("client.properties", "kafka-rest.properties")]
     done = subprocess.run(
-        [java, "-XX:TieredStopAtLevel=1", "-cp", f"{packages.jars('kafka')}/*", str(source), *files],
+        [java(), "-XX:TieredStopAtLevel=1", "-cp", f"{packages.jars('kafka')}/*", str(source), *files],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
