@@ -106,7 +106,7 @@ sync: install-tool ## put a folder into the Databricks workspace: make sync DIR=
 bench: install ## measure, side by side with the plain ways; takes about 20 minutes
 	@$(TOOL)/python -m bench $(ARGS)
 
-lint: install-tool ## ruff, types, formats
+lint: install-tool ## ruff, types (DAGs, hooks and notebooks too), links between pages, generated pages
 	@$(TOOL)/pre-commit run --all-files
 
 capabilities: install-tool ## docs/capabilities.md from the code: what is real, stand-in, without effect or refused, and its test
