@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-mariadb install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint capabilities snapshots format test test-e2e test-long test-faults test-compose test-real test-spark test-spark-aside test-parts lock clean
+.PHONY: help install install-mariadb install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint capabilities snapshots format test test-e2e test-long test-faults test-compose test-real test-spark test-spark-aside test-parts test-long-spark test-long-parts lock clean
 
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
@@ -118,30 +118,42 @@ snapshots: install-tool capabilities ## tests/snapshots/*.txt from the code: com
 format: install-tool ## let ruff put the code into shape
 	@$(TOOL)/ruff format . && $(TOOL)/ruff check --fix .
 
-# What starts a cluster runs alone. The Spark package's tests run beside those of the other parts, which mostly wait for
-# something; what they print comes at their end, in one piece.
-ALONE = $(addprefix tests/contract/,airflow cluster kinesis notebook spark) tests/e2e
+# Processes of pytest beside each other: most tests wait for something, so that two cores serve three of them and Spark's.
+WORKERS ?= 3
+PARALLEL = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# Seconds that `make test-long` may take; without it, it runs all.
+BUDGET ?=
+LONG = -m long $(if $(BUDGET),--budget $(BUDGET))
+
+PARTS = $(wildcard tests/unit tests/snapshots tests/canaries tests/contract tests/e2e) --ignore=tests/canaries/spark
+SPARK = $(wildcard tests/unit/spark tests/unit/notebook tests/canaries/spark)
+
+# The Spark package's tests need another interpreter; what they print comes at their end, in one piece.
 test: install ## what CI runs: unit, contract and a short end-to-end test
 	@$(MAKE) --no-print-directory -j2 test-spark-aside test-parts
-	@$(TOOL)/python -m pytest $(ALONE) -m "not long" $(ARGS)
 
 test-spark-aside:
 	@mkdir -p .pinflow/tests; echo "beside these: the Spark package's tests, into .pinflow/tests/spark.log"
 	@$(MAKE) --no-print-directory test-spark > .pinflow/tests/spark.log 2>&1; status=$$?; echo; cat .pinflow/tests/spark.log; exit $$status
 
 test-parts:
-	@$(TOOL)/python -m pytest tests/unit tests/snapshots tests/contract $(addprefix --ignore=,$(ALONE)) -m "not long" $(ARGS)
+	@$(TOOL)/python -m pytest $(PARTS) -m "not long" $(PARALLEL) $(ARGS)
 
 test-spark: install ## the tests that run in the Spark environment: the package, the notebook process
-	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark tests/unit/notebook -m "not long" $(ARGS)
+	@.pinflow/envs/spark/bin/python -m pytest $(SPARK) -m "not long" $(ARGS)
 
 test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
 	@$(PYTHON) -m pinflow.install airflow-3.2.1 airflow-2.11.2
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
-test-long: install ## what `make test` leaves out: kills, long waits, timing, 1,000 bad inputs at each border
-	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark -m long $(ARGS)
-	@$(TOOL)/python -m pytest tests/contract tests/faults/test_kills_by_lot.py -m long $(ARGS)
+test-long: install ## what `make test` leaves out: kills, long waits, timing, 1,000 bad inputs at each border; BUDGET=seconds
+	@$(MAKE) --no-print-directory -j2 -Otarget test-long-spark test-long-parts
+
+test-long-spark:
+	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark $(LONG) $(ARGS)
+
+test-long-parts:
+	@$(TOOL)/python -m pytest tests/contract tests/e2e tests/faults/test_kills_by_lot.py $(LONG) $(PARALLEL) $(ARGS)
 
 test-faults: install ## kill everything in mid-flow; RUNTIME=compose: containers, networks; by lot: [ARGS="--kills 60 --seed 7"]
 	@$(TOOL)/python -m pytest tests/faults $(ARGS)

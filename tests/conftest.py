@@ -2,4 +2,6 @@
 
 from foundation.loopback import bypass_proxies
 
+pytest_plugins = ["tests.schedule"]
+
 bypass_proxies()

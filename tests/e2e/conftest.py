@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,17 +10,18 @@ from tests.stack import TestStack, running, wait_for
 
 # Secrets of the stack under test, which must turn up nowhere.
 CANARIES = ("PINFLOW_DATABASE_PASSWORD", "PINFLOW_AWS_SECRET_ACCESS_KEY")
-for _name in CANARIES:
-    os.environ[_name] = f"canary-{_name.lower()}-7d1f/+="
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[TestStack]:
     """A whole stack on ports of its own, gone after the tests."""
-    yield from running("e2e")
+    with pytest.MonkeyPatch.context() as environment:
+        for name in CANARIES:
+            environment.setenv(name, f"canary-{name.lower()}-7d1f/+=")
+        yield from running("e2e")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def posted(stack: TestStack) -> TestStack:
     """The stack after `make emulate-batch`, with everything in S3."""
     return post(stack)

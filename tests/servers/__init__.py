@@ -1,0 +1,1 @@
+"""What starts servers for tests: their processes, ports and profiles, each written once."""
