@@ -1,7 +1,7 @@
 # The front door of pinflow. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install install-mariadb install-tool up down status logs reset demo doctor aws-plan aws-up aws-down client-config where emulate-batch emulate-stream batch stream stream-status stream-stop compare deploy deploy-dags run-dag airflow notebook sync bench lint capabilities snapshots format test test-e2e test-long test-faults test-compose test-real test-spark test-spark-aside test-parts test-long-spark test-long-parts lock clean
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
@@ -111,6 +111,9 @@ lint: install-tool ## ruff, types (DAGs, hooks and notebooks too), links between
 
 capabilities: install-tool ## docs/capabilities.md from the code: what is real, stand-in, without effect or refused, and its test
 	@$(TOOL)/python -m docs.capabilities
+
+versions: install-tool ## copy the versions of versions.toml to where programs and the README have them
+	@$(TOOL)/python -m docs.versions
 
 snapshots: install-tool capabilities ## tests/snapshots/*.txt from the code: commands, profile, services and routes, as a user sees them
 	@$(TOOL)/python -m tests.snapshots

@@ -22,6 +22,7 @@ from yaml.reader import ReaderError
 
 from foundation.errors import ProfileError
 from foundation.paths import ROOT as ROOT
+from foundation.versions import AIRFLOW
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # What is in .pinflow beside the stacks' directories: what is installed (pinflow/install.py, services/mysql/server.py,
@@ -176,7 +177,7 @@ class Airflow(_Section):
     """
 
     environment: str = Field(pattern=r"^[a-zA-Z][0-9a-zA-Z_-]{0,79}$", description="an MWAA environment's name")
-    version: str = Field(pattern=r"^(3\.2\.1|2\.11\.2)$", description="3.2.1 or 2.11.2")
+    version: str = Field(pattern=f"^({'|'.join(map(re.escape, AIRFLOW))})$", description=" or ".join(AIRFLOW))
     url: HttpUrl
     endpoint_url: HttpUrl | None
 

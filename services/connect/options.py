@@ -19,8 +19,10 @@ from typing import Any
 
 import yaml
 
+from foundation.versions import S3_SINK
+
 CONNECTOR_CLASS = "io.confluent.connect.s3.S3SinkConnector"
-VERSION = "12.1.9-stand-in"
+VERSION = f"{S3_SINK.image}-stand-in"
 
 
 class Support(Enum):

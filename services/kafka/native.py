@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from foundation import environment, packages
+from foundation import environment, packages, versions
 from foundation.errors import NotReady, PinflowError, ProfileError, brief
 from foundation.java import LOCALE
 from foundation.java import java as java_executable
@@ -166,7 +166,7 @@ def _admin(profile: Profile, timeout_ms: int) -> KafkaAdminClient:
 
 SERVICE = Service(
     name="kafka",
-    title="Apache Kafka 4.3.1 (KRaft, one node)",
+    title=f"Apache Kafka {versions.KAFKA.native} (KRaft, one node)",
     ports=ports,
     command=command,
     settings=variables,

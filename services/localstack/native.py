@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
-from foundation import environment, loops, packages
+from foundation import environment, loops, packages, versions
 from foundation.aws import client
 from foundation.errors import NotReady, PreflightError, brief
 from foundation.profile import ROOT, Profile
@@ -106,7 +106,7 @@ def _initialise(profile: Profile, say: Callable[[str], None]) -> None:
 
 SERVICE = Service(
     name="localstack",
-    title="LocalStack 4.9.2: S3, Kinesis, API Gateway, IAM, CloudFormation",
+    title=f"LocalStack {versions.LOCALSTACK.native}: S3, Kinesis, API Gateway, IAM, CloudFormation",
     ports=_ports,
     command=_command,
     probe=_probe,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from foundation import environment, loops, packages
+from foundation import environment, loops, packages, versions
 from foundation.errors import NotReady, ProfileError
 from foundation.profile import ROOT, Profile
 from foundation.service import Command, Service
@@ -116,7 +116,7 @@ def _heartbeat(profile: Profile) -> dict[str, Any]:
 
 SERVICE = Service(
     name="spark",
-    title="Apache Spark 4.2.0 with Delta 4.4.0 (the Databricks cluster)",
+    title=f"Apache Spark {versions.SPARK.native} with Delta {versions.DELTA.native} (the Databricks cluster)",
     ports=lambda profile: [address(profile)[1], address(profile)[1] + 1],
     command=command,
     probe=probe,

@@ -33,7 +33,7 @@ def clone(tmp_path: Path) -> Path:
         ignored = shutil.ignore_patterns("__pycache__", "node_modules")
         shutil.copytree(ROOT / folder, made / folder, symlinks=True, ignore=ignored)
     (made / "profiles").mkdir()
-    for file in ("Makefile", "profiles/local.yaml", "profiles/aws.example.yaml"):
+    for file in ("Makefile", "versions.toml", "profiles/local.yaml", "profiles/aws.example.yaml"):
         shutil.copy(ROOT / file, made / file)
     bootstrap = made / ".pinflow" / "envs" / "bootstrap"
     install.stamp(bootstrap, ROOT / "requirements" / "bootstrap.txt")

@@ -93,7 +93,7 @@ def copy_installer(target: Path) -> None:
     dockerfile = (ROOT / "services" / "spark" / "Dockerfile").read_text()
     for line in re.findall(r"^COPY (.+)$", dockerfile.partition("RUN --mount")[0], re.MULTILINE):
         *sources, directory = line.split()
-        (target / directory).mkdir()
+        (target / directory).mkdir(exist_ok=True)
         for source in sources:
             if source.endswith("/"):
                 shutil.copytree(ROOT / source, target / directory, dirs_exist_ok=True)
