@@ -32,10 +32,13 @@ from databricks.sdk.service.workspace import ExportFormat, ImportFormat, Languag
 
 from foundation import loopback, upload
 from foundation.errors import PinflowError, brief
-from foundation.profile import Profile
+from foundation.profile import ROOT, Profile
 from foundation.upload import Upload
 
 Say = Callable[[str], None]
+
+SPARK_FOLDER = "pinflow"
+"""The name of the workspace's copy of spark/, in the user's own folder."""
 
 _POLL_EVERY = 0.3
 _LOOKED_AT = 200
@@ -101,6 +104,16 @@ class Workspace:
             return f"/Users/{self.client.current_user.me().user_name}"
 
     @property
+    def spark_folder(self) -> str:
+        """The workspace's copy of spark/."""
+        return f"{self.home}/{SPARK_FOLDER}"
+
+    @property
+    def notebooks_folder(self) -> str:
+        """Our notebooks in the workspace."""
+        return f"{self.spark_folder}/notebooks"
+
+    @property
     def elsewhere(self) -> bool:
         """Whether it is on another machine, as far as anybody can see: at the end of a tunnel, too."""
         return self.profile.stack is None or urlsplit(self.profile.databricks.host).hostname not in loopback.HOSTS
@@ -114,6 +127,11 @@ class Workspace:
         for note in chosen.notes():
             say(note)
         return self.put(chosen, target, say)
+
+    def sync_notebooks(self, say: Say) -> str:
+        """Put spark/ (our notebooks and the package that they import) into the workspace; returns notebooks_folder."""
+        self.sync(ROOT / "spark", self.spark_folder, say)
+        return self.notebooks_folder
 
     def put(self, chosen: Upload, target: str, say: Say) -> int:
         """Put an upload into the workspace folder ``target``; returns how many files went.

@@ -8,11 +8,9 @@ from typing import Any
 
 from foundation.databricks import Outcome, Say, Task, Workspace
 from foundation.errors import PinflowError
-from foundation.profile import ROOT, Profile
-from pinflow.airflow import Mwaa, databricks_name
-
-FOLDER = "pinflow"
-"""Where spark/ is in the workspace, below the user's own folder."""
+from foundation.mwaa import Mwaa
+from foundation.profile import Profile
+from pinflow import airflow
 
 
 @dataclass(frozen=True)
@@ -32,22 +30,6 @@ class Result:
     page: str
 
 
-def sync_notebooks(workspace: Workspace, say: Say) -> str:
-    """Put spark/ (the notebooks, the package that they import) into the workspace; returns the notebooks' folder."""
-    workspace.sync(ROOT / "spark", workspace_folder(workspace), say)
-    return notebooks_folder(workspace)
-
-
-def workspace_folder(workspace: Workspace) -> str:
-    """Where spark/ is in the workspace."""
-    return f"{workspace.home}/{FOLDER}"
-
-
-def notebooks_folder(workspace: Workspace) -> str:
-    """Where our notebooks are in the workspace."""
-    return f"{workspace_folder(workspace)}/notebooks"
-
-
 def run_name(profile: Profile) -> str:
     """What a run of the batch is called in the workspace."""
     return f"{profile.uid} batch"
@@ -56,7 +38,7 @@ def run_name(profile: Profile) -> str:
 def run(profile: Profile, say: Say) -> Result:
     """Load the three tables side by side, then ask the questions. Raises PinflowError with the page of what failed."""
     workspace = Workspace(profile)
-    folder = sync_notebooks(workspace, say)
+    folder = workspace.sync_notebooks(say)
     parameters = {"uid": profile.uid, "bucket": profile.storage.bucket}
     loads = [Task(f"load_{name}", f"{folder}/load_{name}", parameters) for name in ("pin", "geo", "user")]
     questions = Task("questions", f"{folder}/questions", parameters, tuple(load.key for load in loads))
@@ -66,10 +48,10 @@ def run(profile: Profile, say: Say) -> Result:
 
 def run_by_airflow(profile: Profile, say: Say) -> Result:
     """The same by the batch DAG; the result's page is that of the DAG's run. Raises PinflowError when it fails."""
-    workspace, mwaa = Workspace(profile), Mwaa(profile)
-    sync_notebooks(workspace, say)
-    dag_run = mwaa.run(mwaa.dag_id, say)
-    name = databricks_name(mwaa.dag_id, dag_run.run_id, "questions")
+    workspace, dag_id = Workspace(profile), Mwaa(profile).dag_id
+    workspace.sync_notebooks(say)
+    dag_run = airflow.run(profile, dag_id, say)
+    name = airflow.databricks_name(dag_id, dag_run.run_id, "questions")
     questions = workspace.outcome(name, say)
     if questions is None or not questions.results:
         raise PinflowError(f"batch: no result of the run {name} on Databricks", f"its tasks and logs: {dag_run.page}")

@@ -18,12 +18,13 @@ import click
 from foundation import changes
 from foundation.errors import PinflowError
 from foundation.loopback import bypass_proxies
+from foundation.mwaa import Mwaa
 from foundation.profile import ROOT, Profile, is_a_stacks_own, load
 from pinflow import account, report
+from pinflow import airflow as dags
 from pinflow import instance as instances
 from pinflow.account import tables
 from pinflow.account.waiting import until_landed
-from pinflow.airflow import Mwaa
 from pinflow.cloudformation.commands import aws_down, aws_plan, aws_up
 from pinflow.confirmation import confirmed
 from pinflow.stack import clean as cleaning
@@ -250,7 +251,7 @@ def notebook(profile: Profile, file: Path, parameters: tuple[str, ...], yes: boo
 @click.pass_obj
 def deploy_dags(profile: Profile) -> None:
     """Upload airflow/ to the bucket and wait until Airflow has read its DAGs."""
-    Mwaa(profile).deploy(say)
+    dags.deploy(profile, say)
 
 
 @cli.command("run-dag")
@@ -267,7 +268,7 @@ def run_dag(profile: Profile, dag_id: str | None) -> None:
     if dag_id is None:
         _show_batch(profile, job.run_by_airflow(profile, say))
     else:
-        say(f"succeeded: {mwaa.run(dag_id, say).page}")
+        say(f"succeeded: {dags.run(profile, dag_id, say).page}")
 
 
 @cli.command()
@@ -473,7 +474,7 @@ def show_failure(profile: Profile) -> bool:
 def show_failed_runs(profile: Profile) -> bool:
     """Print which DAGs' latest run failed; whether there are any, or Airflow does not tell."""
     try:
-        return Mwaa(profile, patient=False).tell_failed_runs(say)
+        return dags.report_failed_runs(profile, say)
     except PinflowError as error:
         say(error.what)
         return True

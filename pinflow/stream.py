@@ -17,7 +17,6 @@ from foundation.profile import Profile
 from pinflow import account
 from pinflow.account import tables
 from pinflow.account.streams import Lag, Stream
-from pinflow.batch import sync_notebooks
 
 Say = Callable[[str], None]
 
@@ -64,7 +63,7 @@ def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
     if workspace.keeps_running(job_name(profile)) and _is_fresh(before):
         say("the streams are running: make stream-status")
         return
-    folder = sync_notebooks(workspace, say)
+    folder = workspace.sync_notebooks(say)
     page = workspace.keep_running(job_name(profile), Task("streams", f"{folder}/stream_all", parameters))
     began, said = time.time(), time.time()
     while not _is_fresh(found := _progress(workspace)) or min(query["time"] for query in found) < began:
@@ -163,7 +162,7 @@ class Comparison:
 def compare(profile: Profile, say: Say) -> dict[str, Comparison]:
     """The batch tables and the streams', compared on the cluster, by table. Raises PinflowError when that fails."""
     workspace = Workspace(profile)
-    folder = sync_notebooks(workspace, say)
+    folder = workspace.sync_notebooks(say)
     outcome = workspace.run(f"{profile.uid} compare", [Task("compare", f"{folder}/compare", {"uid": profile.uid})], say)
     if not outcome.succeeded:
         raise PinflowError(

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from foundation import packages
+from foundation.dag_bucket import FOLDER
 from foundation.databricks import Workspace
 from foundation.errors import PinflowError
+from foundation.mwaa import AirflowError, Mwaa, explained
 from foundation.profile import ROOT, Profile
-from pinflow import install
-from pinflow.airflow import FOLDER, AirflowError, Mwaa, explained
-from pinflow.batch import notebooks_folder
+from pinflow import airflow, install
 from pinflow.deploy.difference import Difference
 from pinflow.stack import runtime
 from pinflow.stack.native import NativeStack
@@ -31,22 +31,22 @@ class Dags:
     """DAGs and requirements."""
 
     def __init__(self, profile: Profile) -> None:
-        self.profile, self.mwaa = profile, Mwaa(profile)
+        self.profile = profile
 
     def differences(self) -> list[Difference]:
-        """Files of airflow/ that the bucket has not, or otherwise; raises PinflowError for an import error."""
+        """Files of airflow/ that the bucket lacks or has with another content. Raises PinflowError on import errors."""
         if self.profile.stack is None or isinstance(runtime.current(self.profile), NativeStack):
             check_imports(self.profile)  # in containers Airflow itself says so, once they are there
         bucket = self.profile.storage.dag_bucket
         return [
             Difference(f"s3://{bucket}/{key}", before, file.read_text(encoding="utf-8", errors="replace"))
-            for key, (file, before) in self.mwaa.changed().items()
+            for key, (file, before) in airflow.changed(self.profile).items()
         ]
 
     def apply(self, say: Say) -> None:
         """Upload them, and wait until Airflow has read them."""
-        requirements_too = REQUIREMENTS in self.mwaa.changed()
-        self.mwaa.deploy(say)
+        requirements_too = REQUIREMENTS in airflow.changed(self.profile)
+        airflow.deploy(self.profile, say)
         if requirements_too:
             name = self.profile.airflow.environment
             say(
@@ -81,7 +81,7 @@ class Variables:
             say(f"Airflow Variable {name}: {value}")
 
     def _wanted(self) -> dict[str, str]:
-        return variables(self.profile) | {"pinterest_notebooks": notebooks_folder(Workspace(self.profile))}
+        return variables(self.profile) | {"pinterest_notebooks": Workspace(self.profile).notebooks_folder}
 
     def _value(self, name: str) -> str | None:
         try:

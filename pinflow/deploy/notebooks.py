@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from foundation.databricks import Workspace
 from foundation.profile import ROOT, Profile
-from pinflow.batch import sync_notebooks, workspace_folder
 from pinflow.deploy.difference import Difference
 
 Say = Callable[[str], None]
@@ -20,10 +19,10 @@ class Notebooks:
 
     def differences(self) -> list[Difference]:
         """Files of spark/ that the workspace has not, or otherwise."""
-        target = workspace_folder(self.workspace)
+        target = self.workspace.spark_folder
         found = self.workspace.differing(ROOT / "spark", target)
         return [Difference(path, before, after) for path, (before, after) in found.items()]
 
     def apply(self, say: Say) -> None:
         """Put the folder there."""
-        sync_notebooks(self.workspace, say)
+        self.workspace.sync_notebooks(say)

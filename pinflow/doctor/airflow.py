@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from foundation.mwaa import AirflowError, Mwaa
 from foundation.profile import Profile
-from pinflow.airflow import AirflowError, Mwaa
 from pinflow.doctor.finding import Finding, failed, left_out, mend, ok, unknown
 
 

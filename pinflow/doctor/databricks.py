@@ -10,9 +10,9 @@ from databricks.sdk.config import Config
 from databricks.sdk.errors import NotFound, PermissionDenied, Unauthenticated
 from databricks.sdk.errors.base import DatabricksError
 
+from foundation.databricks import SPARK_FOLDER
 from foundation.errors import brief
 from foundation.profile import Profile
-from pinflow.batch import FOLDER
 from pinflow.doctor.finding import Finding, failed, left_out, mend, ok, unknown
 
 _OLDEST_RUNTIME = 17  # Databricks' first with Spark 4: try_parse_json, DataFrame.toArrow and others are of that
@@ -40,7 +40,11 @@ def workspace(profile: Profile) -> list[Finding]:
     except (DatabricksError, OSError, ValueError) as error:
         fix = mend(profile, "databricks", "databricks.host is the workspace's address, as the browser shows it")
         return [failed(tried, brief(error), fix)]
-    return [ok(tried, str(user)), _cluster(client, profile), _notebooks(client, f"/Users/{user}/{FOLDER}/notebooks")]
+    return [
+        ok(tried, str(user)),
+        _cluster(client, profile),
+        _notebooks(client, f"/Users/{user}/{SPARK_FOLDER}/notebooks"),
+    ]
 
 
 def _cluster(client: WorkspaceClient, profile: Profile) -> Finding:

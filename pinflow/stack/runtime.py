@@ -14,6 +14,7 @@ from foundation import changes
 from foundation.errors import PinflowError
 from foundation.profile import ROOT, Profile
 from pinflow import install
+from pinflow.account.waiting import until_refilled
 from pinflow.stack import supervision
 from pinflow.stack.compose import ComposeStack
 from pinflow.stack.images import NoImages
@@ -46,6 +47,9 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
         say(f"starting without Docker ({why}), state in {home}")
         install.main([], str(profile.path))  # nothing has installed it before: containers need none of it
         stack.up(say)
+    if profile.stack and "connect" in profile.stack.services:
+        # After LocalStack lost S3, its hook makes the sink write everything again.
+        until_refilled(profile, 30, say)
     _written_down(profile, say)
     return stack
 

@@ -13,10 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation import environment, loops, packages
 from foundation.aws import client
 from foundation.errors import NotReady, PinflowError, PreflightError, ProfileError, brief
+from foundation.mwaa import Mwaa
 from foundation.paths import shown
 from foundation.profile import Profile
 from foundation.service import Command, Service
-from pinflow.airflow import Mwaa
 from services.airflow.requirements import differences
 
 HERE = Path(__file__).resolve().parent

@@ -13,7 +13,6 @@ from foundation.errors import NotReady, brief
 from foundation.packages import python
 from foundation.profile import Profile
 from foundation.service import Command, Service
-from pinflow.account.waiting import until_refilled
 from services.connect import connector
 
 
@@ -53,15 +52,14 @@ def probe(profile: Profile) -> None:
 
 
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:
-    """Put the connector of s3-sink.json, wait until its tasks run, and until what S3 lost is under way again."""
+    """Put the connector of s3-sink.json and wait until its tasks run."""
     say(connector.put(profile))
-    initialise_in_compose(profile, say)
+    connector.wait_running(profile)
 
 
 def initialise_in_compose(profile: Profile, say: Callable[[str], None]) -> None:
-    """The same once the connector was put: there by watch.py, with the addresses of the containers."""
+    """Wait until the connector's tasks run: there watch.py puts it, with the addresses of the containers."""
     connector.wait_running(profile)
-    until_refilled(profile, 30, say)
 
 
 SERVICE = Service(

@@ -64,9 +64,8 @@ def initialise(profile: Profile, say: Callable[[str], None]) -> None:
     """Put our notebooks into the workspace, so that a person finds them there, and Airflow too."""
     # Here, because Databricks' client takes two seconds to import, which every other command would pay.
     from foundation.databricks import Workspace
-    from pinflow.batch import sync_notebooks
 
-    sync_notebooks(Workspace(profile), say)
+    Workspace(profile).sync_notebooks(say)
 
 
 SERVICE = Service(

@@ -7,4 +7,4 @@ if [ ! -x "$PYTHON" ]; then
     exit 1
 fi
 # -P: the working directory stays the caller's own and must not be searched for modules.
-PYTHONPATH="$ROOT" exec "$PYTHON" -P -m services.kafka.tools "$(basename "$0" .sh)" "$@"
+PYTHONPATH="$ROOT" exec "$PYTHON" -P -m pinflow.kafka_tools "$(basename "$0" .sh)" "$@"

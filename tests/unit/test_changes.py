@@ -226,6 +226,7 @@ def test_the_terminals_path_is_no_setting(stack: Profile, monkeypatch: pytest.Mo
 def test_up_ends_the_streams_of_the_uid_that_was_before(stack: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME", "native")
     monkeypatch.setattr(NativeStack, "up", lambda self, say: None)
+    monkeypatch.setattr(runtime, "until_refilled", lambda profile, timeout, say: None)
     ended = list[str]()
     monkeypatch.setattr("pinflow.stream.stop", lambda profile, say: ended.append(stream.job_name(profile)))
     runtime.up(stack, print)

@@ -8,8 +8,8 @@ import pytest
 
 from foundation import packages
 from foundation.errors import PinflowError
+from pinflow.kafka_tools import arguments
 from pinflow.stack.compose import ComposeStack, Container
-from services.kafka.tools import arguments
 
 EXEC = ["docker", "exec", "-i", "c0ffee", "/opt/kafka/bin/kafka-topics.sh", "--list"]
 

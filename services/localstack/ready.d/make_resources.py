@@ -82,8 +82,8 @@ cloudformation["deploy"](
 say("the resources of localstack/template.yaml are there")
 
 # On AWS a bucket keeps its DAGs; here they come back with it. Callers get 503 until then: Airflow sees none go.
-bucket_files = runpy.run_path(str(directory / "services" / "airflow" / "bucket.py"))["files"]
-for key, file in bucket_files(directory / "airflow").items():
+dag_bucket = runpy.run_path(str(directory / "foundation" / "dag_bucket.py"))
+for key, file in dag_bucket["files"]().items():
     client("s3").upload_file(str(file), os.environ["PINFLOW_DAG_BUCKET"], key)
 
 # A new list: requests that are under way go through the old one, and would come twice to the handler that they are at.

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pinflow.airflow import FOLDER, explained
+from foundation.dag_bucket import FOLDER
+from foundation.mwaa import explained
 from tests.contract.airflow.conftest import Installed
 
 HERE = Path(__file__).resolve().parent

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pinflow.airflow import FOLDER
+from foundation.dag_bucket import FOLDER
 from tests.contract.airflow.conftest import Installed
 from tests.contract.workspace.conftest import TOKEN, Service, ended, notebook
 

@@ -10,9 +10,9 @@ import pytest
 
 from foundation.aws import account, client
 from foundation.errors import PinflowError
+from foundation.mwaa import Mwaa
 from foundation.profile import Profile
 from pinflow.account import listed, take
-from pinflow.airflow import Mwaa
 from pinflow.cloudformation.stack import Stack
 from pinflow.deploy.connector import Connector
 from tests.contract.aws.conftest import write_profile

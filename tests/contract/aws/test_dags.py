@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from foundation.aws import client
+from foundation.mwaa import AirflowError, Mwaa
 from foundation.profile import Profile, load
+from pinflow import airflow as dags
 from pinflow.account import Account
-from pinflow.airflow import AirflowError, Mwaa
 from pinflow.batch import Result
 from pinflow.cli import cli, demo, status
 from pinflow.stack.health import Health
@@ -32,7 +33,7 @@ def profile(airflow: Airflow, moto: str, as_person: pytest.MonkeyPatch, tmp_path
     (folder / "team").mkdir(parents=True)
     for file in (folder / "pinterest_dag.py", folder / "team" / "broken.py"):
         file.write_text("from airflow import DAG\n")
-    as_person.setattr("pinflow.airflow.FOLDER", folder.parent)
+    as_person.setattr("foundation.dag_bucket.FOLDER", folder.parent)
     as_person.setattr("pinflow.airflow._SETTLED", 0.0)
     as_person.setattr("pinflow.airflow._PARSED_ON_AWS_WITHIN", 1.0)
     made = write_profile(tmp_path / "dags.yaml", moto, airflow__endpoint_url=airflow.url)
@@ -55,7 +56,7 @@ def test_an_import_error_in_a_folder_of_the_dags_ends_the_deployment(
     if version.startswith("2"):
         airflow.errors, airflow.dags = [on_disk(BROKEN)], [on_disk(dag) for dag in airflow.dags]
     with pytest.raises(AirflowError, match=r"^team/broken\.py: NameError"):
-        Mwaa(profile).deploy(lambda line: None)
+        dags.deploy(profile, lambda line: None)
 
 
 @pytest.mark.parametrize("version", ["3.2.1", "2.11.2"])
@@ -64,7 +65,7 @@ def test_a_dag_in_a_folder_is_waited_for_until_it_is_read(profile: Profile, airf
     if version.startswith("2"):
         airflow.dags = [on_disk(dag) for dag in airflow.dags]
     said: list[str] = []
-    Mwaa(profile).deploy(said.append)
+    dags.deploy(profile, said.append)
     assert [line.split(",")[0] for line in said[-2:]] == [
         "pinterest_dag.py can be triggered",
         "team can be triggered",
@@ -73,14 +74,14 @@ def test_a_dag_in_a_folder_is_waited_for_until_it_is_read(profile: Profile, airf
 
 def test_a_batch_dag_that_is_not_seen_in_time_is_an_error(profile: Profile, airflow: Airflow) -> None:
     airflow.dags = []
-    with pytest.raises(AirflowError, match=r"no DAG of pinterest_dag\.py, team/broken\.py is to be seen after \d+ s"):
-        Mwaa(profile).deploy(lambda line: None)
+    with pytest.raises(AirflowError, match=r"no DAG of pinterest_dag\.py, team/broken\.py after \d+ s"):
+        dags.deploy(profile, lambda line: None)
 
 
 def test_a_file_that_makes_no_dag_is_said_and_is_no_error(profile: Profile) -> None:
     said: list[str] = []
-    Mwaa(profile).deploy(said.append)
-    assert re.fullmatch(r"no DAG of team/broken\.py is to be seen after \d+ s: make status", said[-1])
+    dags.deploy(profile, said.append)
+    assert re.fullmatch(r"Airflow shows no DAG of team/broken\.py after \d+ s: make status", said[-1])
 
 
 def with_version(profile: Profile, version: str) -> Profile:
@@ -95,7 +96,7 @@ def test_a_run_is_followed_to_its_end_also_where_the_id_of_its_dag_is_long(
     profile, dag_id = with_version(profile, version), dag_id.replace("longest", "d" * longest)
     airflow.dags = [{"dag_id": dag_id, "relative_fileloc": "x.py"}]
     said: list[str] = []
-    run = Mwaa(profile).run(dag_id, said.append)
+    run = dags.run(profile, dag_id, said.append)
     assert airflow.runs == [(dag_id, run.run_id)]
     assert "only         success" in said[-1]
 
@@ -107,7 +108,7 @@ def test_a_dag_whose_run_could_not_be_followed_is_not_triggered(
     dag_id = "d" * (longest + 1)
     airflow.dags = [{"dag_id": dag_id, "relative_fileloc": "x.py"}]
     with pytest.raises(AirflowError, match="MWAA takes paths of 64 characters") as caught:
-        Mwaa(with_version(profile, version)).run(dag_id, lambda line: None)
+        dags.run(with_version(profile, version), dag_id, lambda line: None)
     assert f"{longest} characters at most" in caught.value.fix
     assert {method for method, _ in airflow.calls} == {"GET"}
 
@@ -129,7 +130,7 @@ def test_every_task_of_a_run_is_said(profile: Profile, airflow: Airflow, version
     airflow.dags = [{"dag_id": "wide", "relative_fileloc": "x.py"}]
     airflow.tasks = [{**TASK, "task_id": f"t{number}"} for number in range(MANY)]
     said: list[str] = []
-    Mwaa(with_version(profile, version)).run("wide", said.append)
+    dags.run(with_version(profile, version), "wide", said.append)
     assert len([line for line in said if " success after " in line]) == MANY
 
 
@@ -137,13 +138,13 @@ def test_every_task_of_a_run_is_said(profile: Profile, airflow: Airflow, version
 def test_a_dag_whose_latest_run_failed_is_named_with_its_tasks(
     profile: Profile, airflow: Airflow, version: str
 ) -> None:
-    mwaa, said = Mwaa(with_version(profile, version)), list[str]()
-    assert not mwaa.tell_failed_runs(said.append)
+    profile, said = with_version(profile, version), list[str]()
+    assert not dags.report_failed_runs(profile, said.append)
     airflow.state = "failed"
     airflow.tasks = [{**TASK, "task_id": "load", "state": "failed", "try_number": 3}, {**TASK, "task_id": "fine"}]
     airflow.dags = [{"dag_id": name, "relative_fileloc": "x.py"} for name in ("mine", "never_ran", "d" * 60)]
     airflow.runs = [("mine", "early"), ("mine", "late")]
-    assert mwaa.tell_failed_runs(said.append)
+    assert dags.report_failed_runs(profile, said.append)
     (line,) = said
     assert line.startswith("mine: run late failed: load (try 3)\n  → its tasks and logs: ")
     assert "late" in line.partition("→")[2]
@@ -158,7 +159,7 @@ def test_a_run_that_airflow_no_longer_knows_is_lost(profile: Profile, airflow: A
             airflow.runs.clear()
 
     with pytest.raises(AirflowError, match=r"^mine: run now-\d+ is lost: "):
-        Mwaa(profile).run("mine", forget)
+        dags.run(profile, "mine", forget)
 
 
 def test_an_airflow_that_is_restarted_is_waited_for(profile: Profile, airflow: Airflow) -> None:
@@ -173,7 +174,7 @@ def test_an_airflow_that_is_restarted_is_waited_for(profile: Profile, airflow: A
         if "waiting for it" in line:
             airflow.away, airflow.state, airflow.tasks = False, "success", [TASK]
 
-    Mwaa(profile).run("mine", say)
+    dags.run(profile, "mine", say)
     assert "success after" in said[-1]
     assert len([line for line in said if "waiting for it" in line]) == 1
 

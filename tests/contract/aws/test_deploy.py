@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 
 from foundation import packages
 from foundation.aws import client
+from foundation.dag_bucket import FOLDER
 from foundation.errors import PinflowError
 from foundation.profile import Profile
 from pinflow import cli as command
-from pinflow.airflow import FOLDER
 from pinflow.cli import cli
 from pinflow.deploy import PARTS, connector, dags
 from pinflow.deploy.difference import Difference, as_text

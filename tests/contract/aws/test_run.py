@@ -21,10 +21,10 @@ from pydantic import SecretStr
 from foundation import kafka as broker
 from foundation.aws import client
 from foundation.profile import ROOT, Profile, load
-from pinflow import account, batch, doctor
+from pinflow import account, doctor
+from pinflow import kafka_tools as tools
 from pinflow.cli import cli
 from pinflow.doctor import api, aws, kafka
-from services.kafka import tools
 from tests.contract.aws.conftest import ACCOUNT, API_KEY, REGION, UID, write_profile
 from tests.contract.emulator.database import create
 from tests.contract.localstack.conftest import Backend
@@ -195,7 +195,7 @@ def test_batch_runs_on_the_workspace_that_databricks_own_settings_name(
     for name in ("load_pin", "load_geo", "load_user"):
         (folder / f"{name}.py").write_text("# Databricks notebook source\n# print loaded\n")
     (folder / "questions.py").write_text(f"# Databricks notebook source\n# exit {json.dumps(ANSWERS)}\n")
-    as_person.setattr(batch, "ROOT", tmp_path / "project")
+    as_person.setattr("foundation.databricks.ROOT", tmp_path / "project")
     as_person.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "databrickscfg"))
     as_person.delenv("DATABRICKS_TOKEN")
     if given == "environment":

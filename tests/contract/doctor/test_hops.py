@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from sqlalchemy.exc import OperationalError
 
+from foundation.mwaa import AirflowError
 from foundation.profile import load
 from pinflow import doctor
-from pinflow.airflow import AirflowError
 from pinflow.doctor import airflow, api, aws, database, databricks, kafka
 from pinflow.doctor.finding import Finding
 from tests.contract.doctor.conftest import UID, FarEnd, Make, Stubs
@@ -395,8 +395,8 @@ def test_a_workspace_that_is_not_there_is_named_within_seconds(make: Make) -> No
 def test_the_dag_and_what_could_not_be_imported(
     make: Make, monkeypatch: pytest.MonkeyPatch, dags: Any, errors: list[str], states: list[str]
 ) -> None:
-    monkeypatch.setattr("pinflow.airflow.Mwaa.dags", lambda self: dags)
-    monkeypatch.setattr("pinflow.airflow.Mwaa.import_errors", lambda self: errors)
+    monkeypatch.setattr("foundation.mwaa.Mwaa.dags", lambda self: dags)
+    monkeypatch.setattr("foundation.mwaa.Mwaa.import_errors", lambda self: errors)
     assert [finding.state for finding in airflow.environment(make())] == states
 
 
@@ -413,7 +413,7 @@ def test_an_environment_that_does_not_answer_is_named(make: Make, monkeypatch: p
     def away(self: Any) -> None:
         raise AirflowError("no such environment")
 
-    monkeypatch.setattr("pinflow.airflow.Mwaa.dags", away)
+    monkeypatch.setattr("foundation.mwaa.Mwaa.dags", away)
     (finding,) = airflow.environment(make())
     assert "airflow.environment" in finding.fix
     assert json.dumps(finding.found) == '"no such environment"'

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from foundation import environment
+from foundation.dag_bucket import files
+from foundation.databricks import SPARK_FOLDER
 from foundation.errors import PinflowError
+from foundation.mwaa import explained
 from foundation.profile import ROOT, Profile, load
-from pinflow import batch, install
-from pinflow.airflow import FOLDER, explained
+from pinflow import install
 from services.airflow import native
-from services.airflow.bucket import files
 from services.airflow.config.airflow_local_settings import task_policy
 from services.airflow.requirements import differences
 from services.airflow.sync import sync
@@ -70,7 +71,7 @@ def test_an_airflow_elsewhere_cannot_be_started_here(tmp_path: Path) -> None:
 def test_the_dag_looks_for_the_notebooks_where_they_are_put() -> None:
     user = environment.read("databricks")["WORKSPACE_USER"]
     notebooks = environment.read("airflow")["AIRFLOW_VAR_PINTEREST_NOTEBOOKS"]
-    assert notebooks == f"/Users/{user}/{batch.FOLDER}/notebooks"
+    assert notebooks == f"/Users/{user}/{SPARK_FOLDER}/notebooks"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_only_the_version_that_the_profile_starts_is_installed(
 
 
 def test_the_dags_and_the_requirements_go_into_the_bucket_and_nothing_else() -> None:
-    found = files(FOLDER)
+    found = files()
     assert {"dags/pinterest_dag.py", "dags/pinterest_smallest_dag.py", "requirements.txt"} <= set(found)
     assert all(key.startswith("dags/") or key == "requirements.txt" for key in found)
 
