@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -14,18 +14,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 
 from foundation import supervised
-from services.rest_proxy import binding, consumers, documents, instances, metadata
+from services.rest_proxy import bodies, documents, metadata
 from services.rest_proxy.cluster import Cluster
 from services.rest_proxy.errors import RestError
 from services.rest_proxy.instances import Instance, Instances
 from services.rest_proxy.media import ANY_FORMAT, AVRO, BINARY, JSON, JSON_SCHEMA, PROTOBUF, RECORDS, V2, content_type
 from services.rest_proxy.produce import Sending, records
-from services.rest_proxy.routing import Call, Calls, Handler, answer_type, parameter
+from services.rest_proxy.routing import Call, Calls, answer_type, whole_number
 from services.rest_proxy.settings import Settings
 
 # 500 records of 64 KB. The real one takes bodies of any size and runs out of memory instead.
 MAX_BODY = 32 * 1024 * 1024
-# A body that is too large is read to its end and thrown away, so that the client hears why; up to here.
+# A body that is too large is read to its end and discarded, so that the client gets the reason; up to this size.
 _MAX_DISCARDED = 8 * MAX_BODY
 
 # Without a Content-Type the first one counts: the real one takes such a body for binary.
@@ -33,26 +33,23 @@ _EMBEDDED = {BINARY: documents.embedded_binary, JSON: documents.embedded_json}
 _FORMATS = tuple(media_type for media_type, _ in ANY_FORMAT)
 _READS = {BINARY: "binary", V2: "binary", JSON: "json", AVRO: "schema", JSON_SCHEMA: "schema", PROTOBUF: "schema"}
 
-Bind = Callable[[Any], Any]
-"""Makes a call's arguments of a request's document."""
-
 
 class Proxy:
-    """The application's state and one method for each call."""
+    """The application's state, and the calls that do more than ask the cluster or an instance."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.cluster = Cluster(settings)
         self.instances = Instances(self.cluster, settings)
         # Requests that wait for a broker or for records must not keep metadata calls from answering.
-        self._writers = ThreadPoolExecutor(32, thread_name_prefix="produce")
-        self._readers = ThreadPoolExecutor(32, thread_name_prefix="request")
-        self._consumers = ThreadPoolExecutor(256, thread_name_prefix="consume")
+        self.in_writer = partial(_run, ThreadPoolExecutor(32, thread_name_prefix="produce"))
+        self.in_reader = partial(_run, ThreadPoolExecutor(32, thread_name_prefix="request"))
+        self.in_consumer = partial(_run, ThreadPoolExecutor(256, thread_name_prefix="consume"))
 
     async def produce(self, request: Request) -> Response:
         """POST /topics/{topic} and POST /topics/{topic}/partitions/{partition}."""
         embedded = _EMBEDDED[content_type(request.headers.get("content-type"), tuple(_EMBEDDED))]
-        body = await read_body(request)
+        body = await _body(request)
         topic, partition = request.path_params["topic"], request.path_params.get("partition")
 
         def start() -> Sending:
@@ -61,86 +58,51 @@ class Proxy:
             sending.send()
             return sending
 
-        run = functools.partial(self._in, self._writers)
-        sending: Sending = await run(start)
-        return answer(await sending.finish(run, request.is_disconnected))
+        sending: Sending = await self.in_writer(start)
+        return Response(await sending.finish(self.in_writer, request.is_disconnected))
 
     async def root(self, request: Request) -> Response:
-        """GET / and POST /: says that somebody is there. The body of the POST must be an object of texts."""
+        """GET / and POST /, which answer an empty object. The body of the POST must be an object of texts."""
         if request.method == "POST":
-            binding.texts(await read_document(request))
-        return answer(b"{}")
-
-    async def loops(self, request: Request) -> Response:
-        """The loops of this process that fail; not a part of the API."""
-        return JSONResponse(supervised.failing())
-
-    async def look(self, request: Request, call: Callable[..., Any], *names: str) -> Response:
-        """A metadata call with the parameters of its path."""
-        values = [request.path_params[name] for name in names]
-        return answer(documents.dump(await self._in(self._readers, lambda: call(self.cluster, *values))))
+            bodies.check_texts(await _document(request))
+        return Response(b"{}")
 
     async def create_instance(self, request: Request) -> Response:
         """POST /consumers/{group}."""
-        wanted = instances.wanted(await read_document(request))
+        wanted = bodies.new_instance(await _document(request))
         group = request.path_params["group"]
         name = self.instances.create(group, wanted)
         known_as = self.settings.host_name
         host = f"{known_as}:{self.settings.port}" if known_as else request.url.netloc
         # Not percent-encoded, as in the real one.
         base_uri = f"http://{host}/consumers/{group}/instances/{name}"
-        return answer(documents.dump({"instance_id": name, "base_uri": base_uri}))
+        return _reply({"instance_id": name, "base_uri": base_uri})
 
     async def delete_instance(self, request: Request) -> Response:
         """DELETE /consumers/{group}/instances/{instance}."""
-        group, name = request.path_params["group"], request.path_params["instance"]
-        await self._in(self._consumers, lambda: self.instances.delete(group, name))
-        return Response(status_code=204)
+        return _reply(await self.in_consumer(self.instances.delete, *request.path_params.values()))
 
     async def read(self, request: Request) -> Response:
-        """GET …/records: the Accept header must name the format that the instance was made with."""
-        timeout, max_bytes = (whole_number(request, name) for name in ("timeout", "max_bytes"))
-        instance = self._instance(request)
-        if _READS[answer_type(request)] != instances.KINDS[instance.format]:
+        """GET …/records: the Accept header must name the format that the instance was created with."""
+        timeout, max_bytes = (_query_number(request, name) for name in ("timeout", "max_bytes"))
+        instance = self.instances.get(*request.path_params.values())
+        if _READS[answer_type(request)] != bodies.KINDS[instance.format]:
             message = "The requested embedded data format does not match the deserializer for this consumer instance"
             raise RestError(406, 40601, message)
-        return answer(await self._in(self._consumers, lambda: consumers.read(instance, timeout, max_bytes)))
-
-    async def tell(
-        self, request: Request, bind: Callable[[Any], Any], call: Callable[[Instance, Any], Any]
-    ) -> Response:
-        """A call that gives an instance a document: 204, or what the call answers."""
-        given = bind(await read_document(request))
-        instance = self._instance(request)
-        result = await self._in(self._consumers, lambda: call(instance, given))
-        return Response(status_code=204) if result is None else answer(documents.dump(result))
-
-    async def ask(self, request: Request, call: Callable[[Instance], Any]) -> Response:
-        """A call that needs no document."""
-        instance = self._instance(request)
-        result = await self._in(self._consumers, lambda: call(instance))
-        return Response(status_code=204) if result is None else answer(documents.dump(result))
+        return Response(await self.in_consumer(instance.read, timeout, max_bytes))
 
     async def close_idle_instances(self) -> None:
         """Close the instances that have been idle for consumer.instance.timeout.ms."""
-        seconds = self.settings.instance_timeout_ms / 1000
-        await self._in(self._consumers, lambda: self.instances.close_idle(seconds))
+        await self.in_consumer(self.instances.close_idle, self.settings.instance_timeout_ms / 1000)
 
     def close(self) -> None:
-        """Leave the groups and send what is buffered."""
+        """Leave the groups and the cluster."""
         self.instances.close_idle(0)
         self.cluster.close()
 
-    def _instance(self, request: Request) -> Instance:
-        return self.instances.get(request.path_params["group"], request.path_params["instance"])
-
-    @staticmethod
-    async def _in(pool: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
-
 
 def application(settings: Settings) -> Router:
-    """The ASGI application; it reaches for a broker when a request needs one, not before."""
+    """The ASGI application; it connects to a broker when a request needs one, not before."""
     proxy = Proxy(settings)
 
     @contextlib.asynccontextmanager
@@ -157,63 +119,72 @@ def application(settings: Settings) -> Router:
 def calls(proxy: Proxy) -> list[Call]:
     """Each call of the API once, in the order of its documentation."""
 
-    def look(path: str, call: Callable[..., Any], *names: str) -> Call:
-        return Call("GET", path, lambda request: proxy.look(request, call, *names))
+    def look_up(path: str, question: Callable[..., Any]) -> Call:
+        async def handler(request: Request) -> Response:
+            return _reply(await proxy.in_reader(question, proxy.cluster, *request.path_params.values()))
 
-    def produce_to(path: str) -> Call:
-        return Call("POST", path, proxy.produce, tuple(_EMBEDDED))
+        return Call("GET", path, handler)
 
-    def of_consumers(method: str, path: str, handler: Handler) -> Call:
-        return Call(method, path, handler, _FORMATS, ANY_FORMAT)
+    def on_instance(
+        method: str, path: str, action: Callable[..., Any], bind: Callable[[Any], Any] | None = None
+    ) -> Call:
+        """A call on an instance; `bind` reads its body."""
 
-    def tell(method: str, path: str, bind: Bind, call: Callable[[Instance, Any], Any]) -> Call:
-        return of_consumers(method, path, lambda request: proxy.tell(request, bind, call))
+        async def handler(request: Request) -> Response:
+            arguments = () if bind is None else (bind(await _document(request)),)
+            instance = proxy.instances.get(*request.path_params.values())
+            return _reply(await proxy.in_consumer(action, instance, *arguments))
 
-    def ask(method: str, path: str, call: Callable[[Instance], Any]) -> Call:
-        return of_consumers(method, path, lambda request: proxy.ask(request, call))
+        return Call(method, instance + path, handler, _FORMATS, ANY_FORMAT)
+
+    async def loops(request: Request) -> Response:
+        return JSONResponse(supervised.failing())
 
     topic, partition = "/topics/{topic}", "/topics/{topic}/partitions/{partition}"
     instance = "/consumers/{group}/instances/{instance}"
     return [
         Call("GET", "/", proxy.root),
         Call("POST", "/", proxy.root),
-        look("/topics", metadata.topics),
-        look(topic, metadata.topic, "topic"),
-        produce_to(topic),
-        look(f"{topic}/partitions", metadata.partitions, "topic"),
-        look(partition, metadata.partition, "topic", "partition"),
-        look(f"{partition}/offsets", metadata.offsets, "topic", "partition"),
-        produce_to(partition),
-        of_consumers("POST", "/consumers/{group}", proxy.create_instance),
-        of_consumers("DELETE", instance, proxy.delete_instance),
-        tell("POST", f"{instance}/offsets", consumers.offsets_to_commit, consumers.commit),
-        tell("GET", f"{instance}/offsets", consumers.places_to_look_up, consumers.committed),
-        tell("POST", f"{instance}/subscription", consumers.subscription_wanted, consumers.subscribe),
-        ask("GET", f"{instance}/subscription", consumers.subscription),
-        ask("DELETE", f"{instance}/subscription", consumers.unsubscribe),
-        tell("POST", f"{instance}/assignments", consumers.required_places, consumers.assign),
-        ask("GET", f"{instance}/assignments", consumers.assignment),
-        tell("POST", f"{instance}/positions", consumers.required_offsets, consumers.seek),
-        tell("POST", f"{instance}/positions/beginning", consumers.required_places, consumers.seek_to_beginning),
-        tell("POST", f"{instance}/positions/end", consumers.required_places, consumers.seek_to_end),
+        look_up("/topics", metadata.topics),
+        look_up(topic, metadata.topic),
+        Call("POST", topic, proxy.produce, tuple(_EMBEDDED)),
+        look_up(f"{topic}/partitions", metadata.partitions),
+        look_up(partition, metadata.partition),
+        look_up(f"{partition}/offsets", metadata.offsets),
+        Call("POST", partition, proxy.produce, tuple(_EMBEDDED)),
+        Call("POST", "/consumers/{group}", proxy.create_instance, _FORMATS, ANY_FORMAT),
+        Call("DELETE", instance, proxy.delete_instance, _FORMATS, ANY_FORMAT),
+        on_instance("POST", "/offsets", Instance.commit, bodies.offsets_to_commit),
+        on_instance("GET", "/offsets", Instance.committed, bodies.partitions_to_look_up),
+        on_instance("POST", "/subscription", Instance.subscribe, bodies.subscription),
+        on_instance("GET", "/subscription", Instance.subscription),
+        on_instance("DELETE", "/subscription", Instance.unsubscribe),
+        on_instance("POST", "/assignments", Instance.assign, bodies.partitions),
+        on_instance("GET", "/assignments", Instance.assignment),
+        on_instance("POST", "/positions", Instance.seek, bodies.positions),
+        on_instance("POST", "/positions/beginning", Instance.seek_to_beginning, bodies.partitions),
+        on_instance("POST", "/positions/end", Instance.seek_to_end, bodies.partitions),
         Call("GET", f"{instance}/records", proxy.read, _FORMATS, RECORDS),
-        look("/brokers", metadata.brokers),
-        Call("GET", supervised.PATH, proxy.loops),
+        look_up("/brokers", metadata.brokers),
+        Call("GET", supervised.PATH, loops),
     ]
 
 
-def answer(body: bytes) -> Response:
-    """A body that gets the type which was negotiated for its call."""
-    return Response(body)
+async def _run(pool: ThreadPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
 
 
-async def read_document(request: Request) -> Any:
+def _reply(result: Any) -> Response:
+    return Response(status_code=204) if result is None else Response(documents.dump(result))
+
+
+async def _document(request: Request) -> Any:
     """The body as a JSON document; null if there is none."""
-    body = await read_body(request)
+    body = await _body(request)
     return documents.parse(body) if body.strip() else None
 
 
-async def read_body(request: Request) -> bytes:
+async def _body(request: Request) -> bytes:
     """The body; raises 413 if it is larger than MAX_BODY, of which no more than that is ever held in memory."""
     chunks: list[bytes] = []
     size = 0
@@ -230,7 +201,7 @@ async def read_body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def whole_number(request: Request, name: str) -> int:
-    """A query parameter of 64 bits; -1 if it is absent or empty. Raises 404 for anything else, as JAX-RS does."""
-    given = request.query_params.getlist(name)
-    return parameter(given[0], 64) if given and given[0] else -1
+def _query_number(request: Request, name: str) -> int:
+    """A query parameter of 64 bits; -1 if it is missing or empty."""
+    texts = request.query_params.getlist(name)
+    return whole_number(texts[0], 64) if texts and texts[0] else -1

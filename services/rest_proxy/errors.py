@@ -1,7 +1,7 @@
 """Errors of the REST Proxy's API: an HTTP status, a code of Confluent's, a message.
 
 Source of the codes: https://docs.confluent.io/platform/current/kafka-rest/api.html#crest-api-v2 and, where the
-real one differs from it, what was recorded from the real one (tests/recorded/rest_proxy).
+real proxy differs from it, what was recorded from it (tests/recorded/rest_proxy).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from http import HTTPStatus
 
 from kafka.errors import IllegalStateError, KafkaError, RetriableError
 
-KAFKA_ERROR = 50002
-KAFKA_RETRIABLE_ERROR = 50003
+_KAFKA_ERROR = 50002
+_RETRIABLE_KAFKA_ERROR = 50003
 
 
 class RestError(Exception):
-    """What a request is answered with: ``{"error_code": code, "message": message}`` under an HTTP status."""
+    """Answered with ``{"error_code": code, "message": message}`` under an HTTP status."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -31,23 +31,23 @@ class Unreadable(Exception):
 
 
 def http_error(status: int) -> RestError:
-    """An error that has no code of its own: the status itself, in the real one's words."""
+    """An error without a code of its own: the status itself, in the real one's words."""
     phrase = HTTPStatus(status).phrase
     return RestError(status, status, phrase if status == 500 else f"HTTP {status} {phrase}")
 
 
 def malformed(message: str) -> RestError:
-    """The body is not JSON, or its fields and types are not those that this call takes."""
+    """The body is not JSON, or its fields and types are not those of the call."""
     return RestError(400, 400, message)
 
 
 def unprocessable(message: str, code: int = 422) -> RestError:
-    """The body has the right fields and types, and a value that the call cannot take."""
+    """The body has the right fields and types, and a value that the call does not accept."""
     return RestError(422, code, message)
 
 
 def invalid_consumer_config(message: str) -> RestError:
-    """A setting of a consumer instance has a value that it cannot have."""
+    """A setting of a consumer instance has an invalid value."""
     return unprocessable(f"Invalid consumer configuration: {message}", 42204)
 
 
@@ -66,24 +66,19 @@ def instance_not_found() -> RestError:
     return RestError(404, 40403, "Consumer instance not found.")
 
 
-def not_deserialized(message: str) -> RestError:
-    """A record that is not of the instance's format."""
-    return RestError(408, 40801, message)
-
-
 def illegal_state(message: str) -> RestError:
-    """A consumer was asked for something that its subscription or assignment does not allow."""
+    """A call on a consumer that its subscription or assignment does not allow."""
     return RestError(409, 40903, f"Illegal state: {message}")
 
 
 def kafka_code(error: BaseException) -> int:
-    """The code for a failure of Kafka's: 50003 if trying again can help, else 50002."""
-    # A producer that was given up while a record was on its way says IllegalStateError; the next one may write it.
-    return KAFKA_RETRIABLE_ERROR if isinstance(error, RetriableError | IllegalStateError) else KAFKA_ERROR
+    """The code of Kafka's failure: 50003 if a retry can help, else 50002."""
+    # IllegalStateError: the producer was replaced while the record was in flight; the next one may write it.
+    return _RETRIABLE_KAFKA_ERROR if isinstance(error, RetriableError | IllegalStateError) else _KAFKA_ERROR
 
 
 def kafka_failure(error: KafkaError) -> RestError:
     """A failure of Kafka's as the answer to a whole request."""
     code = kafka_code(error)
-    kind = "Retriable Kafka error" if code == KAFKA_RETRIABLE_ERROR else "Kafka error"
+    kind = "Retriable Kafka error" if code == _RETRIABLE_KAFKA_ERROR else "Kafka error"
     return RestError(500, code, f"{kind}: {error}")

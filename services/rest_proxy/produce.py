@@ -1,4 +1,4 @@
-"""Producing: the records of one request, in their order, to one topic, and what became of each."""
+"""Producing: the records of one request, in their order, to one topic, and the result of each."""
 
 from __future__ import annotations
 
@@ -9,46 +9,44 @@ from typing import Any
 
 from kafka.errors import InvalidTopicError, KafkaTimeoutError
 
-from services.rest_proxy import binding, documents
-from services.rest_proxy.batches import Outcome, Record, Writer, Written
+from services.rest_proxy import documents
+from services.rest_proxy.batches import Record, Writer, Written
+from services.rest_proxy.bodies import anything, fields, int32, list_of, required, text
 from services.rest_proxy.cluster import Cluster, is_legal
+from services.rest_proxy.compat import Outcome
 from services.rest_proxy.errors import http_error, kafka_code, unprocessable
 
-_REQUEST_FIELDS = ("records", "key_schema", "key_schema_id", "value_schema", "value_schema_id")
-_RECORD_FIELDS = ("key", "value", "partition")
+_RECORD = {"key": anything, "value": anything, "partition": int32}
+_REQUEST = {
+    "records": list_of(lambda record: fields(record, _RECORD)),
+    "key_schema": text,
+    "key_schema_id": int32,
+    "value_schema": text,
+    "value_schema_id": int32,
+}
 
-# How often a request that waits for its topic looks for it, and whether its client is still there.
+# How often a request that waits for its topic looks for it, and whether its client is still connected.
 _LOOK_SECONDS = 0.2
 
 Run = Callable[[Callable[[], None]], Awaitable[None]]
-"""Has a blocking call done in another thread."""
+"""Runs a blocking call in another thread."""
 
 
 def records(document: Any, embedded: Callable[[Any], bytes | None], partition: int | None = None) -> list[Record]:
     """The records of a request's document; `partition` is the one in its path, for records without one of their own.
 
-    Raises 400 for what Jackson does not take for a produce request, 422 for one without records.
+    Raises 400 for what Jackson does not read as a produce request, 422 for one without records.
     """
-    given = binding.fields(binding.required(document), *_REQUEST_FIELDS)
-    for side in ("key", "value"):
-        binding.whole(given.get(f"{side}_schema_id"), 32)
-        binding.text(given.get(f"{side}_schema"))
-
-    def record(entry: Any) -> tuple[Any, Any, int | None]:
-        own = binding.fields(entry, *_RECORD_FIELDS)
-        wanted = binding.whole(own.get("partition"), 32)
-        return own.get("key"), own.get("value"), partition if wanted is None else wanted
-
-    found = binding.items(given.get("records"), record)
+    found = fields(required(document), _REQUEST)[0]
     if not found:
         raise unprocessable("records: must not be empty")
-    return [Record(embedded(key), embedded(value), wanted) for key, value, wanted in found]
+    return [Record(embedded(key), embedded(value), partition if own is None else own) for key, value, own in found]
 
 
 class Sending:
-    """The records of one request on their way: `send` does what can be done without waiting, `finish` waits.
+    """The records of one request in flight: `send` does what can be done without waiting, `finish` waits.
 
-    As with Kafka's Java producer a record whose topic or partition is not there blocks those behind it for
+    As with Kafka's Java producer, a record whose topic or partition does not exist blocks those behind it for
     max.block.ms, so a request takes as many times that as it has such records.
     """
 
@@ -63,7 +61,7 @@ class Sending:
         self._count = 0
 
     def send(self) -> None:
-        """Hand over the records up to the first whose partition is not there; raises 500 at a negative one.
+        """Hand over the records up to the first whose partition does not exist; raises 500 at a negative one.
 
         An illegal name fails at once: no topic will ever have it.
         """
@@ -73,7 +71,7 @@ class Sending:
         partitions = self._cluster.partitions(self._topic)
         self._count = len(partitions)
         end = self._position
-        while end < len(self._records) and _is_there(self._records[end].partition, partitions):
+        while end < len(self._records) and _exists(self._records[end].partition, partitions):
             end += 1
         if end > self._position:
             self._write(end, partitions)
@@ -82,9 +80,9 @@ class Sending:
             raise http_error(500)
 
     async def finish(self, run: Run, is_gone: Callable[[], Awaitable[bool]]) -> bytes:
-        """Wait for what is not there, then for every record; gives the answer's body, with an entry for each.
+        """Wait for missing partitions, then for every record; returns the answer's body, with an entry for each.
 
-        `run` does blocking work elsewhere. Once the client `is_gone`, nothing is waited for that is not there.
+        `run` does blocking work in another thread. Once the client `is_gone`, this waits for no missing partition.
         """
         while (reached := self._position) < len(self._records):
             deadline = self._since + self._cluster.max_block
@@ -92,16 +90,16 @@ class Sending:
                 await asyncio.sleep(min(_LOOK_SECONDS, left))
                 await run(self._send_without_waiting if await is_gone() else self.send)
             if self._position == reached:
-                self._fail(self._absent(), 1)
+                self._fail(self._missing(), 1)
                 await run(self.send)
         await self._settle()
         return _body([outcome for outcomes in self._outcomes for outcome in outcomes()])
 
     def _send_without_waiting(self) -> None:
-        """Hand over what is there of the rest, and fail what is not."""
+        """Hand over the rest, and fail the records whose partition does not exist."""
         self.send()
         while self._position < len(self._records):
-            self._fail(self._absent(), 1)
+            self._fail(self._missing(), 1)
             self.send()
 
     def _write(self, end: int, partitions: Collection[int]) -> None:
@@ -117,7 +115,7 @@ class Sending:
         self._outcomes.append(outcomes)
         self._position, self._since = position, time.monotonic()
 
-    def _absent(self) -> KafkaTimeoutError:
+    def _missing(self) -> KafkaTimeoutError:
         where = f"Topic {self._topic}"
         if self._count:
             partition = self._records[self._position].partition
@@ -126,15 +124,15 @@ class Sending:
         return KafkaTimeoutError(f"{where} not present in metadata after {milliseconds} ms.")
 
     async def _settle(self) -> None:
-        """Wait until each record is written or has failed; the producer sees to that within delivery.timeout.ms."""
+        """Wait until each record is written or has failed, which takes the producer delivery.timeout.ms at most."""
         for writer, written in self._written:
             waits = [asyncio.wrap_future(batch.settled) for batch in written.batches]
             if waits and (await asyncio.wait(waits, timeout=self._cluster.delivery_timeout + 5))[1]:
-                self._cluster.give_up(writer)
+                self._cluster.replace_writer(writer)
                 await asyncio.wait(waits, timeout=5)
 
 
-def _is_there(partition: int | None, partitions: Collection[int]) -> bool:
+def _exists(partition: int | None, partitions: Collection[int]) -> bool:
     return bool(partitions) if partition is None else partition in partitions
 
 

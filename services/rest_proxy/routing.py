@@ -1,9 +1,9 @@
-"""Which call a request means, by the rules of JAX-RS as Jersey has them.
+"""Finds the call that a request means, by the rules of JAX-RS as Jersey implements them.
 
 The order decides which error a request with several faults gets: path (404), method (405), type of the body (415),
-type of the answer (406), parameters in the path (404), then the call itself. Paths are matched as they were sent,
-segment by segment: percent-encoded characters are no separators, matrix parameters (``;a=b``) are dropped, and one
-slash at the end is ignored. An answer has the negotiated type, an error before the negotiation has none.
+type of the answer (406), parameters in the path (404), then the call itself. Paths are matched as they were sent:
+percent-encoded characters are no separators, matrix parameters (``;a=b``) are dropped, and one slash at the end is
+ignored. An answer has the negotiated type; an error before the negotiation has none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-# The order in which Jersey names them to OPTIONS.
+# The order in which Jersey lists them for OPTIONS.
 _METHODS = ("HEAD", "DELETE", "POST", "GET", "OPTIONS")
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A method of a path, the types of the body that it takes, and those of the answer that it gives."""
+    """A method of a path, the types of the body that it accepts, and those of its answer."""
 
     method: str
     path: str
@@ -44,29 +44,14 @@ class Call:
     produces: Offer = ONLY_V2
 
 
-@dataclass
-class _Node:
-    """The paths from here on: by the next segment, or with a parameter of this name as the next segment."""
-
-    calls: dict[str, Call] = field(default_factory=dict)
-    literal: dict[str, _Node] = field(default_factory=dict)
-    parameter: tuple[str, _Node] | None = None
-
-
 class Calls:
     """The calls of the API as an ASGI application."""
 
     def __init__(self, calls: list[Call]) -> None:
-        self._root = _Node()
+        self._paths: dict[str, dict[str, Call]] = {}
         for call in calls:
-            node = self._root
-            for segment in call.path.strip("/").split("/") if call.path != "/" else ():
-                if segment.startswith("{"):
-                    node.parameter = node.parameter or (segment.strip("{}"), _Node())
-                    node = node.parameter[1]
-                else:
-                    node = node.literal.setdefault(segment, _Node())
-            node.calls[call.method] = call
+            pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", call.path.rstrip("/"))
+            self._paths.setdefault(pattern, {})[call.method] = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -78,16 +63,16 @@ class Calls:
     async def _answer(self, request: Request) -> Response:
         media_type = None
         try:
-            node, texts = self._find(request.scope["raw_path"])
+            calls, texts = self._find(request.scope["raw_path"].decode("latin-1"))
             if request.method == "OPTIONS":
-                return _options(node)
-            call = node.calls.get("GET" if request.method == "HEAD" else request.method)
+                return _options(calls)
+            call = calls.get("GET" if request.method == "HEAD" else request.method)
             if call is None:
                 raise http_error(405)
             content_type(request.headers.get("content-type"), call.consumes)
             media_type = negotiate(request.headers.get("accept"), call.produces)
             request.scope["answer_type"] = media_type
-            request.scope["path_params"] = _converted(texts)
+            request.scope["path_params"] = {name: _parameter(name, text) for name, text in texts.items()}
             response = await call.handler(request)
         except Exception as error:
             return failure(error, media_type)
@@ -95,24 +80,15 @@ class Calls:
             response.headers.setdefault("content-type", media_type)
         return response
 
-    def _find(self, raw_path: bytes) -> tuple[_Node, dict[str, str]]:
+    def _find(self, raw_path: str) -> tuple[dict[str, Call], dict[str, str]]:
+        """The calls of a path by method, and the texts of its parameters."""
         if _BROKEN_ESCAPE.search(raw_path):
             raise Unreadable
-        segments = [segment.partition(";")[0] for segment in raw_path.decode("latin-1").split("/")[1:]]
-        if segments and not segments[-1]:
-            segments.pop()
-        node, texts = self._root, {}
-        for segment in segments:
-            if segment in node.literal:
-                node = node.literal[segment]
-            elif segment and node.parameter is not None:
-                name, node = node.parameter
-                texts[name] = unquote(segment, errors="replace")
-            else:
-                raise http_error(404)
-        if not node.calls:
-            raise http_error(404)
-        return node, texts
+        path = "/" + re.sub(r";[^/]*", "", raw_path).partition("/")[2]
+        for pattern, calls in self._paths.items():
+            if match := re.fullmatch(pattern, path.removesuffix("/")):
+                return calls, match.groupdict()
+        raise http_error(404)
 
 
 def answer_type(request: Request) -> str:
@@ -122,7 +98,7 @@ def answer_type(request: Request) -> str:
 
 
 def failure(error: Exception, media_type: str | None) -> Response:
-    """Any failure as the API writes it; one that nobody thought of is 500, and its traceback is in the log."""
+    """Any failure as the API writes it; an unexpected one is 500, and its traceback is in the log."""
     if isinstance(error, Unreadable):
         return Response(error.PAGE, 400, {"content-type": "text/html;charset=iso-8859-1"})
     if isinstance(error, KafkaError):
@@ -137,21 +113,19 @@ def failure(error: Exception, media_type: str | None) -> Response:
     return Response(body, error.status, {"content-type": media_type} if media_type else None)
 
 
-def _options(node: _Node) -> Response:
-    known = {*node.calls, "OPTIONS", *(["HEAD"] if "GET" in node.calls else [])}
-    methods = [method for method in _METHODS if method in known]
-    return Response(", ".join(methods), 200, {"content-type": "text/plain", "allow": ",".join(methods)})
-
-
-def _converted(texts: dict[str, str]) -> dict[str, Any]:
-    """The parameters of a path; raises 404 if a partition is not a whole number of 32 bits."""
-    if "partition" not in texts:
-        return texts
-    return {**texts, "partition": parameter(texts["partition"], 32)}
-
-
-def parameter(text: str, bits: int) -> int:
+def whole_number(text: str, bits: int) -> int:
     """A whole number in a path or a query, as Java parses it; raises 404 for anything else."""
     if re.fullmatch(r"[+-]?\d{1,30}", text) and -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1):
         return int(text)
     raise http_error(404)
+
+
+def _parameter(name: str, text: str) -> Any:
+    decoded = unquote(text, errors="replace")
+    return whole_number(decoded, 32) if name == "partition" else decoded
+
+
+def _options(calls: dict[str, Call]) -> Response:
+    known = {*calls, "OPTIONS", *(["HEAD"] if "GET" in calls else [])}
+    methods = [method for method in _METHODS if method in known]
+    return Response(", ".join(methods), 200, {"content-type": "text/plain", "allow": ",".join(methods)})

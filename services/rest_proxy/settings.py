@@ -15,12 +15,10 @@ from foundation.errors import PinflowError
 
 log = logging.getLogger(__name__)
 
-_SCOPES = ("producer.", "consumer.", "client.")
-
 PREFIX = "KAFKA_REST_"
 
 # Settings of the proxy itself that begin like those of its consumers.
-_OF_THE_PROXY = {
+_NUMBERS = {
     "consumer.request.timeout.ms": "request_timeout_ms",
     "consumer.request.max.bytes": "request_max_bytes",
     "consumer.instance.timeout.ms": "instance_timeout_ms",
@@ -28,18 +26,18 @@ _OF_THE_PROXY = {
 
 
 class SettingsError(PinflowError):
-    """A setting that is missing, cannot be read, or that the stand-in does not have."""
+    """A setting is missing, cannot be read, or is not supported by the stand-in."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the stand-in is told.
+    """The settings of the stand-in.
 
     bootstrap_servers    host:port of each broker
     host, port           the address that it listens on
     host_name            the host in the base_uri of consumer instances; the request's own if empty
     request_timeout_ms   how long a read waits for records
-    request_max_bytes    how many bytes of keys and values a read answers with, at most
+    request_max_bytes    the most bytes of keys and values in the answer to a read
     instance_timeout_ms  how long a consumer instance may be idle
     producer, consumer   options of kafka-python's clients
     """
@@ -58,16 +56,20 @@ class Settings:
 def from_environment(variables: Mapping[str, str]) -> Settings:
     """Read the KAFKA_REST_ variables; raises SettingsError that names the one that is wrong."""
     given = properties(dict(variables), PREFIX)
-    servers = [part.strip().rpartition("//")[2] for part in _required(given, "bootstrap.servers").split(",")]
+    for name in ("bootstrap.servers", "listeners"):
+        if not given.get(name):
+            raise SettingsError(f"{PREFIX}{name.upper().replace('.', '_')} is not set", "see services/rest_proxy")
     for name in given:
-        if name not in ("bootstrap.servers", "listeners", "host.name") and not name.startswith(_SCOPES):
-            log.warning("%s is a setting that the stand-in does not have; it is ignored", name)
-    listener = urlsplit(_required(given, "listeners").split(",")[0])
+        if name not in ("bootstrap.servers", "listeners", "host.name") and not name.startswith(
+            ("producer.", "consumer.", "client.")
+        ):
+            log.warning("%s is not supported by the stand-in and is ignored", name)
+    listener = urlsplit(given["listeners"].split(",")[0])
     if listener.scheme != "http" or not listener.hostname or not listener.port:
         raise SettingsError(f"{PREFIX}LISTENERS: expected an address such as http://127.0.0.1:8082")
-    numbers = {field: _integer(name, given.pop(name)) for name, field in _OF_THE_PROXY.items() if name in given}
+    numbers = {field: _integer(name, given.pop(name)) for name, field in _NUMBERS.items() if name in given}
     return Settings(
-        bootstrap_servers=servers,
+        bootstrap_servers=[part.strip().rpartition("//")[2] for part in given["bootstrap.servers"].split(",")],
         host=listener.hostname,
         port=listener.port,
         host_name=given.get("host.name", ""),
@@ -79,32 +81,18 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
 
 def _options(client: str, given: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
     """The options of one kind of client: `client.…` is for both kinds."""
-    options = {}
-    for name, value in given.items():
-        scope, _, option = name.partition(".")
-        if scope in (client, "client"):
-            options[option.replace(".", "_")] = _option(name, option, value, known)
-    return options
+    scoped = [(name, *name.partition(".")[::2], value) for name, value in given.items()]
+    return {
+        option.replace(".", "_"): _option(name, option.replace(".", "_"), value, known)
+        for name, scope, option, value in scoped
+        if scope in (client, "client")
+    }
 
 
-def _required(given: Mapping[str, str], name: str) -> str:
-    if not given.get(name):
-        raise SettingsError(f"{PREFIX}{name.upper().replace('.', '_')} is not set", "see services/rest_proxy")
-    return given[name]
-
-
-def _integer(name: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise SettingsError(f"{name}={value}: expected a whole number") from None
-
-
-def _option(name: str, option: str, value: str, known: Mapping[str, Any]) -> Any:
-    """An option of Kafka's Java clients as kafka-python takes it: the same name with `_`, typed as its default is."""
-    key = option.replace(".", "_")
+def _option(name: str, key: str, value: str, known: Mapping[str, Any]) -> Any:
+    """An option of Kafka's Java clients as kafka-python takes it: the same name with `_`, typed like its default."""
     if key not in known:
-        raise SettingsError(f"{name} is an option that the stand-in does not have", "take it out of rest_proxy.env")
+        raise SettingsError(f"{name} is an option that the stand-in does not support", "delete it from rest_proxy.env")
     default = known[key]
     if key == "acks":
         return value if value == "all" else _integer(name, value)
@@ -115,3 +103,10 @@ def _option(name: str, option: str, value: str, known: Mapping[str, Any]) -> Any
             raise SettingsError(f"{name}={value}: expected true or false")
         return value == "true"
     return _integer(name, value) if isinstance(default, int | float) else value
+
+
+def _integer(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise SettingsError(f"{name}={value}: expected a whole number") from None

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from services.rest_proxy.consumers import read
 from services.rest_proxy.errors import RestError
 from services.rest_proxy.instances import Instance
 
@@ -30,9 +29,9 @@ class Live:
 
 def test_a_read_of_a_topic_that_is_written_to_all_the_time_ends_with_its_timeout() -> None:
     consumer: Any = Live()
-    instance = Instance("me", "json", lambda: consumer, 200, 1_000_000, -1, 0.0, source="topics", joined=True)
+    instance = Instance("me", "json", lambda: consumer, 200, 1_000_000, source="topics", joined=True)
     began = time.monotonic()
-    given = read(instance, -1, 10_000)
+    given = instance.read(-1, 10_000)
     assert time.monotonic() - began < 5
     assert 1 < given.count(b'"offset"') < 10_000 - 1, "it was ended by max_bytes"
 
@@ -61,11 +60,11 @@ class Holding:
 )
 def test_what_jackson_does_not_read_stops_an_instance(value: bytes, fits: bool) -> None:
     consumer: Any = Holding(value)
-    instance = Instance("me", "json", lambda: consumer, 1, 1_000_000, -1, 0.0, source="topics", joined=True)
+    instance = Instance("me", "json", lambda: consumer, 1, 1_000_000, source="topics", joined=True)
     if fits:
-        assert value in read(instance, -1, -1)
+        assert value in instance.read(-1, -1)
         return
     for _ in range(2):
         with pytest.raises(RestError) as raised:
-            read(instance, -1, -1)
+            instance.read(-1, -1)
         assert (raised.value.status, raised.value.code) == (408, 40801)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from services.rest_proxy.bodies import NewInstance
 from services.rest_proxy.cluster import Cluster
 from services.rest_proxy.errors import RestError
-from services.rest_proxy.instances import Instances, Wanted
+from services.rest_proxy.instances import Instances
 from services.rest_proxy.settings import Settings
 from tests.contract.kafka.running import Running
 from tests.contract.rest_proxy.client import JSON, Client
@@ -52,7 +53,7 @@ def test_other_calls_are_answered_while_an_instance_reads(
 def test_an_idle_instance_expires(kafka: Running) -> None:
     settings = Settings([kafka.profile.kafka.bootstrap_servers], "127.0.0.1", 1)
     instances = Instances(Cluster(settings), settings)
-    name = instances.create("expiring", Wanted(name="idle"))
+    name = instances.create("expiring", NewInstance(name="idle"))
     instances.close_idle(60)
     assert instances.get("expiring", name).name == "idle"
     instances.close_idle(0)

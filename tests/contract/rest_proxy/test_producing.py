@@ -169,14 +169,12 @@ def test_a_client_that_went_away_is_not_waited_for_and_the_rest_is_written(
     assert [record.value for record in client.on_topic(topic)] == [b"2"]
 
 
-def test_a_producer_that_is_given_up_writes_no_more_and_the_next_one_does(
-    cluster: Cluster, client: Client, topic: str
-) -> None:
+def test_a_replaced_producer_writes_no_more_and_the_next_one_does(cluster: Cluster, client: Client, topic: str) -> None:
     assert outcome(cluster, topic, [Record(None, b"1", None)])[0]["error_code"] is None
     writer = cluster.writer()
-    writer._accumulator.muted.add(TopicPartition(topic, 0))  # as while a request is on its way
+    writer.producer._accumulator.muted.add(TopicPartition(topic, 0))  # as while a request is on its way
     written = writer.write(topic, [Record(None, b"2", 0)], {0})
-    cluster.give_up(writer)
+    cluster.replace_writer(writer)
     written.batches[0].settled.result(timeout=30)
     assert isinstance(written.outcomes()[0], IllegalStateError)
     assert outcome(cluster, topic, [Record(None, b"3", None)])[0]["error_code"] is None
