@@ -10,11 +10,11 @@ import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
 from foundation.aws import QUICK, client
+from foundation.connect import cause
 from foundation.errors import brief
 from foundation.profile import Profile
 from pinflow.account.topics import dead_letter_topic
 from pinflow.doctor.finding import Finding, failed, mend, ok, unknown, warning
-from services.connect.connector import reason
 
 _TIMEOUT = (4, 15)
 
@@ -141,7 +141,7 @@ def connector(profile: Profile) -> list[Finding]:
     states = [task["state"] for task in status["tasks"]]
     broken = next((t for t in [status["connector"], *status["tasks"]] if t["state"] == "FAILED"), None)
     if broken:
-        trace = reason(str(broken.get("trace", ""))) or "no reason given"
+        trace = cause(broken) or "no reason given"
         fix = (
             f"mend what it says, then: curl -X POST '{profile.connect.url}/connectors/{name}/restart?includeTasks=true'"
         )

@@ -1,4 +1,4 @@
-"""`python -m services.connect.connector PROFILE_FILE`: put the S3 sink connector of the profile, idempotently.
+"""`python -m services.connect.connector PROFILE_FILE`: create or change the S3 sink connector of the profile.
 
 The same JSON and the same REST calls serve the real Kafka Connect and the stand-in.
 """
@@ -10,24 +10,23 @@ import json
 import string
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import requests
-
+from foundation.connect import ConnectError, Connector, cause, parts
 from foundation.errors import NotReady, PinflowError
 from foundation.profile import Profile, load
 
 TEMPLATE = Path(__file__).with_name("s3-sink.json")
-TIMEOUT = 30  # seconds for one call; stopping tasks takes a few
-SETTLED = 1.0  # seconds for which a state must be seen: right after a call it can be that of before
+SETTLED = 1.0  # seconds for which a state must be seen: right after a call it can be the old one
 
 
 def render(profile: Profile, store_url: str | None = None) -> dict[str, str]:
     """services/connect/s3-sink.json with ${uid}, ${bucket}, ${region} and ${store_url} filled in from the profile.
 
-    ``store_url`` is where S3 is seen from the worker, by default `aws.endpoint_url`; on AWS itself, where that is
-    null, the option is left out.
+    ``store_url`` is the address of S3 for the worker, by default `aws.endpoint_url`; on AWS itself, where that is
+    null, the option is omitted.
     """
     address = store_url or profile.aws.endpoint_url
     template: dict[str, str] = json.loads(TEMPLATE.read_text(encoding="utf-8"))
@@ -42,70 +41,45 @@ def render(profile: Profile, store_url: str | None = None) -> dict[str, str]:
     return {name: string.Template(value).substitute(values) for name, value in template.items()}
 
 
+def of(profile: Profile) -> Connector:
+    """The profile's connector in the worker's REST API."""
+    return Connector(profile.connect.url, profile.connect.connector)
+
+
 def put(profile: Profile, store_url: str | None = None) -> str:
     """Make the connector exist with this configuration and its tasks run; returns what was done.
 
     Raises PinflowError with the worker's answer if it refuses.
     """
-    name = profile.connect.connector
-    config = {**render(profile, store_url), "name": name}
-    current = configuration(profile)
-    if current != config:
-        _call(profile, "PUT", f"/connectors/{name}/config", body=config)
-        return f"connector {name}: {'changed' if current else 'created'}"
-    found = status(profile)
-    if "FAILED" in (part["state"] for part in (found.get("connector", {"state": None}), *found["tasks"])):
-        _call(profile, "POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
-        return f"connector {name}: what had failed was restarted"
-    return f"connector {name}: unchanged"
-
-
-def url(profile: Profile) -> str:
-    """The connector in the worker's REST API."""
-    return f"{profile.connect.url}/connectors/{profile.connect.connector}"
+    with _errors():
+        return f"connector {profile.connect.connector}: {of(profile).apply(render(profile, store_url))}"
 
 
 def configuration(profile: Profile) -> dict[str, str]:
     """The connector's configuration as the worker has it; empty if there is no connector."""
-    found: dict[str, str] = _call(profile, "GET", f"/connectors/{profile.connect.connector}/config", missing={})
-    return found
-
-
-def status(profile: Profile) -> dict[str, Any]:
-    """The connector's status as the REST API gives it; `tasks` is empty if there is no connector."""
-    name = profile.connect.connector
-    answer: dict[str, Any] = _call(profile, "GET", f"/connectors/{name}/status", missing={"tasks": []})
-    return answer
+    with _errors():
+        return of(profile).configuration()
 
 
 def check_running(profile: Profile) -> None:
     """Raise NotReady unless the connector exists and all its tasks run; health is their state, not HTTP's."""
     name = profile.connect.connector
-    found = status(profile)
-    if "connector" not in found:
+    with _errors():
+        status = of(profile).status()
+    if not parts(status):
         raise NotReady(f"connector {name}: not created yet")
-    for part in (found["connector"], *found["tasks"]):
+    for part in parts(status):
         if part["state"] != "RUNNING":
-            which = f"task {part['id']}" if "id" in part else "the connector"
-            why = reason(str(part.get("trace", "")))
+            which, why = f"task {part['id']}" if "id" in part else "the connector", cause(part)
             raise NotReady(f"connector {name}: {which} is {part['state']}" + (f": {why}" if why else ""))
-    if not found["tasks"]:
+    if not status["tasks"]:
         raise NotReady(f"connector {name}: no tasks yet")
 
 
-def reason(trace: str) -> str:
-    """The first line of a trace, with the second where the first only leads to it, and its innermost cause."""
-    first, *others = trace.splitlines() or [""]
-    if others and first.endswith(":"):
-        first = f"{first} {others.pop(0)}"
-    causes = [line for line in others if line.startswith("Caused by: ")]
-    return "; ".join([first, *causes[-1:]])
-
-
 def wait_running(profile: Profile, seconds: float = 60) -> None:
-    """Wait until all tasks run; raises PinflowError with the reason of one that stays failed, or when the time is over.
+    """Wait until all tasks run; raises PinflowError with the reason of one that stays failed, or at the timeout.
 
-    After a call the worker shows the old states for a while (see LAG in worker.py; the real one up to a second or so).
+    After a call the worker shows the old states for a while (see LAG in worker.py; the real one for up to a second).
     """
     began = time.monotonic()
     failed_since: float | None = None
@@ -129,35 +103,23 @@ def _advice(profile: Profile, why: str) -> str:
             f"the bucket {profile.storage.bucket} does not exist at {profile.aws.endpoint_url or 'AWS'}: create the "
             "resources of localstack/ (make up does), then run this again"
         )
-    return f"see {url(profile)}/status"
+    return f"see {of(profile).url}/status"
 
 
-def _call(profile: Profile, method: str, path: str, *, body: Any = None, missing: Any = None) -> Any:
-    """One REST call; ``missing`` is returned for a 404 if it is given. Raises PinflowError."""
-    address = profile.connect.url + path
+@contextmanager
+def _errors() -> Iterator[None]:
     try:
-        response = requests.request(method, address, json=body, timeout=TIMEOUT)
-    except requests.RequestException as error:
-        raise PinflowError(f"Kafka Connect: {method} {address}: {error}", "is it running? see make status") from None
-    if response.status_code == 404 and missing is not None:
-        return missing
-    if not response.ok:
-        raise PinflowError(f"Kafka Connect: {method} {address}: {response.status_code}: {_message(response)}")
-    return response.json() if response.content else None
-
-
-def _message(response: requests.Response) -> str:
-    try:
-        return str(response.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return response.text
+        yield
+    except ConnectError as error:
+        fix = "is it running? see make status" if error.status is None else ""
+        raise PinflowError(f"Kafka Connect: {error}", fix) from None
 
 
 def main() -> None:
     """Put the connector and wait until it runs."""
     parser = argparse.ArgumentParser(prog="python -m services.connect.connector", description=__doc__)
     parser.add_argument("profile", help="a profile's name or file")
-    parser.add_argument("--store-url", help="where S3 is seen from the worker, if not at aws.endpoint_url")
+    parser.add_argument("--store-url", help="the address of S3 for the worker, if not aws.endpoint_url")
     arguments = parser.parse_args()
     try:
         profile = load(arguments.profile)

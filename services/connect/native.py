@@ -45,7 +45,7 @@ def probe(profile: Profile) -> None:
         try:
             connector.check_running(profile)
         except NotReady as error:
-            again = f"curl -X POST '{connector.url(profile)}/restart?includeTasks=true&onlyFailed=true'"
+            again = f"curl -X POST '{connector.of(profile).url}/restart?includeTasks=true&onlyFailed=true'"
             fix = f"\nfix the cause, then: {again}" if "FAILED" in error.what else ""
             raise NotReady(f"{error.what}\n{loops.see(profile, 'connect')}{fix}") from None
     loops.check(profile, "connect", profile.connect.url)

@@ -224,6 +224,11 @@ def test_the_border_of_loops_is_where_it_is_needed(service: str) -> None:
     assert mounted or "COPY foundation/ foundation/\n" in copied
 
 
+@pytest.mark.parametrize("service", ["localstack", "connector"])
+def test_the_client_of_connect_is_where_it_is_needed(service: str) -> None:
+    assert "./foundation/connect.py:/opt/pinflow/foundation/connect.py:ro,z" in SERVICES[service]["volumes"]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_is_watched_limited_and_started_again(service: str) -> None:
     definition = SERVICES[service]

@@ -120,8 +120,9 @@ def test_a_known_failure_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records[0].exc_info is None
 
 
-def test_nothing_but_the_standard_library_is_needed() -> None:
-    tree = ast.parse((ROOT / "foundation" / "supervised.py").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("module", ["supervised.py", "connect.py"])
+def test_nothing_but_the_standard_library_is_needed(module: str) -> None:
+    tree = ast.parse((ROOT / "foundation" / module).read_text(encoding="utf-8"))
     modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     modules += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
     assert {str(module).split(".")[0] for module in modules} <= sys.stdlib_module_names
