@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from starlette.applications import Starlette
@@ -22,53 +22,79 @@ from foundation import supervised
 from services.connect import options
 from services.connect.worker import RestError, Worker
 
-_ALTERED = (
-    "The Connect framework-managed offsets for this connector have been {0} successfully. However, if this connector "
-    "manages offsets externally, they will need to be manually {0} in the system that the connector uses."
-)
 MAX_BODY = 4 << 20
 """Bytes of a body: a connector's configuration is a few kB."""
-_HEALTHY = "Worker has completed startup and is ready to handle requests."
+_STATES = {"RUNNING": "STARTED", "PAUSED": "PAUSED", "STOPPED": "STOPPED"}
 
-Handler = Callable[[Worker, Request, Any], Response]
+
+class Call:
+    """One request to the API, with its body as JSON; None without one."""
+
+    def __init__(self, request: Request, body: Any) -> None:
+        self.query = request.query_params
+        self.body = body
+        parts = {part: unquote(value) for part, value in request.path_params.items()}
+        self.name, self.plugin, self._task = (parts.get(part, "") for part in ("name", "plugin", "task"))
+
+    @property
+    def task(self) -> int:
+        """The task's number; raises 404 for what is no number."""
+        if not re.fullmatch(r"-?[0-9]{1,9}", self._task):
+            raise RestError(404, "HTTP 404 Not Found")
+        return int(self._task)
+
+    def flag(self, name: str) -> bool:
+        """Whether a query parameter is true."""
+        return self.query.get(name, "false").lower() == "true"
+
+
+Handler = Callable[[Worker, Call], Any]
+"""Carries a call out and returns the JSON of a 200, a Response, or None for an answer without body."""
+
+
+class Endpoint(NamedTuple):
+    """One call of the API, and the status of its answer if that has no body."""
+
+    method: str
+    path: str
+    handler: Handler
+    empty: int = 204
 
 
 def application(worker: Worker) -> Starlette:
     """The ASGI application for a started worker."""
     methods: dict[str, set[str]] = {}
-    for path, method, _ in _ROUTES:
-        methods.setdefault(path, {"OPTIONS"}).update({method, "HEAD"} if method == "GET" else {method})
+    for one in _ENDPOINTS:
+        methods.setdefault(one.path, {"OPTIONS"}).update({"GET", "HEAD"} if one.method == "GET" else {one.method})
 
-    def route(path: str, method: str, handler: Handler) -> Route:
+    def route(one: Endpoint) -> Route:
         async def endpoint(request: Request) -> Response:
-            if not _takes_json(request.headers.get("accept", "*/*")):
+            if not _accepts_json(request.headers.get("accept", "*/*")):
                 raise HTTPException(406)
-            body = await _body(request) if method in ("PUT", "POST", "PATCH") else None
-            return await run_in_threadpool(handler, worker, request, body)
+            call = Call(request, await _body(request) if one.method in ("PUT", "POST", "PATCH") else None)
+            result = await run_in_threadpool(one.handler, worker, call)
+            if result is None:
+                return Response(status_code=one.empty)
+            return result if isinstance(result, Response) else JSONResponse(result)
 
-        return Route(path, endpoint, methods=[method])
+        return Route(one.path, endpoint, methods=[one.method])
 
-    def options_route(path: str, allowed: set[str]) -> Route:
+    def options_route(path: str, allowed: list[str]) -> Route:
         async def endpoint(request: Request) -> Response:
-            listed = sorted(allowed)
-            return Response(", ".join(listed), headers={"Allow": ",".join(listed), "Content-Type": "text/plain"})
+            return Response(", ".join(allowed), headers={"Allow": ",".join(allowed), "Content-Type": "text/plain"})
 
         return Route(path, endpoint, methods=["OPTIONS"])
 
-    return Starlette(
-        routes=[
-            *(route(*line) for line in _ROUTES),
-            *(options_route(path, allowed) for path, allowed in methods.items()),
-        ],
-        middleware=[Middleware(_PathAsSent)],
-        exception_handlers={RestError: _rest_error, HTTPException: _http_error, Exception: _unexpected},
-    )
+    routes = [route(one) for one in _ENDPOINTS]
+    routes += [options_route(path, sorted(allowed)) for path, allowed in methods.items()]
+    handlers = {RestError: _rest_error, HTTPException: _http_error, Exception: _unexpected}
+    return Starlette(routes=routes, middleware=[Middleware(_PathAsSent)], exception_handlers=handlers)
 
 
 class _PathAsSent:
-    """Routes are found by the path as it was sent, without matrix parameters and with or without a slash at its end.
+    """Routes by the path as it was sent, without matrix parameters and with or without a slash at its end.
 
-    What Jetty finds ambiguous or suspicious in it is refused in Jetty's way, above all a `/` in a connector's name.
+    Refuses, in Jetty's way, what Jetty finds ambiguous or suspicious in it, above all a `/` in a connector's name.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -80,8 +106,7 @@ class _PathAsSent:
             if problem := _ambiguous(path):
                 await _as_jetty(scope["method"], problem)(scope, receive, send)
                 return
-            path = re.sub(r";[^/]*", "", path)
-            scope = {**scope, "path": path.removesuffix("/") or "/"}
+            scope = {**scope, "path": re.sub(r";[^/]*", "", path).removesuffix("/") or "/"}
         await self._app(scope, receive, send)
 
 
@@ -114,17 +139,14 @@ def _as_jetty(method: str, problem: str) -> Response:
     return Response(page + "</body>\n</html>\n", 400, {"Content-Type": "text/html;charset=iso-8859-1"})
 
 
-def _takes_json(accept: str) -> bool:
+def _accepts_json(accept: str) -> bool:
     """Whether one of the media types of an Accept header is JSON; their weights do not count, as in Jersey."""
     types = {one.partition(";")[0].strip().lower() for one in accept.split(",")}
     return not types.isdisjoint({"application/json", "application/*", "*/*", ""})
 
 
-def _error(status: int, message: str, *, typed: bool = True) -> Response:
-    answer = JSONResponse({"error_code": status, "message": message}, status)
-    if not typed:
-        del answer.headers["content-type"]  # the real worker's answer has none where no resource took the request
-    return answer
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error_code": status, "message": message}, status)
 
 
 def _rest_error(request: Request, error: Exception) -> Response:
@@ -134,7 +156,9 @@ def _rest_error(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, f"HTTP {error.status_code} {error.detail}", typed=False)
+    answer = _error(error.status_code, f"HTTP {error.status_code} {error.detail}")
+    del answer.headers["content-type"]  # the real worker's answer has none where no resource took the request
+    return answer
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
@@ -181,120 +205,65 @@ def _fields(body: Any, *known: str) -> dict[str, Any]:
     return body
 
 
-def _path(request: Request) -> dict[str, Any]:
-    """The parts of the path that name something, decoded."""
-    return {part: unquote(value) if isinstance(value, str) else value for part, value in request.path_params.items()}
+def _root(worker: Worker, call: Call) -> Any:
+    version = {"version": "pinflow stand-in for Kafka Connect", "commit": "stand-in"}
+    return {**version, "kafka_cluster_id": worker.cluster_id}
 
 
-def _name(request: Request) -> str:
-    return str(_path(request)["name"])
+def _list(worker: Worker, call: Call) -> Any:
+    expand = call.query.getlist("expand")
+    if not expand:
+        return worker.names()
+    parts = {"status": worker.status, "info": worker.info}
+    found = {}
+    for name in worker.names():
+        with suppress(RestError):  # it has no status yet, or was deleted meanwhile
+            found[name] = {kind: get(name) for kind, get in parts.items() if kind in expand}
+    return found
 
 
-def _flag(request: Request, name: str) -> bool:
-    return request.query_params.get(name, "false").lower() == "true"
-
-
-def _created(worker: Worker, name: str, request: Request) -> Response:
+def _created(worker: Worker, name: str) -> Response:
     location = {"location": f"http://{worker.id}/connectors/{quote(name, safe='')}"}
     return JSONResponse({**worker.info(name), "tasks": []}, 201, headers=location)
 
 
-def _root(worker: Worker, request: Request, body: Any) -> Response:
-    version = {"version": "pinflow stand-in for Kafka Connect", "commit": "stand-in"}
-    return JSONResponse({**version, "kafka_cluster_id": worker.cluster_id})
-
-
-def _health(worker: Worker, request: Request, body: Any) -> Response:
-    return JSONResponse({"status": "healthy", "message": _HEALTHY})
-
-
-def _loops(worker: Worker, request: Request, body: Any) -> Response:
-    return JSONResponse(supervised.failing())
-
-
-def _list(worker: Worker, request: Request, body: Any) -> Response:
-    expand = request.query_params.getlist("expand")
-    parts = {"status": worker.status, "info": worker.info}
-    wanted = {kind: get for kind, get in parts.items() if kind in expand}
-    if not expand:
-        return JSONResponse(worker.names())
-    found = {}
-    for name in worker.names():
-        with suppress(RestError):  # it has no status yet, or was deleted meanwhile
-            found[name] = {kind: get(name) for kind, get in wanted.items()}
-    return JSONResponse(found)
-
-
-def _create(worker: Worker, request: Request, body: Any) -> Response:
-    fields = _fields(body, "config", "name", "initial_state")
+def _create(worker: Worker, call: Call) -> Any:
+    fields = _fields(call.body, "config", "name", "initial_state")
     properties = _properties(fields.get("config"))
     name = _text("name", fields.get("name") or "").strip()
-    state = {"RUNNING": "STARTED", "PAUSED": "PAUSED", "STOPPED": "STOPPED", None: None}
-    initial = fields.get("initial_state")
-    if initial is not None and str(initial).upper() not in state:
-        raise RestError(500, f"initial_state {initial}: expected RUNNING, PAUSED or STOPPED")
-    worker.put(name, properties, state=state[initial and str(initial).upper()], create=True)
-    return _created(worker, name, request)
+    state = fields.get("initial_state")
+    if state is not None and str(state).upper() not in _STATES:
+        raise RestError(500, f"initial_state {state}: expected RUNNING, PAUSED or STOPPED")
+    worker.put(name, properties, state=None if state is None else _STATES[str(state).upper()], create=True)
+    return _created(worker, name)
 
 
-def _put_config(worker: Worker, request: Request, body: Any) -> Response:
-    if worker.put(_name(request), _properties(body)):
-        return _created(worker, _name(request), request)
-    return JSONResponse(worker.info(_name(request)))
+def _put_config(worker: Worker, call: Call) -> Any:
+    if worker.put(call.name, _properties(call.body)):
+        return _created(worker, call.name)
+    return worker.info(call.name)
 
 
-def _patch_config(worker: Worker, request: Request, body: Any) -> Response:
-    return JSONResponse(worker.patch(_name(request), _properties(body)))
+def _restart(worker: Worker, call: Call) -> Any:
+    status = worker.restart(call.name, tasks=call.flag("includeTasks"), only_failed=call.flag("onlyFailed"))
+    return None if status is None else JSONResponse(status, 202)
 
 
-def _delete(worker: Worker, request: Request, body: Any) -> Response:
-    worker.delete(_name(request))
-    return Response(status_code=204)
+def _altered(what: str) -> dict[str, str]:
+    return {
+        "message": f"The Connect framework-managed offsets for this connector have been {what} successfully. However, "
+        f"if this connector manages offsets externally, they will need to be manually {what} in the system that the "
+        "connector uses."
+    }
 
 
-def _topics(worker: Worker, request: Request, body: Any) -> Response:
-    return JSONResponse({_name(request): {"topics": worker.topics(_name(request))}})
-
-
-def _state(state: str, status: int) -> Handler:
-    def handler(worker: Worker, request: Request, body: Any) -> Response:
-        worker.set_state(_name(request), state)
-        return Response(status_code=status)
-
-    return handler
-
-
-def _restart(worker: Worker, request: Request, body: Any) -> Response:
-    tasks, only_failed = _flag(request, "includeTasks"), _flag(request, "onlyFailed")
-    status = worker.restart(_name(request), tasks=tasks, only_failed=only_failed)
-    return Response(status_code=204) if status is None else JSONResponse(status, 202)
-
-
-def _restart_task(worker: Worker, request: Request, body: Any) -> Response:
-    worker.restart_task(_name(request), _task(request))
-    return Response(status_code=204)
-
-
-def _task_status(worker: Worker, request: Request, body: Any) -> Response:
-    return JSONResponse(worker.task_status(_name(request), _task(request)))
-
-
-def _task(request: Request) -> int:
-    """The task's number; what is none is not found."""
-    text = request.path_params["task"]
-    if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise RestError(404, "HTTP 404 Not Found")
-    return int(text)
-
-
-def _alter_offsets(worker: Worker, request: Request, body: Any) -> Response:
-    entries = _fields(body, "offsets").get("offsets")
+def _alter_offsets(worker: Worker, call: Call) -> Any:
+    entries = _fields(call.body, "offsets").get("offsets")
     if not entries:
         raise RestError(400, "Partitions / offsets need to be provided for an alter offsets request")
-    name = _name(request)
-    worker.info(name)  # an absent connector is a 404 before anything is said of the offsets
-    worker.alter_offsets(name, [_offset(entry) for entry in entries])
-    return JSONResponse({"message": _ALTERED.format("altered")})
+    worker.info(call.name)  # an absent connector is a 404 before the offsets are looked at
+    worker.alter_offsets(call.name, [_offset(entry) for entry in entries])
+    return _altered("altered")
 
 
 def _offset(entry: Any) -> tuple[str, int, int | None]:
@@ -305,16 +274,17 @@ def _offset(entry: Any) -> tuple[str, int, int | None]:
         raise RestError(400, "The partition for a sink connector offset cannot be null or missing")
     if not isinstance(partition, dict) or not isinstance(offset, dict | None):
         raise RestError(500, "A partition and an offset must be JSON objects")
-    if partition.get("kafka_topic") is None or partition.get("kafka_partition") is None:
+    topic = partition.get("kafka_topic")
+    if topic is None or partition.get("kafka_partition") is None:
         keys = "'kafka_topic' and 'kafka_partition'"
         raise RestError(400, f"The partition for a sink connector offset must contain the keys {keys}")
     number = _integer(partition["kafka_partition"], "partition")
     if offset is None:
-        return str(partition["kafka_topic"]), number, None
+        return str(topic), number, None
     if offset.get("kafka_offset") is None:
         either = "should either be null or contain the key 'kafka_offset'"
         raise RestError(400, f"The offset for a sink connector {either}")
-    return str(partition["kafka_topic"]), number, _integer(offset["kafka_offset"], "offset")
+    return str(topic), number, _integer(offset["kafka_offset"], "offset")
 
 
 def _integer(value: Any, what: str) -> int:
@@ -327,18 +297,9 @@ def _integer(value: Any, what: str) -> int:
     return int(value)
 
 
-def _reset_offsets(worker: Worker, request: Request, body: Any) -> Response:
-    worker.reset_offsets(_name(request))
-    return JSONResponse({"message": _ALTERED.format("reset")})
-
-
-def _plugins(worker: Worker, request: Request, body: Any) -> Response:
-    return JSONResponse([{"class": options.CONNECTOR_CLASS, "type": "sink", "version": options.VERSION}])
-
-
-def _known_plugin(request: Request) -> None:
-    if _path(request)["plugin"] not in options.OPTIONS["connector.class"].allowed:
-        raise RestError(404, f"Unknown plugin {_path(request)['plugin']}.")
+def _reset_offsets(worker: Worker, call: Call) -> Any:
+    worker.reset_offsets(call.name)
+    return _altered("reset")
 
 
 def _definition(option: options.Option) -> dict[str, Any]:
@@ -358,16 +319,17 @@ def _definition(option: options.Option) -> dict[str, Any]:
     }
 
 
-def _plugin_config(worker: Worker, request: Request, body: Any) -> Response:
-    _known_plugin(request)
-    return JSONResponse([_definition(option) for option in options.STORAGE])
+def _plugin_config(worker: Worker, call: Call) -> Any:
+    if call.plugin not in options.OPTIONS["connector.class"].allowed:
+        raise RestError(404, f"Unknown plugin {call.plugin}.")
+    return [_definition(option) for option in options.STORAGE]
 
 
-def _validate(worker: Worker, request: Request, body: Any) -> Response:
-    config = _properties(body)
-    plugin, included = _path(request)["plugin"], config.get("connector.class")
-    if included is not None and not included.removesuffix("Connector").endswith(plugin.removesuffix("Connector")):
-        raise RestError(400, f"Included connector type {included} does not match request type {plugin}")
+def _validate(worker: Worker, call: Call) -> Any:
+    config = _properties(call.body)
+    included = config.get("connector.class")
+    if included is not None and not included.removesuffix("Connector").endswith(call.plugin.removesuffix("Connector")):
+        raise RestError(400, f"Included connector type {included} does not match request type {call.plugin}")
     values, found = worker.validate(config)
     shown = [option for option in options.OPTIONS.values() if option.name in config or not option.given_only]
     shown += [options.Option(name) for name in found if name not in options.OPTIONS]
@@ -386,49 +348,44 @@ def _validate(worker: Worker, request: Request, body: Any) -> Response:
     ]
     groups = list(dict.fromkeys(option.group for option in shown if option.group))
     count = sum(len(messages) for messages in found.values())
-    return JSONResponse({"name": options.CONNECTOR_CLASS, "error_count": count, "groups": groups, "configs": configs})
+    return {"name": options.CONNECTOR_CLASS, "error_count": count, "groups": groups, "configs": configs}
 
 
-def _reset_topics(worker: Worker, request: Request, body: Any) -> Response:
-    worker.reset_topics(_name(request))
-    return Response(status_code=202)
-
-
-def _reader(method: str) -> Handler:
-    def handler(worker: Worker, request: Request, body: Any) -> Response:
-        return JSONResponse(getattr(worker, method)(**_path(request)))
-
-    return handler
-
+_HEALTH = {"status": "healthy", "message": "Worker has completed startup and is ready to handle requests."}
+_PLUGINS = [{"class": options.CONNECTOR_CLASS, "type": "sink", "version": options.VERSION}]
 
 _CONNECTOR = "/connectors/{name}"
 _PLUGIN = "/connector-plugins/{plugin}/config"
 
-_ROUTES: list[tuple[str, str, Handler]] = [
-    ("/", "GET", _root),
-    ("/health", "GET", _health),
-    (supervised.PATH, "GET", _loops),
-    ("/connectors", "GET", _list),
-    ("/connectors", "POST", _create),
-    (_CONNECTOR, "GET", _reader("info")),
-    (_CONNECTOR, "DELETE", _delete),
-    (f"{_CONNECTOR}/config", "GET", lambda worker, request, _: JSONResponse(worker.info(_name(request))["config"])),
-    (f"{_CONNECTOR}/config", "PUT", _put_config),
-    (f"{_CONNECTOR}/config", "PATCH", _patch_config),
-    (f"{_CONNECTOR}/status", "GET", _reader("status")),
-    (f"{_CONNECTOR}/tasks", "GET", _reader("tasks")),
-    (f"{_CONNECTOR}/tasks/{{task}}/status", "GET", _task_status),
-    (f"{_CONNECTOR}/tasks/{{task}}/restart", "POST", _restart_task),
-    (f"{_CONNECTOR}/topics", "GET", _topics),
-    (f"{_CONNECTOR}/topics/reset", "PUT", _reset_topics),
-    (f"{_CONNECTOR}/pause", "PUT", _state("PAUSED", 202)),
-    (f"{_CONNECTOR}/resume", "PUT", _state("STARTED", 202)),
-    (f"{_CONNECTOR}/stop", "PUT", _state("STOPPED", 204)),
-    (f"{_CONNECTOR}/restart", "POST", _restart),
-    (f"{_CONNECTOR}/offsets", "GET", lambda worker, r, _: JSONResponse({"offsets": worker.offsets(_name(r))})),
-    (f"{_CONNECTOR}/offsets", "PATCH", _alter_offsets),
-    (f"{_CONNECTOR}/offsets", "DELETE", _reset_offsets),
-    ("/connector-plugins", "GET", _plugins),
-    (_PLUGIN, "GET", _plugin_config),
-    (f"{_PLUGIN}/validate", "PUT", _validate),
+_ENDPOINTS = [
+    Endpoint("GET", "/", _root),
+    Endpoint("GET", "/health", lambda worker, call: _HEALTH),
+    Endpoint("GET", supervised.PATH, lambda worker, call: supervised.failing()),
+    Endpoint("GET", "/connectors", _list),
+    Endpoint("POST", "/connectors", _create),
+    Endpoint("GET", _CONNECTOR, lambda worker, call: worker.info(call.name)),
+    Endpoint("DELETE", _CONNECTOR, lambda worker, call: worker.delete(call.name)),
+    Endpoint("GET", f"{_CONNECTOR}/config", lambda worker, call: worker.info(call.name)["config"]),
+    Endpoint("PUT", f"{_CONNECTOR}/config", _put_config),
+    Endpoint("PATCH", f"{_CONNECTOR}/config", lambda worker, call: worker.patch(call.name, _properties(call.body))),
+    Endpoint("GET", f"{_CONNECTOR}/status", lambda worker, call: worker.status(call.name)),
+    Endpoint("GET", f"{_CONNECTOR}/tasks", lambda worker, call: worker.tasks(call.name)),
+    Endpoint(
+        "GET", f"{_CONNECTOR}/tasks/{{task}}/status", lambda worker, call: worker.task_status(call.name, call.task)
+    ),
+    Endpoint(
+        "POST", f"{_CONNECTOR}/tasks/{{task}}/restart", lambda worker, call: worker.restart_task(call.name, call.task)
+    ),
+    Endpoint("GET", f"{_CONNECTOR}/topics", lambda worker, call: {call.name: {"topics": worker.topics(call.name)}}),
+    Endpoint("PUT", f"{_CONNECTOR}/topics/reset", lambda worker, call: worker.reset_topics(call.name), 202),
+    Endpoint("PUT", f"{_CONNECTOR}/pause", lambda worker, call: worker.set_state(call.name, "PAUSED"), 202),
+    Endpoint("PUT", f"{_CONNECTOR}/resume", lambda worker, call: worker.set_state(call.name, "STARTED"), 202),
+    Endpoint("PUT", f"{_CONNECTOR}/stop", lambda worker, call: worker.set_state(call.name, "STOPPED")),
+    Endpoint("POST", f"{_CONNECTOR}/restart", _restart),
+    Endpoint("GET", f"{_CONNECTOR}/offsets", lambda worker, call: {"offsets": worker.offsets(call.name)}),
+    Endpoint("PATCH", f"{_CONNECTOR}/offsets", _alter_offsets),
+    Endpoint("DELETE", f"{_CONNECTOR}/offsets", _reset_offsets),
+    Endpoint("GET", "/connector-plugins", lambda worker, call: _PLUGINS),
+    Endpoint("GET", _PLUGIN, _plugin_config),
+    Endpoint("PUT", f"{_PLUGIN}/validate", _validate),
 ]
