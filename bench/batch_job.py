@@ -14,12 +14,11 @@ from pathlib import Path
 from bench import duck
 from foundation.packages import python
 from foundation.profile import ROOT, Profile
+from foundation.registry import TABLES
 from pinflow import batch
-from services.mysql.tables import TABLES as SOURCE_TABLES
 from tests.stack import TestStack
 
 LINES_PER_OBJECT = 2000
-TABLES = dict(zip(("pin", "geo", "user"), SOURCE_TABLES, strict=True))
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _put_all(
 
 
 def _chunks(stack: TestStack, kind: str, scale: int, size: int) -> Iterator[tuple[int, bytes]]:
-    rows, columns = stack.source()[TABLES[kind].name], [name for name, _ in TABLES[kind].columns]
+    rows, columns = stack.source()[TABLES[kind].source], list(TABLES[kind].columns)
     offset = 0
     lines: list[str] = []
     for copy in range(scale):

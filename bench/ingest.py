@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import pymysql
 import requests
 
+from foundation.registry import TABLES
 from tests.stack import TestStack
 
 JSON = {"Content-Type": "application/vnd.kafka.json.v2+json"}
-TABLES = ("pinterest_data", "geolocation_data", "user_data")
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def one_by_one(stack: TestStack, posts: int = 300) -> Throughput:
     began, before = time.monotonic(), visible.records
     with stack.connect() as connection:
         for post in range(posts):
-            for topic, table in zip(stack.profile.topics, TABLES, strict=True):
+            for topic, table in zip(stack.profile.topics, TABLES.values(), strict=True):
                 with connection.cursor(pymysql.cursors.DictCursor) as cursor:
-                    cursor.execute(f"select * from {table} limit {post}, 1")
+                    cursor.execute(f"select * from {table.source} limit {post}, 1")
                     row = cursor.fetchone()
                 body = json.dumps({"records": [{"value": row}]}, default=str)
                 answer = requests.request(
@@ -123,8 +123,8 @@ def lag(stack: TestStack, rate: float = 10, posts: int = 300) -> tuple[float, fl
         look(lambda due=due: time.monotonic() >= due)  # type: ignore[misc]
         post = first_key + number
         sent[post] = time.monotonic()
-        for topic, key in zip(stack.profile.topics, ("index", "ind", "ind"), strict=True):
-            body = {"records": [{"value": {key: post}}]}
+        for topic, table in zip(stack.profile.topics, TABLES.values(), strict=True):
+            body = {"records": [{"value": {table.key: post}}]}
             session.post(
                 f"{stack.profile.api.invoke_url}/topics/{topic}", json=body, headers=JSON, timeout=30
             ).raise_for_status()

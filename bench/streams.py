@@ -16,11 +16,10 @@ import pyarrow.parquet as pq
 import requests
 from deltalake import DeltaTable
 
-from services.mysql.tables import TABLES as SOURCE_TABLES
+from foundation.registry import TABLES
 from services.spark.native import warehouse
 from tests.stack import TestStack
 
-KINDS = dict(zip(("pin", "geo", "user"), SOURCE_TABLES, strict=True))
 BACKLOG = 100_000
 
 
@@ -37,7 +36,7 @@ class Tables:
         self.tables = [DeltaTable(str(path)) for path in self._paths()]
 
     def _paths(self) -> list[Path]:
-        return [warehouse(self.stack.profile) / f"{self.stack.profile.uid}_{kind}_table" for kind in KINDS]
+        return [warehouse(self.stack.profile) / f"{self.stack.profile.uid}_{kind}_table" for kind in TABLES]
 
     def new(self) -> list[int]:
         """``ind`` of all rows that came since the last call."""
@@ -88,7 +87,7 @@ def lag(stack: TestStack, rate: int, seconds: int = 40) -> tuple[float, float]:
             look(lambda due=due: time.monotonic() >= due)  # type: ignore[misc]
             posts = range(free + first, free + first + together)
             sent |= dict.fromkeys(posts, time.monotonic())
-            list(pool.map(lambda kind, posts=posts: _put(stack, session, kind, records[kind], posts), KINDS))
+            list(pool.map(lambda kind, posts=posts: _put(stack, session, kind, records[kind], posts), TABLES))
         deadline = time.monotonic() + 60
         look(lambda: len(lags) >= 3 * len(sent) or time.monotonic() > deadline)
     if len(lags) < 3 * len(sent):
@@ -161,18 +160,18 @@ def memory(stack: TestStack) -> int:
 def _records(stack: TestStack) -> dict[str, dict[str, Any]]:
     """A record of each table, as the emulator sends it."""
     source, found = stack.source(), {}
-    for kind, table in KINDS.items():
-        row = dict(zip((name for name, _ in table.columns), source[table.name][0], strict=True))
+    for kind, table in TABLES.items():
+        row = dict(zip(table.columns, source[table.source][0], strict=True))
         found[kind] = json.loads(json.dumps(row, default=lambda value: value.isoformat()))
     return found
 
 
 def _streams(stack: TestStack) -> dict[str, str]:
-    return dict(zip(KINDS, stack.profile.streams, strict=True))
+    return dict(zip(TABLES, stack.profile.streams, strict=True))
 
 
 def _put(stack: TestStack, session: requests.Session, kind: str, record: dict[str, Any], posts: range) -> None:
-    key = "index" if kind == "pin" else "ind"
+    key = TABLES[kind].key
     stream = _streams(stack)[kind]
     url = f"{stack.profile.api.invoke_url}/streams/{stream}"
     rows = [record | {key: post} for post in posts]
@@ -187,7 +186,7 @@ def _put(stack: TestStack, session: requests.Session, kind: str, record: dict[st
 def _put_backlog(stack: TestStack) -> None:
     records, kinesis = _records(stack), stack.client("kinesis")
     for kind, record in records.items():
-        key = "index" if kind == "pin" else "ind"
+        key = TABLES[kind].key
         for first in range(0, BACKLOG // 3, 500):
             entries = [
                 {"Data": json.dumps(record | {key: 9_000_000 + ind}).encode(), "PartitionKey": str(ind)}

@@ -91,7 +91,7 @@ class Posting:
     def _hand_over(self, post: Post) -> None:
         self.totals.posted(post.number)
         failure: Exception | None = None
-        for place, row in enumerate((post.pin, post.geo, post.user)):
+        for place, row in enumerate(post.rows):
             try:
                 record = encode(row)
             except ValueError as error:

@@ -37,12 +37,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Route:
-    """A way out: its wire, the names of where pin, geo and user records go (topics, streams), its limits, and how
-    API Gateway knows the caller. ``require`` raises PinflowError where one of these names is known to be absent.
+    """A way out: its wire, where the records of each table go (topics, streams), its limits, and how API Gateway
+    knows the caller. ``require`` raises PinflowError if one of the destinations is known to be missing.
     """
 
     wire: Wire
-    destinations: tuple[str, str, str]
+    destinations: tuple[str, ...]
     limits: Limits
     auth: AuthBase | None = None
     require: Callable[[], None] = lambda: None

@@ -1,4 +1,4 @@
-"""The posts: rows of the three tables in any database that SQLAlchemy knows, the seeded one or a user's own."""
+"""The posts: rows of the source tables in any database that SQLAlchemy knows, the seeded one or a user's own."""
 
 from __future__ import annotations
 
@@ -18,30 +18,13 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from foundation import registry
 from foundation.backoff import Backoff
 from foundation.errors import PinflowError
+from foundation.registry import TABLES
 
 Row = Mapping[str, Any]
 
-# Table, key, and the other columns of section 1 of the contract; columns beyond these are posted along.
-TABLES: dict[str, tuple[str, ...]] = {
-    "pinterest_data": (
-        "index",
-        "unique_id",
-        "title",
-        "description",
-        "poster_name",
-        "follower_count",
-        "tag_list",
-        "is_image_or_video",
-        "image_src",
-        "downloaded",
-        "save_location",
-        "category",
-    ),
-    "geolocation_data": ("ind", "timestamp", "latitude", "longitude", "country"),
-    "user_data": ("ind", "first_name", "last_name", "age", "date_joined"),
-}
 POSTS_PER_QUERY = 500
 CONNECT_TIMEOUT = 10
 
@@ -55,16 +38,14 @@ class SourceError(PinflowError):
 
 
 class Post(NamedTuple):
-    """The same row of the three tables, columns in `SELECT *` order."""
+    """The same row of every table, in the registry's order; columns in `SELECT *` order."""
 
     number: int
-    pin: Row
-    geo: Row
-    user: Row
+    rows: list[Row]
 
 
 class Source:
-    """The three tables, checked when opened: every column there, and every row number in all of them.
+    """The source tables, checked when opened: every column exists, and every row number is in all of them.
 
     ``rows`` restricts the row numbers to a range, both ends included. ``count`` is the number of posts there are.
     While reading, a database that goes away is waited for (`give_up_after` seconds); `stop` ends that wait.
@@ -86,7 +67,7 @@ class Source:
             options = {"connect_timeout": CONNECT_TIMEOUT} if url.get_backend_name() in ("mysql", "mariadb") else {}
             self._engine = create_engine(url, connect_args=options)
             with self._engine.connect() as connection:
-                self._tables = [_table(connection, name, url) for name in TABLES]
+                self._tables = [_table(connection, table, url) for table in TABLES.values()]
                 self._numbers = _numbers(connection, self._tables, rows)
         except (SQLAlchemyError, ImportError) as error:
             raise _explain(url, error) from None
@@ -102,11 +83,12 @@ class Source:
         while chunk := [self._numbers[position] for position in islice(remaining, POSTS_PER_QUERY)]:
             found = self._wait_for(chunk)
             for number in chunk if found else ():
-                rows = [table.get(number) for table in found]
-                for name, row in zip(TABLES, rows, strict=True):
-                    if row is None:
-                        raise SourceError(f"{_shown(self._url)}: the row {number} of {name} is gone since the start")
-                yield Post(number, *(row for row in rows if row is not None))
+                for table, rows in zip(TABLES.values(), found, strict=True):
+                    if number not in rows:
+                        raise SourceError(
+                            f"{_shown(self._url)}: row {number} of {table.source} was deleted during this run"
+                        )
+                yield Post(number, [rows[number] for rows in found])
 
     def _wait_for(self, numbers: Sequence[int]) -> list[dict[int, Row]]:
         """`_read`, again and again while the database is away; nothing if the run is stopped meanwhile."""
@@ -128,31 +110,37 @@ class Source:
         wanted = sorted(set(numbers))
         with self._engine.connect() as connection:
             found: list[dict[int, Row]] = []
-            for table, (key, *_) in zip(self._tables, TABLES.values(), strict=True):
+            for table, key in zip(self._tables, _keys(), strict=True):
                 rows = connection.execute(select(table).where(table.c[key].in_(wanted)))
                 found.append({row._mapping[key]: dict(row._mapping) for row in rows})
         return found
 
 
-def _table(connection: Connection, name: str, url: URL) -> Table:
+def _keys() -> list[str]:
+    return [table.key for table in TABLES.values()]
+
+
+def _table(connection: Connection, expected: registry.Table, url: URL) -> Table:
+    name = expected.source
     try:
         table = Table(name, MetaData(), autoload_with=connection, resolve_fks=False)
     except NoSuchTableError:
+        needed = ", ".join(table.source for table in TABLES.values())
         raise SourceError(
-            f"{_shown(url)}: the table {name} is missing", f"the source needs the tables {', '.join(TABLES)}"
+            f"{_shown(url)}: the table {name} is missing", f"the source needs the tables {needed}"
         ) from None
-    missing = [column for column in TABLES[name] if column not in table.c]
+    missing = [column for column in expected.columns if column not in table.c]
     if missing:
         raise SourceError(
             f"{_shown(url)}: {name} lacks the column(s) {', '.join(missing)}; it has {', '.join(table.c.keys())}",
-            f"{name} needs the columns {', '.join(TABLES[name])}",
+            f"{name} needs the columns {', '.join(expected.columns)}",
         )
     return table
 
 
 def _numbers(connection: Connection, tables: Sequence[Table], rows: tuple[int, int] | None) -> Sequence[int]:
-    """The sorted row numbers that all three tables have; raises SourceError if one lacks a row of another."""
-    columns = [table.c[key] for table, (key, *_) in zip(tables, TABLES.values(), strict=True)]
+    """The sorted row numbers that all tables have; raises SourceError if one lacks a row of another."""
+    columns = [table.c[key] for table, key in zip(tables, _keys(), strict=True)]
     first, last = rows or (0, None)
     conditions = [c >= first if last is None else c.between(first, last) for c in columns]
 
@@ -165,20 +153,22 @@ def _numbers(connection: Connection, tables: Sequence[Table], rows: tuple[int, i
     within = "" if rows is None else f" from {first} to {last}"
     if lowest is None or highest is None:
         raise SourceError(
-            f"{_shown(connection.engine.url)}: pinterest_data has no rows{within}", "`make up` loads the seed data"
+            f"{_shown(connection.engine.url)}: {tables[0].name} has no rows{within}", "`make up` loads the seed data"
         )
-    if count == highest - lowest + 1 and all(shape(which) == (count, lowest, highest) for which in (1, 2)):
+    if count == highest - lowest + 1 and all(
+        shape(which) == (count, lowest, highest) for which in range(1, len(columns))
+    ):
         return range(lowest, highest + 1)  # no gaps: the numbers need not be fetched
     numbers = [
         set(connection.scalars(select(c).distinct().where(condition)))
         for c, condition in zip(columns, conditions, strict=True)
     ]
-    for name, there in zip(TABLES, numbers, strict=True):
+    for table, there in zip(tables, numbers, strict=True):
         if missing := sorted(set.union(*numbers) - there):
             raise SourceError(
-                f"{_shown(connection.engine.url)}: {name} lacks {len(missing)} row(s) that another of the three tables "
-                f"has: {', '.join(map(str, missing[:5]))}{', …' if len(missing) > 5 else ''}",
-                "a post is the same row of all three: add what is missing, or leave it out with --rows FIRST:LAST",
+                f"{_shown(connection.engine.url)}: {table.name} lacks {len(missing)} row(s) that another table has: "
+                f"{', '.join(map(str, missing[:5]))}{', …' if len(missing) > 5 else ''}",
+                "a post is the same row of every table: add what is missing, or skip it with --rows FIRST:LAST",
             )
     return sorted(numbers[0])
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import requests
 
 from emulator.delivery import Outcome, Request, Verdict, by_status, describe, json_object
+from foundation.registry import TABLES
 
 MOST_RECORDS = 500  # a request: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
 LONGEST_KEY = 256  # characters
@@ -16,6 +17,8 @@ LONGEST_KEY = 256  # characters
 _PASSING = ("Throughput", "Throttl", "LimitExceeded", "InternalFailure", "ServiceUnavailable", "RequestExpired")
 # No record is to blame for these, so that halving the request would find none.
 _FINAL = ("ResourceNotFound", "AccessDenied", "KMS", "UnrecognizedClient", "InvalidSignature")
+
+_KEYS = tuple(dict.fromkeys(table.key for table in TABLES.values()))
 
 
 class KinesisWire:
@@ -56,7 +59,7 @@ class KinesisWire:
         key = self._partition_key
         if key is None:
             row = json.loads(record)
-            key = str(row.get("index", row.get("ind")))
+            key = str(next(row[name] for name in _KEYS if name in row))
         return json.dumps(key, ensure_ascii=False).encode()
 
 

@@ -22,6 +22,7 @@ from yaml.reader import ReaderError
 
 from foundation.errors import ProfileError
 from foundation.paths import ROOT as ROOT
+from foundation.registry import TABLES
 from foundation.versions import AIRFLOW
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -214,14 +215,14 @@ class Profile(_Section):
         return self._path
 
     @property
-    def topics(self) -> tuple[str, str, str]:
-        """The three topics, in the order pin, geo, user."""
-        return f"{self.uid}.pin", f"{self.uid}.geo", f"{self.uid}.user"
+    def topics(self) -> tuple[str, ...]:
+        """The Kafka topics, in the order of the registry's tables."""
+        return tuple(table.topic(self.uid) for table in TABLES.values())
 
     @property
-    def streams(self) -> tuple[str, str, str]:
-        """The three Kinesis streams, in the order pin, geo, user."""
-        return f"streaming-{self.uid}-pin", f"streaming-{self.uid}-geo", f"streaming-{self.uid}-user"
+    def streams(self) -> tuple[str, ...]:
+        """The Kinesis streams, in the order of the registry's tables."""
+        return tuple(table.stream(self.uid) for table in TABLES.values())
 
     @property
     def home(self) -> Path:

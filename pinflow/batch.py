@@ -10,6 +10,7 @@ from foundation.databricks import Outcome, Say, Task, Workspace
 from foundation.errors import PinflowError
 from foundation.mwaa import Mwaa
 from foundation.profile import Profile
+from foundation.registry import TABLES
 from pinflow import airflow
 
 
@@ -40,7 +41,7 @@ def run(profile: Profile, say: Say) -> Result:
     workspace = Workspace(profile)
     folder = workspace.sync_notebooks(say)
     parameters = {"uid": profile.uid, "bucket": profile.storage.bucket}
-    loads = [Task(f"load_{name}", f"{folder}/load_{name}", parameters) for name in ("pin", "geo", "user")]
+    loads = [Task(f"load_{name}", f"{folder}/load_{name}", parameters) for name in TABLES]
     questions = Task("questions", f"{folder}/questions", parameters, tuple(load.key for load in loads))
     outcome = workspace.run(run_name(profile), [*loads, questions], say)
     return _result(outcome)

@@ -14,7 +14,7 @@ from emulator import books as posted
 from foundation.databricks import Task, Workspace
 from foundation.errors import PinflowError
 from foundation.profile import Profile
-from pinflow import account
+from foundation.registry import TABLES
 from pinflow.account import tables
 from pinflow.account.streams import Lag, Stream
 
@@ -129,7 +129,7 @@ class Watch:
             )
 
         with ThreadPoolExecutor() as pool:
-            return list(pool.map(one, account.KEYS, self._streams))
+            return list(pool.map(one, TABLES, self._streams))
 
 
 def _missing(stream: Stream, offset: Any, handled: int, acknowledged: int) -> str:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from emulator import books as posted
 from foundation.errors import NotReady, PinflowError, brief
 from foundation.profile import Profile
+from foundation.registry import TABLES
 from pinflow.account import tables
 from pinflow.account.objects import Bucket, Listed, key_of, split
 from pinflow.account.offsets import Fate, below, fate, suspects
@@ -31,8 +32,6 @@ from pinflow.account.topics import Partition, Topics
 
 T = TypeVar("T")
 
-SOURCE_TABLES = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
-KEYS = {"pin": "index", "geo": "ind", "user": "ind"}
 _SERVICES = {"MySQL": "mysql", "Kafka": "kafka", "S3": "localstack", "tables": "spark"}
 _MOST_READ = 100_000
 """Records that are read to find nulls where some are missing."""
@@ -111,14 +110,14 @@ def take(profile: Profile, landed: Mapping[str, int] | None = None) -> Account:
 
 
 def source_rows(profile: Profile) -> dict[str, int]:
-    """Rows of the three source tables, by kind (pin, geo, user)."""
+    """Rows of the source tables, by the table's name."""
     try:
         bounds = {"connect_timeout": 5} if profile.database.url.startswith(("mysql", "mariadb")) else {}
         engine = create_engine(profile.database.engine_url, connect_args=bounds)
         with engine.connect() as connection:
             return {
-                kind: connection.execute(text(f"select count(*) from {table}")).scalar_one()
-                for kind, table in SOURCE_TABLES.items()
+                name: connection.execute(text(f"select count(*) from {table.source}")).scalar_one()
+                for name, table in TABLES.items()
             }
     except SQLAlchemyError as error:
         raise NotReady(f"{profile.database.url}: {brief(error)}") from None
@@ -159,7 +158,7 @@ class _Reckoning:
             found = self._ask("S3", listed)
             bucket = Bucket(self._profile) if self._here and found is not None else None
             accounts = []
-            for kind, topic in zip(SOURCE_TABLES, self._profile.topics, strict=True):
+            for kind, topic in zip(TABLES, self._profile.topics, strict=True):
                 objects = (found or {}).get(topic, [])
                 about: dict[str, Any] = {"objects": len(objects), "source_rows": (source.result() or {}).get(kind)}
                 if self._here:
@@ -167,7 +166,7 @@ class _Reckoning:
                 if topics is not None:
                     about["in_kafka"] = sum(p.end - p.begin for p in topics.partitions[topic].values())
                 of_tables = made.result()
-                lines = _Lines(of_tables[kind] if of_tables else Table(), KEYS[kind])
+                lines = _Lines(of_tables[kind] if of_tables else Table(), TABLES[kind].key)
                 if bucket is not None and self._ask("S3", lambda _, b=bucket, o=objects, t=lines: t.read(b, o)):  # type: ignore[misc]
                     if topics is not None:
                         about |= self._of_kafka(topic, topics, lines, acknowledged[topic])

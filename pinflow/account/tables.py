@@ -16,9 +16,9 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from foundation.errors import NotReady, brief
 from foundation.profile import Profile
+from foundation.registry import TABLES
 from services.spark.native import warehouse
 
-KINDS = ("pin", "geo", "user")
 _COMMITS = 50
 """Commits among which a load's own is looked for: after it there may be those of other loads, or an OPTIMIZE."""
 _LOADED_WITHIN = 600.0
@@ -53,7 +53,7 @@ class Table:
 
 
 def cleaned(profile: Profile) -> dict[str, Table]:
-    """The tables `<uid>_pin`, `_geo` and `_user`, all as they were at one moment. Raises NotReady."""
+    """The cleaned tables, all as they were at one moment. Raises NotReady."""
     for _ in range(_LOOKS):
         before = _versions(profile)
         found = _cleaned(profile)
@@ -64,13 +64,13 @@ def cleaned(profile: Profile) -> dict[str, Table]:
 
 def loaded_at(profile: Profile) -> float:
     """When the latest load began, in seconds since 1970; 0 where none is known. Raises NotReady."""
-    loads = [_load(table) for kind in KINDS if (table := _open(profile, kind)) is not None]
+    loads = [_load(table) for kind in TABLES if (table := _open(profile, kind)) is not None]
     return max((load.read_at for load in loads if load), default=0.0)
 
 
 def stream_rows(profile: Profile) -> dict[str, tuple[int, int]]:
     """Rows of each stream's table and of its quarantine; nothing where no stream has a table. Raises NotReady."""
-    tables = {kind: _open(profile, f"{kind}_table") for kind in KINDS}
+    tables = {kind: _open(profile, f"{kind}_table") for kind in TABLES}
     if not any(tables.values()):
         return {}
     quarantine = _open(profile, "stream_quarantine")
@@ -81,13 +81,13 @@ def stream_rows(profile: Profile) -> dict[str, tuple[int, int]]:
 
 def _cleaned(profile: Profile) -> dict[str, Table]:
     quarantine = _open(profile, "quarantine")
-    bad: dict[str, Counter[bytes]] = {kind: Counter() for kind in KINDS}
+    bad: dict[str, Counter[bytes]] = {kind: Counter() for kind in TABLES}
     if quarantine is not None:
         columns = (_column(quarantine, column) for column in ("table", "raw", "raw_bytes"))
         for kind, text, data in zip(*columns, strict=True):
             bad.setdefault(kind, Counter())[data if data is not None else text.encode()] += 1
     found = {}
-    for kind in KINDS:
+    for kind in TABLES:
         table = _open(profile, kind)
         load = _load(table) if table is not None else None
         begun = _quarantined_at(quarantine, kind) if quarantine is not None else 0.0
@@ -98,7 +98,7 @@ def _cleaned(profile: Profile) -> dict[str, Table]:
 
 
 def _versions(profile: Profile) -> list[int]:
-    tables = [_open(profile, name) for name in (*KINDS, "quarantine")]
+    tables = [_open(profile, name) for name in (*TABLES, "quarantine")]
     return [table.version() if table is not None else -1 for table in tables]
 
 

@@ -162,7 +162,7 @@ class Stack:
         new = status in (None, "REVIEW_IN_PROGRESS")
         parameters = self._parameters()
         before = {} if new else self._parameters_before()
-        missing = cloudformation.missing_streams(self._client, self.profile.uid)
+        missing = cloudformation.missing_streams(self._client, self.profile.streams)
         creations = self._creations(parameters, before, missing)
         name = f"pinflow-{time.time_ns()}"
         self._cloudformation.create_change_set(
@@ -193,7 +193,7 @@ class Stack:
             "CreateBucket": own("CreateBucket", "BucketName") or not self._has_bucket("bucket", storage.bucket),
             "CreateDagBucket": own("CreateDagBucket", "DagBucketName")
             or not self._has_bucket("dag_bucket", storage.dag_bucket),
-            "CreateStreams": own("CreateStreams", "UserId") or len(missing) == 3,
+            "CreateStreams": own("CreateStreams", "UserId") or len(missing) == len(self.profile.streams),
             # This account and region have one role by which API Gateway writes logs.
             "CreateLogsRole": own("CreateLogsRole", "UserId")
             or not self._client("apigateway").get_account().get("cloudwatchRoleArn"),
@@ -329,7 +329,7 @@ class Stack:
         return None if found["StackStatus"] == "DELETE_COMPLETE" else dict(found)
 
     def _delete_streams(self, say: Say) -> None:
-        absent = cloudformation.missing_streams(self._client, self.profile.uid)
+        absent = cloudformation.missing_streams(self._client, self.profile.streams)
         for stream in self.profile.streams:
             if stream not in absent:
                 self._client("kinesis").delete_stream(StreamName=stream, EnforceConsumerDeletion=True)

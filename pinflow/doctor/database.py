@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from foundation.errors import brief
 from foundation.profile import Profile
-from pinflow.account import SOURCE_TABLES
+from foundation.registry import TABLES
 from pinflow.doctor.finding import Finding, failed, mend, ok
 
 # MySQL's error numbers.
@@ -24,10 +24,11 @@ def source(profile: Profile) -> list[Finding]:
         return [failed(f"connect to {where}", _said(error), _fix(profile, error))]
     findings = []
     with connection:
-        for table in SOURCE_TABLES.values():
-            tried = f"select count(*) from {table} at {where}"
+        for table in TABLES.values():
+            query = f"select count(*) from {table.source}"
+            tried = f"{query} at {where}"
             try:
-                rows = connection.execute(text(f"select count(*) from {table}")).scalar_one()
+                rows = connection.execute(text(query)).scalar_one()
             except SQLAlchemyError as error:
                 findings.append(failed(tried, _said(error), _fix(profile, error)))
                 continue

@@ -41,7 +41,7 @@ def rest_proxy(profile: Profile) -> list[Finding]:
 
 
 def topics(profile: Profile) -> list[Finding]:
-    """Which of the three topics the REST proxy knows; MSK's brokers themselves are reached from inside the VPC only."""
+    """Which of the topics the REST proxy knows; MSK's brokers themselves are reached from inside the VPC only."""
     url = f"{profile.rest_proxy.url}/topics"
     try:
         answer = requests.get(url, timeout=_TIMEOUT)
@@ -54,7 +54,8 @@ def topics(profile: Profile) -> list[Finding]:
     create = mend(
         profile,
         "kafka",
-        "on the EC2 client: the commands of create-topics.sh (make client-config); names are <uid>.pin, .geo, .user",
+        "run the commands of create-topics.sh (make client-config) on the EC2 client: "
+        f"the topics are {', '.join(profile.topics)}",
     )
     blocks = "the REST proxy holds a batch to it for producer.max.block.ms a record, one after the other"
     findings = [

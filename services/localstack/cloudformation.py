@@ -7,8 +7,9 @@ project's packages are not installed.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ def deploy(clients: Clients, template: Path, parameters: dict[str, str]) -> dict
         return outputs(cloudformation, name)
     if status is not None:
         raise StackFailed(f"stack {name} is {status} and differs from the template, and LocalStack cannot change it")
-    missing = missing_streams(clients, parameters["UserId"])
-    creations = _creations(clients, parameters, missing)
+    streams = _streams(body, parameters["UserId"])
+    missing = missing_streams(clients, streams)
+    creations = _creations(clients, parameters, all_streams=missing == streams)
     if creations["CreateStreams"] == "true":
         wait_until_deleted(clients, missing)
     else:  # some are there (a kill while they were made)
@@ -114,11 +116,16 @@ def first_failure(cloudformation: Any, name: str) -> str:
     )
 
 
-def missing_streams(clients: Clients, user_id: str) -> list[str]:
-    """Which of the three streams are not there, or are being deleted, which Kinesis takes minutes for."""
+def _streams(template: str, user_id: str) -> list[str]:
+    """The names of the template's streams: LocalStack has this file and the template, and not the registry."""
+    return re.findall(r"^ +Name: !Sub (streaming-\S+)$", template.replace("${UserId}", user_id), re.MULTILINE)
+
+
+def missing_streams(clients: Clients, names: Iterable[str]) -> list[str]:
+    """Which of the streams do not exist or are being deleted, which takes Kinesis minutes."""
     kinesis = clients("kinesis")
     missing = []
-    for name in (f"streaming-{user_id}-{table}" for table in ("pin", "geo", "user")):
+    for name in names:
         try:
             found = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
         except kinesis.exceptions.ResourceNotFoundException:
@@ -130,7 +137,7 @@ def missing_streams(clients: Clients, user_id: str) -> list[str]:
 
 
 def make_streams(clients: Clients, names: list[str]) -> None:
-    """Make streams without the stack, which makes all three or none."""
+    """Make streams without the stack, which makes all of them or none."""
     kinesis = clients("kinesis")
     wait_until_deleted(clients, names)
     for name in names:
@@ -145,12 +152,12 @@ def wait_until_deleted(clients: Clients, names: list[str]) -> None:
         waiter.wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": TIMEOUT})
 
 
-def _creations(clients: Clients, parameters: dict[str, str], missing: list[str]) -> dict[str, str]:
+def _creations(clients: Clients, parameters: dict[str, str], *, all_streams: bool) -> dict[str, str]:
     """The values of CreateBucket, CreateDagBucket and CreateStreams for a new stack."""
     return {
         "CreateBucket": str(not _bucket_exists(clients, parameters["BucketName"])).lower(),
         "CreateDagBucket": str(not _bucket_exists(clients, parameters["DagBucketName"])).lower(),
-        "CreateStreams": str(len(missing) == 3).lower(),
+        "CreateStreams": str(all_streams).lower(),
     }
 
 

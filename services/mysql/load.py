@@ -20,14 +20,15 @@ from pymysql.cursors import Cursor
 from foundation import profile as profiles
 from foundation.errors import PinflowError
 from foundation.profile import Profile
+from foundation.registry import TABLES, Table
 from services.mysql import dump
 from services.mysql.database import connect
 from services.mysql.seed import GENERATION, POSTS, SEED, rows
-from services.mysql.tables import TABLES
 
 _MARK = "pinflow: "
 _NEW, _OLD = "pinflow_new_", "pinflow_old_"
-_NAMES = ", ".join(f"'{table.name}'" for table in TABLES)
+_SOURCES = [table.source for table in TABLES.values()]
+_NAMES = ", ".join(f"'{name}'" for name in _SOURCES)
 
 
 class LoadError(PinflowError):
@@ -88,9 +89,9 @@ def _load(
     source.fill(cursor)
     connection.commit()
     _check(cursor, _NEW, source.title)
-    counts = [_count(cursor, f"{_NEW}{table.name}", source) for table in TABLES]
+    counts = [_count(cursor, f"{_NEW}{name}", source) for name in _SOURCES]
     _swap(cursor, source, marks)
-    numbers = f"3 × {counts[0]:,}" if len(set(counts)) == 1 else " + ".join(f"{count:,}" for count in counts)
+    numbers = f"{len(counts)} × {counts[0]:,}" if len(set(counts)) == 1 else " + ".join(map("{:,}".format, counts))
     say(f"{source.title}: loaded {numbers} rows in {time.monotonic() - started:.1f} s")
 
 
@@ -98,15 +99,15 @@ def _swap(cursor: Cursor, source: Source, present: Iterable[str]) -> None:
     """Give the side tables their names in one statement. MySQL does it as a whole; MariaDB may be killed in between,
     and then the marks are not complete and the next run loads again."""
     renames = [f"`{name}` TO `{_OLD}{name}`" for name in present]
-    for table in TABLES:
-        cursor.execute(f"ALTER TABLE `{_NEW}{table.name}` COMMENT = '{source.mark}'")
-        renames.append(f"`{_NEW}{table.name}` TO `{table.name}`")
+    for name in _SOURCES:
+        cursor.execute(f"ALTER TABLE `{_NEW}{name}` COMMENT = '{source.mark}'")
+        renames.append(f"`{_NEW}{name}` TO `{name}`")
     cursor.execute(f"RENAME TABLE {', '.join(renames)}")
     _drop_side_tables(cursor)
 
 
 def _drop_side_tables(cursor: Cursor) -> None:
-    names = [f"`{prefix}{table.name}`" for prefix in (_NEW, _OLD) for table in TABLES]
+    names = [f"`{prefix}{name}`" for prefix in (_NEW, _OLD) for name in _SOURCES]
     cursor.execute("SET foreign_key_checks = 0")
     cursor.execute(f"DROP TABLE IF EXISTS {', '.join(names)}")
 
@@ -118,12 +119,12 @@ def _check(cursor: Cursor, prefix: str, what: str) -> None:
     for table, column in cursor.fetchall():
         found.setdefault(table, set()).add(column)
     lacking = []
-    for table in TABLES:
-        columns = [name for name, _ in table.columns if name not in found.get(prefix + table.name, ())]
-        if prefix + table.name not in found:
-            lacking.append(f"the table {table.name} is missing")
+    for table in TABLES.values():
+        columns = [name for name in table.columns if name not in found.get(prefix + table.source, ())]
+        if prefix + table.source not in found:
+            lacking.append(f"the table {table.source} is missing")
         elif columns:
-            lacking.append(f"{table.name} lacks the column{'s'[: len(columns) - 1]} {', '.join(columns)}")
+            lacking.append(f"{table.source} lacks the column{'s'[: len(columns) - 1]} {', '.join(columns)}")
     if lacking:
         raise LoadError(f"{what}: {'; '.join(lacking)}", "services/mysql/README.md lists what is expected")
 
@@ -139,15 +140,23 @@ def _count(cursor: Cursor, table: str, source: Source) -> int:
 def _generated(seed: int) -> Source:
     def fill(cursor: Cursor) -> None:
         generated = rows(seed)
-        for table in TABLES:
-            name = f"{_NEW}{table.name}"
-            cursor.execute(table.ddl(name))
+        for table in TABLES.values():
+            cursor.execute(create_statement(table, f"{_NEW}{table.source}"))
             places = ", ".join(["%s"] * len(table.columns))
             # PyMySQL turns this into multi-row inserts of up to 1 MB.
-            cursor.executemany(f"INSERT INTO `{name}` VALUES ({places})", getattr(generated, table.name))
+            cursor.executemany(f"INSERT INTO `{_NEW}{table.source}` VALUES ({places})", generated[table.name])
 
     title = f"generated rows, seed {seed}"
     return Source(title, f"{_MARK}seed {seed}, generation {GENERATION}, {POSTS} rows", fill)
+
+
+def create_statement(table: Table, name: str) -> str:
+    """`CREATE TABLE` under the given name."""
+    columns = ", ".join(f"`{column}` {kind.mysql_type}" for column, kind in table.columns.items())
+    return (
+        f"CREATE TABLE `{name}` ({columns}, PRIMARY KEY (`{table.key}`))"
+        " DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci"
+    )
 
 
 def _dump(path: Path) -> Source:
@@ -159,7 +168,7 @@ def _dump(path: Path) -> Source:
     def fill(cursor: Cursor) -> None:
         # As mysqldump's own header has it; without the mode, an AUTO_INCREMENT key would turn row 0 into row 1.
         cursor.execute("SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', unique_checks = 0")
-        for statement in dump.statements(path, {table.name: _NEW + table.name for table in TABLES}):
+        for statement in dump.statements(path, {name: _NEW + name for name in _SOURCES}):
             try:
                 cursor.connection.query(statement.sql)
             except pymysql.Error as error:

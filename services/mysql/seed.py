@@ -1,18 +1,19 @@
 """The seed data: three tables of 11,154 rows, generated, the same bytes for the same seed (contract, section 1).
 
->>> rows().pinterest_data[0][0], len(rows().user_data)
-(0, 11154)
+>>> len(rows()["pin"]), rows()["user"][0][1]
+(11154, 'Valerie')
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from foundation.registry import TABLES
 from services.mysql.draws import Draws
 from services.mysql.people import UNKNOWN, Poster, nobody, one_step, posters
 from services.mysql.texts import LONGEST_TITLE, write
@@ -38,11 +39,7 @@ CATEGORIES = {
 }
 POSTS = sum(CATEGORIES.values())
 
-NO_TITLE = "No Title Data Available"
-NO_DESCRIPTION = "No description available"
-NO_STORY = "No description available Story format"
-NO_TAGS = "N,o, ,T,a,g,s, ,A,v,a,i,l,a,b,l,e"
-NO_IMAGE = "Image src error."
+PLACEHOLDERS = TABLES["pin"].placeholders
 IMAGE, STORY, VIDEO = "image", "multi-video(story page format)", "video"
 
 # How many rows have what. A row of a poster that could not be read lacks title, description, tags and image as well,
@@ -58,42 +55,30 @@ POST_SECONDS = int((datetime(2022, 10, 20) - FIRST_POST).total_seconds())
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Seed:
-    """The rows of the three tables, each a tuple in `SELECT *` order (services.mysql.tables); the nth of each belong
-    together. INT is int, TEXT str, FLOAT a float of six significant digits, DATETIME a datetime without zone (UTC)."""
+def rows(seed: int = SEED) -> dict[str, list[Row]]:
+    """All rows by the table's name; the nth of each belong together. Takes one to two seconds.
 
-    pinterest_data: list[Row]
-    geolocation_data: list[Row]
-    user_data: list[Row]
-
-
-def rows(seed: int = SEED) -> Seed:
-    """All rows; takes one to two seconds."""
-    owners = _owners(seed)
-    times = Draws(seed, "timestamps")
-    pins = [tuple(vars(pin).values()) for pin in _pins(seed, owners)]
-    geo, users = list[Row](), list[Row]()
-    for ind, poster in enumerate(owners):
-        person = poster.person
-        moment = FIRST_POST + timedelta(seconds=times.below(POST_SECONDS))
-        geo.append((ind, moment, person.latitude, person.longitude, person.country))
-        users.append((ind, person.first_name, person.last_name, person.age, person.date_joined))
-    return Seed(pins, geo, users)
-
-
-def scaled(times: int, seed: int = SEED) -> Iterator[tuple[Row, Row, Row]]:
-    """`times` × 11,154 posts, one (pinterest_data, geolocation_data, user_data) triple at a time.
-
-    The first 11,154 are `rows`; the others repeat them with keys and unique_ids of their own, so that nothing
-    collapses. Memory stays at that of `rows`, whatever `times` is.
+    A row is a tuple in `SELECT *` order. INT is int, TEXT str, FLOAT a float of six significant digits, DATETIME a
+    datetime without zone (UTC).
     """
-    base = rows(seed)
-    for copy in range(times):
-        shift = copy * POSTS
-        for pin, geo, user in zip(base.pinterest_data, base.geolocation_data, base.user_data, strict=True):
-            unique_id = f"{int(pin[1][:8], 16) ^ copy:08x}{pin[1][8:]}"
-            yield (pin[0] + shift, unique_id, *pin[2:]), (geo[0] + shift, *geo[1:]), (user[0] + shift, *user[1:])
+    owners = _owners(seed)
+    return {
+        "pin": [tuple(vars(pin).values()) for pin in _pins(seed, owners)],
+        "geo": _places(seed, owners),
+        "user": [
+            (ind, person.first_name, person.last_name, person.age, person.date_joined)
+            for ind, person in enumerate(poster.person for poster in owners)
+        ],
+    }
+
+
+def _places(seed: int, owners: list[Poster]) -> list[Row]:
+    draws = Draws(seed, "timestamps")
+    moments = (FIRST_POST + timedelta(seconds=draws.below(POST_SECONDS)) for _ in owners)
+    return [
+        (ind, moment, poster.person.latitude, poster.person.longitude, poster.person.country)
+        for ind, (poster, moment) in enumerate(zip(owners, moments, strict=False))
+    ]
 
 
 def _owners(seed: int) -> list[Poster]:
@@ -142,6 +127,7 @@ def _pins(seed: int, owners: list[Poster]) -> list[_Pin]:
     texts, files, draws = Draws(seed, "texts"), Draws(seed, "files"), Draws(seed, "shapes")
     categories = [category for category, size in CATEGORIES.items() for _ in range(size)]
     media = _media(draws, owners)
+    no_story = PLACEHOLDERS["description"][0]
     pins = []
     for index, (category, poster) in enumerate(zip(categories, owners, strict=True)):
         post = write(texts, category)
@@ -153,7 +139,7 @@ def _pins(seed: int, owners: list[Poster]) -> list[_Pin]:
                 index=index,
                 unique_id=str(UUID(int=files.bits(128), version=4)),
                 title=post.title,
-                description=NO_STORY if media[index] == STORY else post.description,
+                description=no_story if media[index] == STORY else post.description,
                 poster_name=poster.name,
                 follower_count=followers,
                 tag_list=post.tag_list,
@@ -203,13 +189,13 @@ def _take_away(draws: Draws, pins: list[_Pin]) -> None:
         return found
 
     for pin in failed:
-        pin.title = NO_TITLE
+        (pin.title,) = PLACEHOLDERS["title"]
     for pin in failed + some(ONLY_DESCRIPTIONS_LACKING, lambda pin: pin.is_image_or_video != STORY):
-        pin.description = NO_DESCRIPTION
+        pin.description = PLACEHOLDERS["description"][1]
     for pin in failed + some(ONLY_TAGS_LACKING):
-        pin.tag_list = NO_TAGS
+        (pin.tag_list,) = PLACEHOLDERS["tag_list"]
     for pin in failed + some(ONLY_IMAGES_LACKING):
-        pin.image_src, pin.downloaded = NO_IMAGE, 0
+        (pin.image_src,), pin.downloaded = PLACEHOLDERS["image_src"], 0
     for column, count in EMPTY.items():
         for pin in some(count, lambda pin: pin.is_image_or_video == IMAGE):
             setattr(pin, column, "")

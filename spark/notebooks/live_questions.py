@@ -12,8 +12,9 @@
 
 from pinterest.frames import persisted
 from pinterest.questions import ask, join
+from pinterest.registry import TABLES
 
-with persisted(join(*(spark.table(f"`{uid}_{name}_distinct`") for name in ("pin", "geo", "user")))) as posts:
+with persisted(join({name: spark.table(f"`{uid}_{name}_distinct`") for name in TABLES})) as posts:
     print(f"{posts.count():,} posts")
     # Taken to this notebook while the posts are kept: the streams go on, and all ten answers are of the same posts.
     answers = {name: answer.toPandas() for name, answer in ask(posts).items()}

@@ -20,10 +20,10 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 
-from pinterest.cleaning import Cleaned, clean
+from pinterest.cleaning import QUARANTINE, Cleaned, clean
 from pinterest.frames import persisted
-from pinterest.questions import QUESTIONS, join
-from pinterest.schemas import QUARANTINE, TABLES
+from pinterest.questions import answer_to, join
+from pinterest.registry import QUESTIONS, TABLES
 from pinterest.tables import create_table
 
 A = TypeVar("A")
@@ -79,7 +79,7 @@ def load(spark: SparkSession, uid: str, name: str, source: str) -> Loaded:
     cleaned = clean(table, _records(spark, directory))
     judged = cleaned.judged.observe(read, *_what_was_read())
     ranked = _ranked(Cleaned(table, judged).rows).observe(kept, F.count_if("differs").alias("differing"))
-    with persisted(ranked.where("place = 1").select(*table.names)) as rows:
+    with persisted(ranked.where("place = 1").select(*table.cleaned)) as rows:
         count = _counted(rows, directory)
         # Where nothing fits, Spark drops the empty rest of the plan, and the observations with it.
         seen = read.get if count else _first(cleaned.judged.agg(*_what_was_read()))
@@ -95,10 +95,10 @@ def load(spark: SparkSession, uid: str, name: str, source: str) -> Loaded:
 def answer(spark: SparkSession, uid: str) -> dict[str, Answer]:
     """Put the ten questions to the saved tables, save each answer as `<uid>_<question>`; the answers by question."""
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    with persisted(join(*(spark.table(f"`{uid}_{name}`") for name in TABLES))) as posts:
+    with persisted(join({name: spark.table(f"`{uid}_{name}`") for name in TABLES})) as posts:
         # Before the questions: asked side by side each of them would read the tables.
         posts.count()
-        answers = _at_once(lambda name: _answer(spark, QUESTIONS[name](posts), uid, name), QUESTIONS)
+        answers = _at_once(lambda name: _answer(spark, answer_to(name, posts), uid, name), QUESTIONS)
     return dict(zip(QUESTIONS, answers, strict=True))
 
 

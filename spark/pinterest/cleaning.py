@@ -1,7 +1,7 @@
 """Cleaning: raw records of one table in, rows that fit and records that do not out; the same for batch and stream.
 
-    pins = clean(PIN, records)
-    pins.rows          # the columns of PIN
+    pins = clean(TABLES["pin"], records)
+    pins.rows          # the cleaned columns of the table
     pins.quarantined   # the columns of QUARANTINE
 
 Only column expressions, no Python on the rows: it works on a Connect session, with ANSI on or off, and on a stream.
@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pinterest.schemas import Kind, Table
+from pinterest.registry import Kind, Table
 
+QUARANTINE = """table STRING, source STRING, position STRING, time TIMESTAMP, reason STRING, raw STRING,
+    raw_bytes BINARY"""
+"""Records that do not fit a table. ``raw`` is the record's text; ``raw_bytes`` its bytes where it is not UTF-8."""
 LARGEST_INT = 2_147_483_647
 _NO_BLANK = r"[^ \t\n\x0B\f\r\u00A0]"
 
@@ -62,9 +65,9 @@ def clean(table: Table, records: DataFrame) -> Cleaned:
     # PARSE_JSON ignores whatever follows the first value. An element of our own after it shows that nothing did: the
     # text's hash, which the text itself cannot hold there.
     document = F.try_parse_json(F.concat(F.lit("["), text, F.lit(","), _hash().cast("string"), F.lit("]")))
-    texts = ", ".join(f"{name} STRING" for name in table.fields)
+    texts = ", ".join(f"{name} STRING" for name in table.columns)
     fields = F.struct(
-        F.struct(*(_type(f"$[0].{name}").alias(name) for name in table.fields)).alias("types"),
+        F.struct(*(_type(f"$[0].{name}").alias(name) for name in table.columns)).alias("types"),
         F.try_variant_get("document", "$[0]", f"STRUCT<{texts}>").alias("texts"),
     )
     judged = (
@@ -102,7 +105,7 @@ def _get(name: str) -> Column:
 def _reason(table: Table) -> Column:
     """Why a record does not fit: the first fault found, null if there is none."""
     at_end = F.try_variant_get("document", "$[1]", "bigint").eqNullSafe(_hash())
-    problems = (_problem(name, kind) for name, kind in table.fields.items())
+    problems = (_problem(name, kind) for name, kind in table.columns.items())
     return (
         F.when(~F.is_valid_utf8("value"), "not UTF-8")
         .when(F.col("document").isNull(), "not JSON, or a key stands in it twice")
@@ -118,7 +121,7 @@ def _problem(name: str, kind: Kind) -> Column:
     shown = F.concat_ws(" ", F.lower(F.substring(found, 1, 40)), F.substring(_get(name), 1, 60))
     return F.when(found.isNull(), f"{name}: the key is missing").when(
         ~F.coalesce(_fits(name, kind, found), F.lit(False)),
-        F.concat(F.lit(f"{name}: expected {kind.value}, found "), shown),
+        F.concat(F.lit(f"{name}: expected {kind.words}, found "), shown),
     )
 
 
@@ -170,9 +173,9 @@ def _is_real(text: Column) -> Column:
     return text.rlike(_NO_BLANK)
 
 
-def _count() -> Column:
-    """follower_count as INT: 437, 12k and 5M are numbers; anything else, or too much for an INT, is null."""
-    text = _get("follower_count")
+def _count(name: str) -> Column:
+    """A count as INT: 437, 12k and 5M are numbers; anything else, or too much for an INT, is null."""
+    text = _get(name)
     form = r"\A0*([0-9]{1,10})([kM]?)\z"
     unit = F.regexp_extract(text, form, 2)
     factor = F.when(unit == "k", 1_000).when(unit == "M", 1_000_000).otherwise(1)
@@ -180,35 +183,39 @@ def _count() -> Column:
     return F.when(count <= LARGEST_INT, count).cast("int")
 
 
-def _save_location() -> Column:
-    text, prefix = _get("save_location"), "Local save in "
-    path = F.when(text.startswith(prefix), F.substr(text, F.lit(len(prefix) + 1))).otherwise(text)
-    return F.when(_is_real(path), path)
-
-
 def _row(table: Table) -> Column:
-    """The columns of the cleaned table as a struct, in their order."""
+    """The columns of the cleaned table as a struct, in their order: by a rule of its own, or by the kind."""
+    own = {"ind": _get(table.key).try_cast("int"), **_rules(table)}
+    columns = {name: own[name] if name in own else _by_kind(table, name) for name in table.cleaned}
+    return F.struct(*(column.alias(name) for name, column in columns.items()))
+
+
+def _by_kind(table: Table, name: str) -> Column:
+    match table.columns[name]:
+        case Kind.TEXT:
+            return _text(table, name)
+        case Kind.MOMENT:
+            return _moment(name)
+        case Kind.COUNT:
+            return _count(name)
+        case Kind.NUMBER:
+            return _get(name).try_cast("double")
+        case _:
+            return _get(name).try_cast("int")
+
+
+def _rules(table: Table) -> dict[str, Column]:
+    """The cleaned columns that are more than a source column read by its kind."""
     match table.name:
         case "pin":
-            other = {
-                "ind": _get("index").try_cast("int"),
-                "follower_count": _count(),
-                "save_location": _save_location(),
-            }
+            text, prefix = _get("save_location"), "Local save in "
+            path = F.when(text.startswith(prefix), F.substr(text, F.lit(len(prefix) + 1))).otherwise(text)
+            return {"save_location": F.when(_is_real(path), path)}
         case "geo":
-            latitude, longitude = _get("latitude").try_cast("double"), _get("longitude").try_cast("double")
+            latitude, longitude = _by_kind(table, "latitude"), _by_kind(table, "longitude")
             known = latitude.isNotNull() & longitude.isNotNull()
-            other = {
-                "ind": _get("ind").try_cast("int"),
-                "coordinates": F.when(known, F.array(latitude, longitude)),
-                "timestamp": _moment("timestamp"),
-            }
+            return {"coordinates": F.when(known, F.array(latitude, longitude))}
         case "user":
-            other = {
-                "ind": _get("ind").try_cast("int"),
-                # CONCAT with a null is null.
-                "user_name": F.concat(_text(table, "first_name"), F.lit(" "), _text(table, "last_name")),
-                "age": _get("age").try_cast("int"),
-                "date_joined": _moment("date_joined"),
-            }
-    return F.struct(*(other.get(name, _text(table, name)).alias(name) for name in table.names))
+            # CONCAT with a null is null.
+            return {"user_name": F.concat(_text(table, "first_name"), F.lit(" "), _text(table, "last_name"))}
+    return {}

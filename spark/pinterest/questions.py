@@ -1,17 +1,20 @@
-"""The ten questions about the posts, as section 7 of the contract puts them.
+"""The questions about the posts, by section 7 of the contract; pinterest.registry lists them.
 
-    posts = join(pins, geos, users)
+    posts = join({"pin": pins, "geo": places, "user": users})
     ask(posts)["q1"]     # a DataFrame with its rows in order
 
-A post is a row of the join of the three cleaned tables; a user is a non-null poster_name. Ties are kept.
+A post is a row of the join of the cleaned tables; a user is a non-null poster_name. Ties are kept. Each question is a
+function from the posts to its rows in order; the registry names the columns that are kept of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+
+from pinterest.registry import QUESTIONS
 
 POST_YEARS = (2018, 2022)
 JOIN_YEARS = (2015, 2020)
@@ -19,108 +22,88 @@ JOIN_YEARS = (2015, 2020)
 AGE_GROUPS = ((18, "18-24"), (25, "25-35"), (36, "36-50"), (51, "+50"))
 
 
-def join(pins: DataFrame, geos: DataFrame, users: DataFrame) -> DataFrame:
-    """The posts, with what the questions ask of them, a row a post.
+def join(tables: Mapping[str, DataFrame]) -> DataFrame:
+    """The posts, with what the questions need of them, a row a post.
 
-    ``pins``, ``geos`` and ``users`` are cleaned tables with one row per ``ind``. Columns: category, country,
-    poster_name STRING, follower_count INT, post_year INT, join_year INT, age_from INT (the first age of the post's
-    age group), age_group STRING. Years are those of the session's time zone, which must be UTC.
+    ``tables`` are the cleaned tables by name, with one row per ``ind``. Columns: category, country, poster_name STRING,
+    follower_count INT, post_year INT, join_year INT, age_from INT (the first age of the post's age group), age_group
+    STRING. Years are those of the session's time zone, which must be UTC.
     """
     age_from = _first_match([(F.col("age") >= age, F.lit(age)) for age, _ in reversed(AGE_GROUPS)])
     age_group = _first_match([(F.col("age") >= age, F.lit(name)) for age, name in reversed(AGE_GROUPS)])
-    return (
-        pins.select("ind", "category", "poster_name", "follower_count")
-        .join(geos.select("ind", "country", F.year("timestamp").alias("post_year")), "ind")
-        .join(
-            users.select(
-                "ind",
-                F.year("date_joined").alias("join_year"),
-                age_from.alias("age_from"),
-                age_group.alias("age_group"),
-            ),
-            "ind",
-        )
-        .drop("ind")
-    )
+    pins = tables["pin"].select("ind", "category", "poster_name", "follower_count")
+    places = tables["geo"].select("ind", "country", F.year("timestamp").alias("post_year"))
+    join_year = F.year("date_joined").alias("join_year")
+    users = tables["user"].select("ind", join_year, age_from.alias("age_from"), age_group.alias("age_group"))
+    return pins.join(places, "ind").join(users, "ind").drop("ind")
 
 
 def ask(posts: DataFrame) -> dict[str, DataFrame]:
-    """The answers by question, q1 to q8, each with its columns and rows in the contract's order."""
-    return {name: question(posts) for name, question in QUESTIONS.items()}
+    """The answers by question, each with its columns and rows in the contract's order."""
+    return {name: answer_to(name, posts) for name in QUESTIONS}
 
 
-def q1(posts: DataFrame) -> DataFrame:
-    """The most popular category in each country: country, category, category_count."""
+def answer_to(name: str, posts: DataFrame) -> DataFrame:
+    """The answer to one question: its columns, and its rows in order."""
+    question = QUESTIONS[name]
+    rows: DataFrame = globals()[question.function](posts)
+    return rows.select(*question.columns)
+
+
+def popular_category_by_country(posts: DataFrame) -> DataFrame:
+    """q1."""
     return _in_order(_most_popular_category(posts, "country"), "country", "category")
 
 
-def q2(posts: DataFrame) -> DataFrame:
-    """Posts per category per year, 2018 to 2022: post_year, category, category_count."""
+def categories_by_year(posts: DataFrame) -> DataFrame:
+    """q2."""
     counts = _category_counts(_in_years(posts, "post_year", POST_YEARS), "post_year")
     return _in_order(counts, "post_year", F.desc("category_count"), "category")
 
 
-def q2b(posts: DataFrame) -> DataFrame:
-    """The most popular category of each of those years: post_year, category, category_count."""
+def popular_category_by_year(posts: DataFrame) -> DataFrame:
+    """q2b."""
     popular = _most_popular_category(_in_years(posts, "post_year", POST_YEARS), "post_year")
     return _in_order(popular, "post_year", "category")
 
 
-def q3a(posts: DataFrame) -> DataFrame:
-    """The user with the most followers in each country: country, poster_name, follower_count."""
+def most_followed_by_country(posts: DataFrame) -> DataFrame:
+    """q3a; users without a count take no part."""
     users = _users(posts, "country").where(F.col("follower_count").isNotNull())
     return _in_order(_greatest(users, ["country"], "follower_count"), "country", "poster_name")
 
 
-def q3b(posts: DataFrame) -> DataFrame:
-    """The country with the user with the most followers: country, follower_count."""
-    countries = q3a(posts).select("country", "follower_count").distinct()
+def country_of_most_followed(posts: DataFrame) -> DataFrame:
+    """q3b; distinct rows."""
+    countries = most_followed_by_country(posts).select("country", "follower_count").distinct()
     top = countries.agg(F.max("follower_count").alias("follower_count"))
-    return _in_order(countries.join(top, "follower_count").select("country", "follower_count"), "country")
+    return _in_order(countries.join(top, "follower_count"), "country")
 
 
-def q4(posts: DataFrame) -> DataFrame:
-    """The most popular category per age group: age_group, category, category_count."""
-    popular = _most_popular_category(posts, "age_from", "age_group")
-    return _in_order(popular, "age_from", "category").drop("age_from")
+def popular_category_by_age(posts: DataFrame) -> DataFrame:
+    """q4."""
+    return _in_order(_most_popular_category(posts, "age_from", "age_group"), "age_from", "category")
 
 
-def q5(posts: DataFrame) -> DataFrame:
-    """The median follower count per age group: age_group, median_follower_count."""
-    return _in_order(_median_followers(posts, "age_from", "age_group"), "age_from").drop("age_from")
+def median_followers_by_age(posts: DataFrame) -> DataFrame:
+    """q5."""
+    return _in_order(_median_followers(posts, "age_from", "age_group"), "age_from")
 
 
-def q6(posts: DataFrame) -> DataFrame:
-    """Users who joined in each year, 2015 to 2020: post_year (the course's name), number_users_joined."""
-    users = _users(_in_years(posts, "join_year", JOIN_YEARS), "join_year")
-    joined = users.groupBy(F.col("join_year").alias("post_year")).agg(F.count("*").alias("number_users_joined"))
-    return _in_order(joined, "post_year")
+def users_by_join_year(posts: DataFrame) -> DataFrame:
+    """q6; distinct users. The year is called post_year, the course's name for it."""
+    users = _users(_joined(posts), "post_year")
+    return _in_order(users.groupBy("post_year").agg(F.count("*").alias("number_users_joined")), "post_year")
 
 
-def q7(posts: DataFrame) -> DataFrame:
-    """The median follower count by the year users joined, 2015 to 2020: post_year, median_follower_count."""
-    medians = _median_followers(_in_years(posts, "join_year", JOIN_YEARS), "join_year")
-    return _in_order(medians.withColumnRenamed("join_year", "post_year"), "post_year")
+def median_followers_by_join_year(posts: DataFrame) -> DataFrame:
+    """q7."""
+    return _in_order(_median_followers(_joined(posts), "post_year"), "post_year")
 
 
-def q8(posts: DataFrame) -> DataFrame:
-    """The same by age group: age_group, post_year, median_follower_count."""
-    medians = _median_followers(_in_years(posts, "join_year", JOIN_YEARS), "age_from", "age_group", "join_year")
-    return _in_order(medians.withColumnRenamed("join_year", "post_year"), "age_from", "post_year").drop("age_from")
-
-
-QUESTIONS: dict[str, Callable[[DataFrame], DataFrame]] = {
-    "q1": q1,
-    "q2": q2,
-    "q2b": q2b,
-    "q3a": q3a,
-    "q3b": q3b,
-    "q4": q4,
-    "q5": q5,
-    "q6": q6,
-    "q7": q7,
-    "q8": q8,
-}
+def median_followers_by_age_and_join_year(posts: DataFrame) -> DataFrame:
+    """q8."""
+    return _in_order(_median_followers(_joined(posts), "age_from", "age_group", "post_year"), "age_from", "post_year")
 
 
 def _in_order(rows: DataFrame, *columns: str | Column) -> DataFrame:
@@ -134,6 +117,11 @@ def _first_match(cases: list[tuple[Column, Column]]) -> Column:
 
 def _in_years(posts: DataFrame, column: str, years: tuple[int, int]) -> DataFrame:
     return posts.where(F.col(column).between(*years))
+
+
+def _joined(posts: DataFrame) -> DataFrame:
+    """The posts of users who joined in JOIN_YEARS, with that year as post_year."""
+    return _in_years(posts.withColumn("post_year", F.col("join_year")), "post_year", JOIN_YEARS)
 
 
 def _known(posts: DataFrame, columns: tuple[str, ...]) -> DataFrame:

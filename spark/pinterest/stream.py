@@ -27,9 +27,9 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
-from pinterest.cleaning import Cleaned, clean
-from pinterest.schemas import QUARANTINE, TABLES
-from pinterest.tables import create_table, insist
+from pinterest.cleaning import QUARANTINE, Cleaned, clean
+from pinterest.registry import TABLES
+from pinterest.tables import create_table, retry_on_conflict
 
 MAINTENANCE_EVERY = 500
 """Batches after which a table's small files are joined and old ones removed; each batch leaves a file."""
@@ -107,12 +107,12 @@ def create_tables(spark: SparkSession, uid: str) -> None:
     """
     for name, table in TABLES.items():
         rows = f"`{uid}_{name}_table`"
-        create_table(spark, rows, table.columns, properties=_KEPT)
-        order = ", ".join(f"{column} desc nulls last" for column in table.names if column != "ind")
+        create_table(spark, rows, table.ddl, properties=_KEPT)
+        order = ", ".join(f"{column} desc nulls last" for column in table.cleaned if column != "ind")
         ranked = f"select *, row_number() over (partition by ind order by {order}) as place from {rows}"
-        columns = ", ".join(table.names)
+        columns = ", ".join(table.cleaned)
         view = f"create or replace view `{uid}_{name}_distinct` as select {columns} from ({ranked}) where place = 1"
-        insist(partial(spark.sql, view))
+        retry_on_conflict(partial(spark.sql, view))
     create_table(spark, f"`{uid}_stream_quarantine`", QUARANTINE, partitioned_by=["table"], properties=_KEPT)
 
 
@@ -243,7 +243,7 @@ def compare(spark: SparkSession, uid: str) -> dict[str, Comparison]:
 
 def _compare(spark: SparkSession, uid: str, name: str) -> Comparison:
     def side(table: str) -> DataFrame:
-        return spark.table(f"`{uid}_{table}`").select("ind", F.struct(*TABLES[name].names).alias(table))
+        return spark.table(f"`{uid}_{table}`").select("ind", F.struct(*TABLES[name].cleaned).alias(table))
 
     batch, stream = name, f"{name}_distinct"
     pairs = side(batch).join(side(stream), "ind", "full")

@@ -28,7 +28,7 @@ def create_table(
     Raises Spark's own error where the table cannot be made.
     """
 
-    def make() -> None:
+    def create() -> None:
         if spark.catalog.tableExists(table):
             return
         partitions = f"partitioned by ({', '.join(partitioned_by)})" if partitioned_by else ""
@@ -36,33 +36,33 @@ def create_table(
         kept = f"tblproperties ({pairs})" if pairs else ""
         spark.sql(f"create table if not exists {table} ({columns}) using delta {partitions} {kept}")
 
-    def take() -> None:
-        # To replace no row by no row is what takes a directory that no table has, and every row in it.
+    def adopt_orphan_directory() -> None:
+        # Overwriting nothing with nothing makes Delta adopt an orphaned directory, with every row in it.
         if not spark.catalog.tableExists(table):
             nothing = spark.createDataFrame([], columns).write.format("delta").partitionBy(*partitioned_by)
             nothing.options(**(properties or {})).mode("overwrite").option("replaceWhere", "false").saveAsTable(table)
 
     try:
-        insist(make)
+        retry_on_conflict(create)
     except PySparkException as error:
         if error.getCondition() != _TAKEN:
             raise
         # Whoever was at it is gone: killed before the metastore knew the table, whose directory is there.
-        insist(take)
+        retry_on_conflict(adopt_orphan_directory)
 
 
-def insist(make: Callable[[], object]) -> None:
-    """Do what others may be doing at the same moment, again where they were first.
+def retry_on_conflict(change: Callable[[], object]) -> None:
+    """Make a change that other runs may be making at the same moment; retry it after a conflict with them.
 
-    Raises the error of the last attempt, and at once what has another reason.
+    Raises the error of the last attempt, and at once any error that is not a conflict.
     """
     for pause in _PAUSES:
         try:
-            make()
+            change()
             return
         except PySparkException as error:
             condition = error.getCondition() or ""
             if not condition.startswith("DELTA_") and "ALREADY_EXISTS" not in condition and _HIVES not in str(error):
                 raise
             time.sleep(pause)
-    make()
+    change()

@@ -11,7 +11,7 @@ import sys
 import uuid
 from collections import Counter, defaultdict
 from datetime import datetime
-from itertools import groupby, islice, pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +21,8 @@ from faker.providers.address.en import Provider as AddressProvider
 from faker.providers.person.en_US import Provider as PersonProvider
 
 from foundation.profile import ROOT
-from services.mysql.seed import GENERATION, Seed, rows, scaled
-from services.mysql.tables import TABLES
+from foundation.registry import TABLES
+from services.mysql.seed import GENERATION, Row, rows
 
 # Both change together: whoever changes the rows raises GENERATION, so that databases loaded before are loaded again.
 PINNED = {1: "8866a71d38b565c3902a8346e59ff85e386d23cc95aac0ef5e82681f54c1e144"}
@@ -72,23 +72,23 @@ class User(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def seed() -> Seed:
+def seed() -> dict[str, list[Row]]:
     return rows()
 
 
 @pytest.fixture(scope="module")
-def pins(seed: Seed) -> list[Pin]:
-    return [Pin(*row) for row in seed.pinterest_data]
+def pins(seed: dict[str, list[Row]]) -> list[Pin]:
+    return [Pin(*row) for row in seed["pin"]]
 
 
 @pytest.fixture(scope="module")
-def geo(seed: Seed) -> list[Geo]:
-    return [Geo(*row) for row in seed.geolocation_data]
+def geo(seed: dict[str, list[Row]]) -> list[Geo]:
+    return [Geo(*row) for row in seed["geo"]]
 
 
 @pytest.fixture(scope="module")
-def users(seed: Seed) -> list[User]:
-    return [User(*row) for row in seed.user_data]
+def users(seed: dict[str, list[Row]]) -> list[User]:
+    return [User(*row) for row in seed["user"]]
 
 
 @pytest.fixture(scope="module")
@@ -108,26 +108,28 @@ def number(count: str) -> int:
     return int(count.replace("k", "000").replace("M", "000000"))
 
 
-def digest(seed: Seed) -> str:
+def digest(seed: dict[str, list[Row]]) -> str:
     """Of the bytes of all rows, as one would see them in a file."""
-    tables = (seed.pinterest_data, seed.geolocation_data, seed.user_data)
+    tables = tuple(seed.values())
     return hashlib.sha256(repr(tables).encode()).hexdigest()
 
 
 # Determinism
 
 
-def test_same_seed_gives_the_same_bytes(seed: Seed) -> None:
+def test_same_seed_gives_the_same_bytes(seed: dict[str, list[Row]]) -> None:
     assert digest(seed) == PINNED[GENERATION]
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12"])
-def test_bytes_do_not_depend_on_python_version_hash_seed_locale_or_time_zone(seed: Seed, version: str) -> None:
+def test_bytes_do_not_depend_on_python_version_hash_seed_locale_or_time_zone(
+    seed: dict[str, list[Row]], version: str
+) -> None:
     program = (
         f"import sys; sys.path[:0] = {[str(ROOT), PACKAGES]!r}\n"
         "import hashlib\nfrom services.mysql.seed import rows\n"
         "seed = rows(100)\n"
-        "tables = (seed.pinterest_data, seed.geolocation_data, seed.user_data)\n"
+        "tables = tuple(seed.values())\n"
         "print(sys.version_info[:2], hashlib.sha256(repr(tables).encode()).hexdigest())"
     )
     env = os.environ | {"PYTHONHASHSEED": "4711", "LC_ALL": "C", "TZ": "Asia/Kolkata"}
@@ -146,11 +148,11 @@ def _python(version: str) -> str:
     pytest.skip(f"no Python {version} on this machine")
 
 
-def test_another_seed_gives_other_rows_of_the_same_shape(seed: Seed) -> None:
+def test_another_seed_gives_other_rows_of_the_same_shape(seed: dict[str, list[Row]]) -> None:
     other = rows(7)
-    assert len(other.pinterest_data) == SIZE
-    assert other.pinterest_data[0] != seed.pinterest_data[0]
-    assert len({row[4] for row in other.pinterest_data}) == len({row[4] for row in seed.pinterest_data})
+    assert len(other["pin"]) == SIZE
+    assert other["pin"][0] != seed["pin"][0]
+    assert len({row[4] for row in other["pin"]}) == len({row[4] for row in seed["pin"]})
 
 
 # Tables
@@ -161,26 +163,16 @@ def test_three_tables_of_the_same_posts(pins: list[Pin], geo: list[Geo], users: 
 
 
 def test_columns_are_those_of_the_contract() -> None:
-    assert [[name for name, _ in table.columns] for table in TABLES] == [
+    assert [list(table.columns) for table in TABLES.values()] == [
         ["index", *Pin._fields[1:]],
         list(Geo._fields),
         list(User._fields),
     ]
 
 
-def test_nothing_is_null(seed: Seed) -> None:
-    for table in (seed.pinterest_data, seed.geolocation_data, seed.user_data):
+def test_nothing_is_null(seed: dict[str, list[Row]]) -> None:
+    for table in seed.values():
         assert all(value is not None for row in table for value in row)
-
-
-def test_scaled_rows_have_keys_of_their_own() -> None:
-    triples = list(islice(scaled(3), SIZE + 2)) + list(islice(scaled(2), 2 * SIZE - 1, None))
-    assert triples[0] == tuple(table[0] for table in (rows().pinterest_data, rows().geolocation_data, rows().user_data))
-    pin, geo, user = triples[SIZE]
-    assert pin[0] == geo[0] == user[0] == SIZE
-    assert pin[1] != triples[0][0][1]
-    assert pin[2:] == triples[0][0][2:]
-    assert triples[-1][0][0] == 2 * SIZE - 1
 
 
 # pinterest_data

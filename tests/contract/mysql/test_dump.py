@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import PinflowError
+from foundation.registry import TABLES
 from services.mysql.dump import DumpError, split
+from services.mysql.load import create_statement
 from services.mysql.seed import rows
-from services.mysql.tables import TABLES
 from tests.contract.mysql.conftest import Instance
 
 PIN_COLUMNS = """
@@ -191,14 +192,14 @@ def test_a_whole_dump_of_the_generated_size_loads_in_seconds(mysql: Instance, tm
         return str(value) if isinstance(value, int | float) else f"'{text}'"
 
     with path.open("w", encoding="utf-8") as file:
-        for table in TABLES:
-            file.write(f"{table.ddl(table.name)};\nINSERT INTO `{table.name}` VALUES ")
-            file.write(",".join(f"({','.join(map(quoted, row))})" for row in getattr(generated, table.name)) + ";\n")
+        for table in TABLES.values():
+            file.write(f"{create_statement(table, table.source)};\nINSERT INTO `{table.source}` VALUES ")
+            file.write(",".join(f"({','.join(map(quoted, row))})" for row in generated[table.name]) + ";\n")
     mysql.dump(path)
     said = mysql.load()
     assert "loaded 3 × 11,154 rows" in said
     assert float(said.rsplit(" ", 2)[1]) < 20
-    assert mysql.rows("SELECT * FROM pinterest_data ORDER BY `index`") == generated.pinterest_data
+    assert mysql.rows("SELECT * FROM pinterest_data ORDER BY `index`") == generated["pin"]
 
 
 def test_splitting_ignores_semicolons_in_quotes_and_comments() -> None:

@@ -14,20 +14,19 @@ from sqlalchemy import create_engine, text
 
 from foundation.errors import NotReady, ProfileError
 from foundation.profile import load
+from foundation.registry import TABLES
 from services.mysql.database import connect
 from services.mysql.native import SERVICE
 from services.mysql.seed import rows
 from services.mysql.server import find
-from services.mysql.tables import TABLES
 from tests.contract.mysql.conftest import Instance
 from tests.unit.test_mysql_accounts import PASSWORDS
 
 
 def test_the_generated_rows_come_back_as_they_were_made(loaded: Instance) -> None:
     generated = rows()
-    for table in TABLES:
-        key = table.columns[0][0]
-        assert loaded.rows(f"SELECT * FROM {table.name} ORDER BY `{key}`") == getattr(generated, table.name)
+    for table in TABLES.values():
+        assert loaded.rows(f"SELECT * FROM {table.source} ORDER BY `{table.key}`") == generated[table.name]
 
 
 def test_columns_are_in_the_contracts_order(loaded: Instance) -> None:
@@ -36,7 +35,7 @@ def test_columns_are_in_the_contracts_order(loaded: Instance) -> None:
         " WHERE table_schema = 'pinterest_data' ORDER BY table_name, ordinal_position"
     )
     assert found == sorted(
-        ((table.name, column) for table in TABLES for column, _ in table.columns), key=lambda pair: pair[0]
+        ((table.source, column) for table in TABLES.values() for column in table.columns), key=lambda pair: pair[0]
     )
 
 

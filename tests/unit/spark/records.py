@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from pinterest.cleaning import Cleaned, clean
-from pinterest.schemas import TABLES
+from pinterest.registry import TABLES
 
 RECORDS: dict[str, dict[str, Any]] = {
     "pin": {

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from pinterest.batch import Answer, BatchError, Loaded, _records, answer, load
 from pinterest.cleaning import clean
 from pinterest.frames import persisted
-from pinterest.schemas import TABLES
+from pinterest.registry import TABLES
 from tests.unit.spark.records import record
 from tests.unit.spark.test_questions import COLUMNS
 

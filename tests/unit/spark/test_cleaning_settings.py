@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pinterest.cleaning import clean
-from pinterest.schemas import TABLES
+from pinterest.registry import TABLES
 from tests.unit.spark import test_cleaning_quarantine, test_cleaning_values
 from tests.unit.spark.records import ARRIVED, Judged, judge
 

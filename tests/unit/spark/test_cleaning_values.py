@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from pinterest.schemas import TABLES
+from pinterest.registry import TABLES
 from tests.unit.spark.records import Case, Judged, cleaned, judge, record
 
 PLACEHOLDERS = {

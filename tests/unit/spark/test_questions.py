@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from pinterest.questions import ask, join
-from pinterest.schemas import GEO, PIN, USER
+from pinterest.registry import TABLES
 
 Answers = dict[str, list[tuple[Any, ...]]]
 COLUMNS = {
@@ -141,13 +141,16 @@ def answers(spark: SparkSession, posts: Sequence[dict[str, Any]]) -> Answers:
     """The answers to all the questions about these posts, after the tables were joined."""
     pins, geos, users = [], [], []
     for ind, given in enumerate(posts):
-        row: dict[str, Any] = dict.fromkeys(PIN.names) | given | {"ind": ind}
-        pins.append(tuple(row[name] for name in PIN.names))
+        row: dict[str, Any] = dict.fromkeys(TABLES["pin"].cleaned) | given | {"ind": ind}
+        pins.append(tuple(row[name] for name in TABLES["pin"].cleaned))
         geos.append((ind, given.get("country"), None, given.get("posted")))
         users.append((ind, "A User", given.get("age"), given.get("joined")))
-    tables = (spark.createDataFrame(r, t.columns) for r, t in ((pins, PIN), (geos, GEO), (users, USER)))
-    asked = ask(join(*tables).persist())
+    asked = ask(join(tables(spark, pin=pins, geo=geos, user=users)).persist())
     return {name: [tuple(row.values()) for row in rows.toArrow().to_pylist()] for name, rows in asked.items()}
+
+
+def tables(spark: SparkSession, **rows: Sequence[tuple[Any, ...]]) -> dict[str, DataFrame]:
+    return {name: spark.createDataFrame(rows.get(name, []), table.ddl) for name, table in TABLES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -245,24 +248,20 @@ def test_q8_medians_by_age_group_and_year_in_the_order_of_ages(utc: SparkSession
 
 
 def test_no_rows_give_answers_without_rows(utc: SparkSession) -> None:
-    empty = [utc.createDataFrame([], table.columns) for table in (PIN, GEO, USER)]
-    found = {name: rows.toArrow() for name, rows in ask(join(*empty)).items()}
+    found = {name: rows.toArrow() for name, rows in ask(join(tables(utc))).items()}
     assert {name: table.column_names for name, table in found.items()} == COLUMNS
     assert [table.num_rows for table in found.values()] == [0] * 10
 
 
 def test_a_post_is_in_all_three_tables(utc: SparkSession) -> None:
-    pins = utc.createDataFrame(
-        [(i, None, None, None, 1, "p", None, None, None, None, "art") for i in (1, 2, 4)], PIN.columns
-    )
-    geos = utc.createDataFrame([(i, "Chad", None, None) for i in (1, 3, 4)], GEO.columns)
-    users = utc.createDataFrame([(i, None, 30, None) for i in (1, 2, 3)], USER.columns)
-    assert join(pins, geos, users).count() == 1
+    pins = [(i, None, None, None, 1, "p", None, None, None, None, "art") for i in (1, 2, 4)]
+    geos = [(i, "Chad", None, None) for i in (1, 3, 4)]
+    users = [(i, None, 30, None) for i in (1, 2, 3)]
+    assert join(tables(utc, pin=pins, geo=geos, user=users)).count() == 1
 
 
 def test_the_answers_types(utc: SparkSession) -> None:
-    empty = [utc.createDataFrame([], table.columns) for table in (PIN, GEO, USER)]
-    types = {f.name: f.dataType.simpleString() for rows in ask(join(*empty)).values() for f in rows.schema}
+    types = {f.name: f.dataType.simpleString() for rows in ask(join(tables(utc))).values() for f in rows.schema}
     assert types == {
         "country": "string", "category": "string", "poster_name": "string", "age_group": "string", "post_year": "int",
         "follower_count": "int", "category_count": "bigint", "number_users_joined": "bigint",
