@@ -1,6 +1,6 @@
-"""Whether localstack/template.yaml is what the stack's LocalStack runs; AWS is pinflow/cloudformation/stack.py.
+"""Whether LocalStack runs what localstack/template.yaml says; AWS is pinflow/cloudformation/stack.py.
 
-LocalStack itself deploys it at each of its starts (ready.d); this only sees whether it changed since.
+LocalStack itself deploys the template at each start (ready.d); this only sees whether it changed since.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TEMPLATE = ROOT / "localstack" / "template.yaml"
 
 
 class DeployError(PinflowError):
-    """The stack could not be made or changed; names the resource and the service's reason."""
+    """The stack could not be created or changed; names the resource and the service's reason."""
 
 
 def deploy(profile: Profile, say: Callable[[str], None]) -> dict[str, str]:
@@ -26,22 +26,16 @@ def deploy(profile: Profile, say: Callable[[str], None]) -> dict[str, str]:
 
     Raises DeployError.
     """
-    where = profile.aws.endpoint_url
-    say(f"stack pinflow-{profile.uid} on {where}: {TEMPLATE.relative_to(ROOT)}")
-    try:
-        return cloudformation.deploy(lambda service: client(profile, service), TEMPLATE, parameters(profile))
-    except (cloudformation.StackFailed, ClientError, BotoCoreError) as error:
-        raise DeployError(
-            f"{TEMPLATE.relative_to(ROOT)} on {where}: {error}",
-            "restart LocalStack: it deploys the template as it starts (`make down up`)",
-        ) from None
-
-
-def parameters(profile: Profile) -> dict[str, str]:
-    """The template's parameters, from the profile."""
-    return {
+    template, where = TEMPLATE.relative_to(ROOT), profile.aws.endpoint_url
+    say(f"stack pinflow-{profile.uid} on {where}: {template}")
+    parameters = {
         "UserId": profile.uid,
         "BucketName": profile.storage.bucket,
         "DagBucketName": profile.storage.dag_bucket,
         "RestProxyUrl": profile.rest_proxy.url,
     }
+    try:
+        return cloudformation.deploy(lambda service: client(profile, service), TEMPLATE, parameters)
+    except (cloudformation.StackFailed, ClientError, BotoCoreError) as error:
+        fix = "restart LocalStack: it deploys the template as it starts (`make down up`)"
+        raise DeployError(f"{template} on {where}: {error}", fix) from None

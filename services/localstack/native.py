@@ -24,7 +24,7 @@ def _endpoint(profile: Profile) -> str:
     if profile.aws.endpoint_url is None:
         raise PreflightError(
             f"{profile.path}: aws.endpoint_url is null, so there is no LocalStack to start",
-            "take localstack out of stack.services, or give aws.endpoint_url as in profiles/local.yaml",
+            "remove localstack from stack.services, or set aws.endpoint_url as in profiles/local.yaml",
         )
     return profile.aws.endpoint_url
 
@@ -41,7 +41,7 @@ def _command(profile: Profile) -> Command:
         "GATEWAY_LISTEN": f"127.0.0.1:{_ports(profile)[0]}",
         "DNS_ADDRESS": "0",
         "OVERRIDE_IN_DOCKER": "0",
-        # All that it and its libraries write: state, and caches that would go to the user's home.
+        # Everything that it and its libraries write: state, and caches that would go to the user's home.
         "FILESYSTEM_ROOT": str(home),
         "CONFIG_DIR": str(home / "config"),
         "HOME": str(home),
@@ -75,13 +75,13 @@ def _prepare(profile: Profile) -> None:
     installed = install.kinesis(python.parent.parent)
     if not install.is_current(installed):
         raise PreflightError(
-            f"LocalStack's Kinesis is not in {installed}, or is of another version",
+            f"LocalStack's Kinesis is missing from {installed}, or is another version",
             f"run `make install` (or {python} {HERE / 'install.py'})",
         )
 
 
 def _probe(profile: Profile) -> None:
-    """Ready: the template is deployed in this life of LocalStack, Kinesis answers, and no loop of ours fails there."""
+    """Ready: the template is deployed since LocalStack's start, Kinesis answers, and none of our loops fails there."""
     url = f"{_endpoint(profile)}/_localstack/init"
     try:
         hooks = requests.get(url, timeout=2).json()
@@ -90,7 +90,7 @@ def _probe(profile: Profile) -> None:
     state = {script["name"]: script["state"] for script in hooks["scripts"]}
     failed = [name for name, last in state.items() if last == "ERROR"]
     if failed:
-        raise NotReady(f"LocalStack's hooks {', '.join(failed)} failed; its log says why")
+        raise NotReady(f"LocalStack's hooks {', '.join(failed)} failed; see its log")
     if not hooks["completed"]["READY"] or state.get(HOOK) != "SUCCESSFUL":
         raise NotReady(f"{deploy.TEMPLATE.relative_to(ROOT)} is not deployed yet ({HOOK}: {state.get(HOOK)})")
     try:

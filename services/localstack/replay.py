@@ -1,10 +1,10 @@
-"""After LocalStack lost S3: have Kafka Connect's sink write again what Kafka still holds.
+"""After LocalStack lost S3: let Kafka Connect's sink write again what Kafka still holds.
 
-LocalStack's S3 lives in memory, the sink's offsets in Kafka: after a restart the bucket is empty and the sink goes
-on at the end. So its offsets are reset by Connect's own REST calls (KIP-875): stop, delete the offsets, resume.
+LocalStack's S3 lives in memory, the sink's offsets in Kafka: after a restart the bucket is empty, and the sink goes on
+at the end. So its offsets are reset by Connect's own REST calls (KIP-875): stop, delete the offsets, resume. Every step
+may be repeated: whatever dies in between, the next attempt starts at the first step and ends the same.
 
-Every step may be repeated: whatever dies in between, LocalStack or Connect, the next try begins at the first step
-and ends the same. Needs requests and nothing else of the project: LocalStack runs this file inside itself.
+Needs requests and nothing else of the project: LocalStack runs this file inside itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 import requests
 
-LONGEST_PAUSE = 5.0  # seconds between two tries while Connect is away or busy
+LONGEST_PAUSE = 5.0
+"""Seconds between two attempts while Connect is away or busy."""
 
 
 class NotYet(Exception):
@@ -37,13 +38,8 @@ class Connector:
             if not response.ok:
                 raise NotYet(f"{method} {response.url}: {response.status_code} {response.text[:200]}")
             return response.json() if response.content else None
-        # A body that is no JSON is an error of requests' too.
-        except requests.RequestException as error:
+        except requests.RequestException as error:  # also for a body that is not JSON
             raise NotYet(f"{self.url}: {error}") from None
-
-    def has_offsets(self) -> bool:
-        """Whether the connector has got anywhere: a fresh one has nothing to read again."""
-        return bool(self.call("GET", "/offsets")["offsets"])
 
     def is_stopped(self) -> bool:
         """Whether it is in the state STOPPED, without tasks."""
@@ -51,7 +47,7 @@ class Connector:
         return status["connector"]["state"] == "STOPPED" and not status["tasks"]
 
     def stop(self) -> None:
-        """Stop the connector and wait, 30 s at most, until no task of it runs."""
+        """Stop the connector and wait, 30 s at most, until none of its tasks runs. Raises NotYet."""
         self.call("PUT", "/stop")
         for _ in range(60):
             if self.is_stopped():
@@ -69,7 +65,7 @@ class Bucket:
     prefix: str
 
     def empty(self) -> None:
-        """Delete what the sink wrote between LocalStack's start and now: it comes again, in objects cut otherwise."""
+        """Delete what the sink wrote since LocalStack's start: it writes it again, in objects with other limits."""
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=self.prefix):
             keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
             if keys:
@@ -77,11 +73,11 @@ class Bucket:
 
 
 def replay(connector: Connector, bucket: Bucket, say: Callable[[str], None]) -> None:
-    """Reset the connector as soon as Connect can do it; returns when it is done, however long Connect is away."""
+    """Reset the connector as soon as Connect can do it; returns when that is done, however long Connect is away."""
     pause = 0.5
     while True:
         try:
-            if connector.has_offsets():
+            if connector.call("GET", "/offsets")["offsets"]:  # a new connector has none, and nothing to read again
                 connector.stop()
                 connector.call("DELETE", "/offsets")
             if connector.is_stopped():

@@ -6,7 +6,7 @@ const fs = require('fs');
 const Module = require('module');
 const net = require('net');
 
-// LocalStack logs lines that begin so (start.d/keep_kinesis_on_disk.py), unless it was killed and reads no more.
+// LocalStack logs lines that begin so (compat.py), unless it was killed and reads no more.
 const say = (message) => {
   try {
     fs.writeSync(2, `pinflow: ${message}\n`);

@@ -1,6 +1,6 @@
-"""`<LocalStack's python> main.py [MODULE:CLASS.NAME]`: LocalStack's own main(), on 127.0.0.1, without start.py's rest.
+"""`<LocalStack's python> main.py [MODULE:CLASS.NAME]`: LocalStack's own main(), on 127.0.0.1, without start.py.
 
-With a name it first takes that one out of LocalStack, as a later version might.
+With a name it first deletes that one from LocalStack, as a later version might.
 """
 
 import importlib
@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 from localstack.runtime import main
-from localstack.runtime.server import twisted
 
 if __name__ == "__main__":
-    start = runpy.run_path(str(Path(__file__).resolve().parents[3] / "services" / "localstack" / "start.py"))
-    start["replace"](twisted.endpoints, "TCP4ServerEndpoint", start["Loopback"])
+    compat = runpy.run_path(str(Path(__file__).resolve().parents[3] / "services" / "localstack" / "compat.py"))
+    compat["listen_on_loopback"]()
     for name in sys.argv[1:]:
         module, _, path = name.partition(":")
         owner, _, attribute = path.rpartition(".")
