@@ -4,13 +4,12 @@ import json
 import os
 import urllib.request
 
-# Version 2 has its API under v1, and the health there under another name.
+# Version 2 has its API under v1, and the health at another path.
 api = os.environ["MWAA_AIRFLOW_API"]
 url = f"{api}/health" if api.endswith("v1") else f"{api}/monitor/health"
 with urllib.request.urlopen(url, timeout=8) as answer:
     parts = json.load(answer)
-ill = [
-    name for name in ("scheduler", "dag_processor") if (parts.get(name) or {}).get("status") not in ("healthy", None)
-]
-if ill or parts["scheduler"]["status"] is None:
-    raise SystemExit(f"not healthy: {', '.join(ill) or 'scheduler'}")
+status = {name: (parts.get(name) or {}).get("status") for name in ("scheduler", "dag_processor")}
+unhealthy = [name for name in status if status[name] not in ("healthy", None)]
+if unhealthy or status["scheduler"] is None:
+    raise SystemExit(f"not healthy: {', '.join(unhealthy) or 'scheduler'}")

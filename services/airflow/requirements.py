@@ -1,4 +1,4 @@
-"""Whether what the bucket's requirements.txt asks for is installed: MWAA would install it, here it must be there."""
+"""Whether what the bucket's requirements.txt asks for is installed: MWAA would install it, here nobody does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 
 def differences(text: str, environment: Path) -> list[str]:
-    """A sentence for each requirement that the environment (a venv) does not meet; options such as -c are left out."""
+    """A sentence for each requirement that the environment (a venv) does not meet; options such as -c are skipped."""
     installed = {
         canonicalize_name(found.metadata["Name"]): found.version
         for found in distributions(path=[str(path) for path in environment.glob("lib/python*/site-packages")])

@@ -1,14 +1,11 @@
-"""Airflow as one service: its processes side by side, each started again when it dies, all gone when told to end.
+"""Airflow as one service: its processes side by side, each restarted when it dies, all stopped with this one.
 
 Runs in Airflow's own environment, natively and in the official image, so it imports nothing of this project but its
-neighbour mwaa.py and, through it, foundation/supervised.py. `airflow standalone` leaves processes behind and restarts
-none of them.
+neighbours mwaa.py and compat.py and, through mwaa.py, foundation/supervised.py.
 """
 
 from __future__ import annotations
 
-import gc
-import importlib
 import json
 import os
 import runpy
@@ -20,26 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import compat
 import mwaa
 import psutil
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
-OLD = os.environ["AIRFLOW_VERSION"].startswith("2")
-# Airflow 2 brings gunicorn, which must be its own program; macOS does not allow a fork to use its networking.
-FORKS = not OLD and sys.platform == "linux"
-PRELOADED = (
-    "airflow.api_fastapi.main",
-    "airflow.dag_processing.manager",
-    "airflow.executors.local_executor",
-    "airflow.jobs.scheduler_job_runner",
-    "airflow.jobs.triggerer_job_runner",
-    "airflow.providers.databricks.operators.databricks",
-    "airflow.sdk.execution_time.task_runner",
-)
 GRACE = 15.0
-"""Seconds from SIGTERM to SIGKILL. A task that ends in them cancels its run on Databricks."""
+"""Seconds from SIGTERM to SIGKILL. A task that exits in them cancels its run on Databricks."""
 SETTLED = 30.0
-"""A program that ends sooner after its start fails; one that lives longer works. Seconds."""
+"""A program that exits sooner after its start fails; one that lives longer works. Seconds."""
 
 
 @dataclass
@@ -52,86 +38,70 @@ class Program:
     started: float = field(default=float("-inf"))
 
     def keep(self) -> None:
-        """Start it where it does not run; one that dies at once is tried again every five seconds only."""
+        """Start it if it does not run, at most every five seconds."""
         if self.pid:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if not pid:
                 if time.monotonic() - self.started > SETTLED:
                     mwaa.supervised["recovered"](self.name)
                 return
-            ended = f"ended with status {os.waitstatus_to_exitcode(status)}"
-            say(f"{self.name} {ended}; it is started again")
+            exited = f"exited with status {os.waitstatus_to_exitcode(status)}"
+            say(f"{self.name} {exited}; restarting it")
             self.pid = 0
             if time.monotonic() - self.started < SETTLED:
-                mwaa.supervised["failed"](self.name, f"{ended} soon after its start")
+                mwaa.supervised["failed"](self.name, f"{exited} soon after its start")
         if time.monotonic() - self.started > 5:
             self.pid, self.started = fork(self.run), time.monotonic()
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    ending = False
+    stopping = False
 
-    def end(*_: object) -> None:
-        nonlocal ending
-        ending = True
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
 
-    end_leftovers()
-    # What the processes sign their requests to each other with. The one that Airflow makes up is too short for its own
-    # library, which says so at every request.
+    kill_leftovers()
+    # With this the processes sign their requests to each other. Airflow's own random one is too short for its library,
+    # which logs that at every request.
     os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = secrets.token_hex(32)
     (HOME / mwaa.FAILING).unlink(missing_ok=True)
-    door = Program("mwaa", serve)
-    door.keep()
+    api = Program("mwaa", serve)
+    api.keep()
     migration = migrate()
-    if FORKS:
-        for module in PRELOADED:
-            importlib.import_module(module)
-        gc.freeze()  # the collector would write to every page, and none would be shared any more
+    compat.preload()
     if migration and os.waitpid(migration, 0)[1]:
-        sys.exit("pinflow: the metadata database could not be made, see above")
+        sys.exit("pinflow: the metadata database could not be created, see above")
     (HOME / "migrated").touch()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    programs = [door, *airflow_programs()]
-    while not ending:
+        signal.signal(number, stop)
+    programs = [api, *airflow_programs()]
+    while not stopping:
         for program in programs:
             program.keep()
-        show_failing()
+        write_failing()
         time.sleep(0.3)
     terminate(psutil.Process().children(recursive=True))
 
 
 def airflow_programs() -> list[Program]:
-    """The processes of this version. Logs are read from files: no process to serve them over HTTP."""
-    both = {"scheduler": ("scheduler", "--skip-serve-logs"), "triggerer": ("triggerer", "--skip-serve-logs")}
-    commands: dict[str, tuple[str, ...]] = {"webserver" if OLD else "api-server": (), **both}
-    found = [Program(name, lambda c=command or (name,): airflow(*c)) for name, command in commands.items()]  # type: ignore[misc]
+    """The processes of this version. Logs are read from files: no process serves them over HTTP."""
+    commands = [("scheduler", "--skip-serve-logs"), ("triggerer", "--skip-serve-logs")]
     # In 2.x the scheduler reads the DAGs itself.
-    return found if OLD else [*found, Program("dag-processor", lambda: airflow("dag-processor"))]
-
-
-def airflow(*arguments: str) -> None:
-    """Become `airflow …`: in this very process where Airflow is imported already."""
-    if not FORKS:
-        os.execv(sys.executable, [sys.executable, "-m", "airflow", *arguments])
-    from airflow.__main__ import main as airflow_main
-    from setproctitle import setproctitle
-
-    setproctitle(f"airflow {arguments[0]}")
-    sys.argv = ["airflow", *arguments]
-    airflow_main()
+    commands += [("webserver",)] if compat.OLD else [("api-server",), ("dag-processor",)]  # type: ignore[list-item]
+    return [Program(command[0], lambda command=command: compat.become(*command)) for command in commands]  # type: ignore[misc]
 
 
 def serve() -> None:
-    """The door, and a thread that keeps the folder of DAGs as the bucket is."""
+    """MWAA's API, and a thread that keeps the folder of DAGs as the bucket is."""
     sync = runpy.run_path(str(Path(__file__).with_name("sync.py")))
     mwaa.supervised["start"]("sync of the DAGs", sync["syncing"](), every=sync["EVERY"], known=sync["AWAY"])
     mwaa.serve()
 
 
-def show_failing() -> None:
-    """Write down which programs fail, for the door to tell."""
+def write_failing() -> None:
+    """Write which programs fail to a file, for `mwaa.failing`."""
     file, failing = HOME / mwaa.FAILING, json.dumps(mwaa.supervised["failing"]())
     if not file.exists() or file.read_text(encoding="utf-8") != failing:
         draft = file.with_suffix(".new")
@@ -140,16 +110,16 @@ def show_failing() -> None:
 
 
 def migrate() -> int:
-    """Start making the metadata database and return the pid, 0 where it is made; a half made one is made anew."""
+    """Start to create the metadata database, first deleting a half-finished one; returns the pid, 0 if it exists."""
     if (HOME / "migrated").exists():
         return 0
     (HOME / "airflow.db").unlink(missing_ok=True)
-    importlib.import_module("airflow.settings")  # writes airflow.cfg with its random secrets, before anything forks
-    return fork(lambda: airflow("db", "migrate"))
+    compat.write_configuration()
+    return fork(lambda: compat.become("db", "migrate"))
 
 
 def fork(run: Callable[[], None]) -> int:
-    """Run the function in a process of its own, which ends with it; returns the pid."""
+    """Run the function in a process of its own, which exits with it; returns the pid."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -169,8 +139,8 @@ def fork(run: Callable[[], None]) -> int:
         os._exit(status)
 
 
-def end_leftovers() -> None:
-    """End what a killed predecessor left: Airflow's own children outlive it, and two schedulers must never run.
+def kill_leftovers() -> None:
+    """Kill what a killed predecessor left: Airflow's own children outlive it, and two schedulers must never run.
 
     Every process of this service, a task's too, has these in its environment (SPT_NOENV keeps it readable). A shell in
     which a user has set AIRFLOW_HOME alone has not.
@@ -185,15 +155,15 @@ def end_leftovers() -> None:
         if own and process.pid != os.getpid():
             found.append(process)
     if found:
-        say(f"ending {len(found)} processes of an Airflow that was killed")
-        # No SIGTERM: it would let a task report an end to a server that is not there.
+        say(f"killing {len(found)} processes of an Airflow that was killed")
+        # No SIGTERM: it would let a task report its end to a server that is gone.
         terminate(found, grace=0)
     for file in HOME.glob("*.pid"):
         file.unlink()
 
 
 def terminate(processes: list[psutil.Process], grace: float = GRACE) -> None:
-    """SIGTERM, and SIGKILL to those that are still there ``grace`` seconds later."""
+    """SIGTERM, and SIGKILL to those that still run ``grace`` seconds later."""
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
         deadline = time.monotonic() + seconds
         for process in processes if seconds else []:
@@ -204,7 +174,7 @@ def terminate(processes: list[psutil.Process], grace: float = GRACE) -> None:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it still runs; one that has ended and that nobody has waited for does not."""
+    """Whether it still runs; one that has exited and that nobody has waited for does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

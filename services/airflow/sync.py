@@ -1,4 +1,4 @@
-"""Keep the folder of the DAGs as dags/ in the bucket is, every few seconds, as MWAA.
+"""Keep the folder of the DAGs like dags/ in the bucket, every few seconds, as MWAA does.
 
 Airflow 3's own S3DagBundle asks S3 at the start of each task, which takes half a second of a processor.
 """
@@ -16,11 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 PREFIX = "dags/"
 EVERY = 2.0
 AWAY = (BotoCoreError, ClientError)
-"""What is raised while S3 does not answer; nothing is deleted then."""
+"""What is raised while S3 does not answer. Nothing is deleted then."""
 
 
 def syncing() -> Callable[[], None]:
-    """The function to call every few seconds; it remembers what is there."""
+    """The function to call every few seconds; it remembers what the folder has."""
     by_path = Config(s3={"addressing_style": "path"}, retries={"mode": "standard"})
     s3 = boto3.client("s3", endpoint_url=os.environ["MWAA_S3_ENDPOINT_URL"] or None, config=by_path)
     folder, have = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]), dict[str, str]()
@@ -34,22 +34,22 @@ def syncing() -> Callable[[], None]:
 
 
 def sync(s3: object, bucket: str, folder: Path, have: dict[str, str]) -> dict[str, str]:
-    """Fetch what changed since ``have`` (name to ETag), delete what is not there any more; returns what is there."""
-    there: dict[str, str] = {}
+    """Download what changed since ``have`` (name to ETag), delete what the bucket has no more; returns what it has."""
+    found: dict[str, str] = {}
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX):  # type: ignore[attr-defined]
-        there |= {item["Key"].removeprefix(PREFIX): item["ETag"] for item in page.get("Contents", [])}
-    # A key may hold "..": what would not lie below the folder is none of its files.
-    below = folder.resolve()
-    there = {name: tag for name, tag in there.items() if name and not name.endswith("/")}
-    there = {name: tag for name, tag in there.items() if (folder / name).resolve().is_relative_to(below)}
-    for name, tag in there.items():
+        found |= {item["Key"].removeprefix(PREFIX): item["ETag"] for item in page.get("Contents", [])}
+    # A key may hold "..": what would not be below the folder is none of its files.
+    root = folder.resolve()
+    found = {name: tag for name, tag in found.items() if name and not name.endswith("/")}
+    found = {name: tag for name, tag in found.items() if (folder / name).resolve().is_relative_to(root)}
+    for name, tag in found.items():
         if have.get(name) != tag or not (folder / name).is_file():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             incoming = target.with_name(f".{target.name}.incoming")
             s3.download_file(bucket, PREFIX + name, str(incoming))  # type: ignore[attr-defined]
-            incoming.rename(target)  # so that no file is read half
+            incoming.rename(target)  # so that nobody reads half a file
     for file in [file for file in folder.rglob("*") if file.is_file()]:
-        if file.relative_to(folder).as_posix() not in there and "__pycache__" not in file.parts:
+        if file.relative_to(folder).as_posix() not in found and "__pycache__" not in file.parts:
             file.unlink()
-    return there
+    return found

@@ -1,7 +1,7 @@
-"""Airflow's own hook for a place's policies: `task_policy` is called for every task of every DAG that is parsed.
+"""Airflow's own hook for local policies: `task_policy` is called for every task of every DAG that is parsed.
 
-On one machine a notebook takes seconds, and the Databricks operators look every 30 (some every 5), or as often as the
-DAG says: here they look every second, or more often where the DAG says so.
+On one machine a notebook takes seconds, and the Databricks operators poll every 30 (some every 5), or as often as the
+DAG says: here they poll every second, or more often where the DAG says so.
 """
 
 from typing import Any

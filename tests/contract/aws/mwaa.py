@@ -1,4 +1,4 @@
-"""MWAA as boto3 sees it: our own door to Airflow's REST API, and behind it the few calls of a deploy and of a run."""
+"""MWAA as boto3 sees it: our own API in front of Airflow's, and behind it the few calls of a deploy and of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
-from services.airflow.mwaa import Door
+from services.airflow.mwaa import MwaaHandler
 
 TASK = {"task_id": "only", "state": "success", "try_number": 1, "start_date": "2026-01-01T00:00:00Z"}
 
@@ -51,7 +51,7 @@ class Airflow:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Handler, Door)]
+        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Handler, MwaaHandler)]
         for server in self._servers:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         self.settings = {

@@ -1,4 +1,4 @@
-"""MWAA's door: what it takes, what it refuses, and how it hands Airflow's answers on."""
+"""MWAA's API: what it takes, what it refuses, and how it hands Airflow's answers on."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
 
 @pytest.fixture
 def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    airflow, door = listening(Airflow), listening(mwaa.Door)
+    airflow, door = listening(Airflow), listening(mwaa.MwaaHandler)
     for name, value in {
         "MWAA_ENVIRONMENT": "here",
         "MWAA_AIRFLOW_API": f"http://127.0.0.1:{airflow.server_port}/api/v2",

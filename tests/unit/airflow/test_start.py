@@ -38,7 +38,7 @@ def test_only_processes_of_a_predecessor_are_ended(start: ModuleType, tmp_path: 
     persons, elsewhere = {"AIRFLOW_HOME": str(tmp_path)}, own | {"AIRFLOW_HOME": "/elsewhere"}
     left, *others = [subprocess.Popen(["sleep", "60"], env=env) for env in (own, persons, elsewhere)]
     try:
-        start.end_leftovers()
+        start.kill_leftovers()
         assert left.wait(5) == -9
         assert all(psutil.pid_exists(other.pid) and other.poll() is None for other in others)
     finally:
@@ -53,14 +53,14 @@ def test_a_program_that_ends_again_and_again_is_shown_until_it_has_settled(start
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     program.pid, program.started = ended.pid, start.time.monotonic()
     program.keep()
-    start.show_failing()
+    start.write_failing()
     (shown,) = json.loads((tmp_path / "failing.json").read_text())
-    assert (shown["name"], shown["reason"]) == ("scheduler", "ended with status 3 soon after its start")
+    assert (shown["name"], shown["reason"]) == ("scheduler", "exited with status 3 soon after its start")
     alive = subprocess.Popen(["sleep", "60"])
     try:
         program.pid, program.started = alive.pid, start.time.monotonic() - start.SETTLED - 1
         program.keep()
-        start.show_failing()
+        start.write_failing()
         assert json.loads((tmp_path / "failing.json").read_text()) == []
     finally:
         alive.kill()
@@ -75,5 +75,5 @@ def test_a_program_that_ends_after_long_work_does_not_fail(
     program = start.Program("scheduler", lambda: os._exit(0), pid=ended.pid, started=start.time.monotonic() - 1000)
     monkeypatch.setattr(start, "fork", lambda run: 0)
     program.keep()
-    start.show_failing()
+    start.write_failing()
     assert json.loads((tmp_path / "failing.json").read_text()) == []
