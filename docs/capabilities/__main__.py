@@ -1,7 +1,7 @@
-"""`python -m docs.capabilities` writes docs/capabilities.md: what of each replaced service is here, and its test.
+"""`python -m docs.capabilities` writes docs/capabilities.md: what each stand-in can do, and the test that shows it.
 
-`make capabilities` writes it; `make lint` runs `--check`. A line without a test fails the check. Its test stays the
-same as long as it shows the line, so that the page does not change with every test that is written.
+`make lint` runs it with `--check`. A line without a test fails. A line keeps its test as long as that test shows it, so
+that the page does not change with every new test.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "capabilities.md"
 
 
 def page(now: str = "") -> tuple[str, list[str]]:
-    """The page, and the names of what no test shows. ``now``: the page as it is."""
+    """The page, and the names of lines without a test. ``now`` is the present page."""
     lines, without, named = [_HEAD], [], _named(now)
     for section in inventory.sections():
         lines += ["", f"## {section.title}", "", f"From [{section.source}](../{section.source}).", ""]
@@ -34,7 +34,7 @@ def page(now: str = "") -> tuple[str, list[str]]:
 
 
 def _named(page: str) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """The test of each line of a page, by table, name and state: its name and file."""
+    """The name and file of each line's test, by table, name and state."""
     return {
         (table.partition("\n")[0], row[1], row[2]): (row[3], row[4])
         for table in page.split("\n## ")[1:]
@@ -42,28 +42,28 @@ def _named(page: str) -> dict[tuple[str, str, str], tuple[str, str]]:
     }
 
 
-_HEAD = """# What is here, and what is not
+_HEAD = """# Capabilities of the stand-ins
 
-`make capabilities` makes this page from the code; `make lint` checks that it is current. Each line names a test that
-uses what the line is about. In containers the REST proxy and Kafka Connect are Confluent's own, with all that they
-have: their tables say what the native stack answers. MySQL's server, Kafka, LocalStack, Spark, Delta and Airflow are
-the real software as a whole, and have no table.
+`make capabilities` generates this page from the code; `make lint` checks that it is current. Each line names a test that
+uses it. In containers the REST proxy and Kafka Connect are Confluent's own, with everything that they can do: their
+tables describe the stand-ins that run without Docker. MySQL, Kafka, LocalStack, Spark, Delta and Airflow are the real
+software and have no table.
 
 - **real**: the real software does the work; only the way to it is ours.
-- **stand-in**: our code does it, as the real one does; where it differs, the folder's README says so.
-- **accepted without effect**: taken, so that what runs on AWS runs here, and nothing happens.
-- **refused**: an error that says so. So is every call and option that no line names."""
+- **stand-in**: our code behaves as the real one; the folder's README says where it differs.
+- **accepted without effect**: accepted, so that what runs on AWS runs here too, but nothing happens.
+- **refused**: an error that says so. Every call and option that is not listed is refused, too."""
 
 
 def main() -> None:
-    """Write the page; with --check only compare it. Exits with 1 if it is old, or if something has no test."""
+    """Write the page, or with --check compare it; exits with 1 if it is outdated or a line has no test."""
     now = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     text, without = page(now)
     for name in without:
-        print(f"{name}: no test uses it; write one, then run `make capabilities`")
+        print(f"{name}: no test uses it: write one, then run `make capabilities`")
     if sys.argv[1:] == ["--check"]:
         if text != now:
-            print("docs/capabilities.md is not what the code says: run `make capabilities`")
+            print("docs/capabilities.md is outdated: run `make capabilities`")
             sys.exit(1)
     else:
         PAGE.write_text(text, encoding="utf-8")
