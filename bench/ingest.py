@@ -1,16 +1,16 @@
-"""(a) records per second from MySQL until they are visible in S3; (b) lag from post to object."""
+"""(a) records per second from MySQL until they are visible in S3; (b) seconds from a post to its objects."""
 
 from __future__ import annotations
 
 import json
-import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pymysql
 import requests
 
+from bench import arrivals
 from foundation.registry import TABLES
 from tests.stack import TestStack
 
@@ -19,7 +19,7 @@ JSON = {"Content-Type": "application/vnd.kafka.json.v2+json"}
 
 @dataclass(frozen=True)
 class Throughput:
-    """How long ``records`` took to be sent and to be visible in S3, in seconds."""
+    """Seconds until ``records`` were sent, and until they were visible in S3."""
 
     records: int
     sent: float
@@ -31,106 +31,67 @@ class Throughput:
         return self.records / self.visible
 
 
-class Visible:
-    """What lies in S3: counts only objects that it has not seen before, so that looking costs little."""
+class Objects(arrivals.Arrivals):
+    """The records in S3 since this was made."""
 
     def __init__(self, stack: TestStack) -> None:
-        self.s3 = stack.client("s3")
-        self.bucket = stack.profile.storage.bucket
-        self.topics = stack.profile.topics
+        self.s3, self.bucket = stack.client("s3"), stack.profile.storage.bucket
+        self.prefixes = [f"topics/{topic}/" for topic in stack.profile.topics]
         self.seen: set[str] = set()
-        self.records = 0
+        self.seen = set(self._new_keys())
 
-    def new_lines(self) -> list[bytes]:
-        """The lines of all objects that came since the last call."""
-        lines: list[bytes] = []
-        for topic in self.topics:
-            for page in self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=f"topics/{topic}/"
-            ):
-                for key in (item["Key"] for item in page.get("Contents", []) if item["Key"] not in self.seen):
-                    self.seen.add(key)
-                    lines += self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().splitlines()
-        self.records += len(lines)
-        return lines
+    def look(self) -> list[int]:
+        found: list[int] = []
+        for key in self._new_keys():
+            self.seen.add(key)
+            for line in self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].iter_lines():
+                record = json.loads(line)
+                found.append(record.get("index", record.get("ind")))
+        return found
 
-    def wait(self, records: int, timeout: float = 300) -> None:
-        """Until that many records have come; raises TimeoutError."""
-        deadline = time.monotonic() + timeout
-        while self.records < records:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.records} of {records} records in S3 after {timeout:.0f} s")
-            self.new_lines()
-            time.sleep(0.05)
+    def _new_keys(self) -> list[str]:
+        paginator = self.s3.get_paginator("list_objects_v2")
+        pages = (page for prefix in self.prefixes for page in paginator.paginate(Bucket=self.bucket, Prefix=prefix))
+        keys = (item["Key"] for page in pages for item in page.get("Contents", []))
+        return [key for key in keys if key not in self.seen]
 
 
 def all_posts(stack: TestStack) -> Throughput:
     """Every post of the source once, by `make emulate-batch` at full speed."""
-    visible = Visible(stack)
-    visible.new_lines()
-    began, before = time.monotonic(), visible.records
+    objects, began = Objects(stack), time.monotonic()
     summary = stack.emulate("--order", "sequential", "--count", "11154", "--rate", "max")
     sent = time.monotonic() - began
-    visible.wait(before + summary["records"])
+    objects.wait(summary["records"])
     return Throughput(summary["records"], sent, time.monotonic() - began)
 
 
 def one_by_one(stack: TestStack, posts: int = 300) -> Throughput:
-    """The well-known script's way without its sleeps: a query and a request a record, a connection each."""
-    visible = Visible(stack)
-    visible.new_lines()
-    began, before = time.monotonic(), visible.records
+    """The well-known script without its sleeps: a query, a connection and a request for each record."""
+    objects, began = Objects(stack), time.monotonic()
     with stack.connect() as connection:
         for post in range(posts):
             for topic, table in zip(stack.profile.topics, TABLES.values(), strict=True):
                 with connection.cursor(pymysql.cursors.DictCursor) as cursor:
                     cursor.execute(f"select * from {table.source} limit {post}, 1")
-                    row = cursor.fetchone()
-                body = json.dumps({"records": [{"value": row}]}, default=str)
-                answer = requests.request(
-                    "POST", f"{stack.profile.api.invoke_url}/topics/{topic}", headers=JSON, data=body, timeout=30
-                )
-                answer.raise_for_status()
+                    _post(requests, stack, topic, cursor.fetchone())
     sent = time.monotonic() - began
-    visible.wait(before + 3 * posts)
+    objects.wait(3 * posts)
     return Throughput(3 * posts, sent, time.monotonic() - began)
 
 
-def lag(stack: TestStack, rate: float = 10, posts: int = 300) -> tuple[float, float]:
-    """Seconds from a post's request to its record being visible in S3, at ``rate`` posts per second: p50, p95."""
-    visible = Visible(stack)
-    visible.new_lines()
+def lag(stack: TestStack) -> tuple[float, float]:
+    """Seconds from a post's request to its record being visible in S3, at 10 posts per second: p50, p95."""
     session = requests.Session()
-    sent: dict[int, float] = {}
-    lags: list[float] = []
-    first_key = 5_000_000
 
-    def look(until: Callable[[], bool]) -> None:
-        while True:
-            now = time.monotonic()
-            for line in visible.new_lines():
-                record = json.loads(line)
-                post = record.get("index", record.get("ind"))
-                if post in sent:
-                    lags.append(now - sent[post])
-            if until():
-                return
-            time.sleep(0.02)
+    def post(numbers: range) -> None:
+        for number in numbers:
+            for topic, table in zip(stack.profile.topics, TABLES.values(), strict=True):
+                _post(session, stack, topic, {table.key: number})
 
-    began = time.monotonic()
-    for number in range(posts):
-        due = began + number / rate
-        look(lambda due=due: time.monotonic() >= due)  # type: ignore[misc]
-        post = first_key + number
-        sent[post] = time.monotonic()
-        for topic, table in zip(stack.profile.topics, TABLES.values(), strict=True):
-            body = {"records": [{"value": {table.key: post}}]}
-            session.post(
-                f"{stack.profile.api.invoke_url}/topics/{topic}", json=body, headers=JSON, timeout=30
-            ).raise_for_status()
-    deadline = time.monotonic() + 60
-    look(lambda: len(lags) >= 3 * posts or time.monotonic() > deadline)
-    if len(lags) < 3 * posts:
-        raise TimeoutError(f"only {len(lags)} of {3 * posts} records came into S3")
-    cuts = statistics.quantiles(lags, n=100)
-    return cuts[49], cuts[94]
+    return arrivals.lag(Objects(stack), post, rate=10, seconds=30)
+
+
+def _post(client: Any, stack: TestStack, topic: str, record: object) -> None:
+    body = json.dumps({"records": [{"value": record}]}, default=str)
+    url = f"{stack.profile.api.invoke_url}/topics/{topic}"
+    client.post(url, data=body, headers=JSON, timeout=30).raise_for_status()

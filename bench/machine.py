@@ -1,22 +1,27 @@
-"""What the figures were measured on."""
+"""The machine that is measured, and the memory of services on it."""
 
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
 from foundation.java import java, java_version
+from tests.stack import TestStack
 
 
 def describe() -> str:
     """One line: date, processor, cores, memory, system, Python, Java."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return ", ".join(
         (
             datetime.now(UTC).strftime("%Y-%m-%d"),
-            _processor(),
+            names[0] if names else platform.processor() or platform.machine(),
             f"{psutil.cpu_count()} cores",
             f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
             f"{platform.system()} {platform.release().split('-')[0]}",
@@ -26,10 +31,11 @@ def describe() -> str:
     )
 
 
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def memory(stack: TestStack, *services: str) -> int:
+    """Bytes (proportional set size) of the services and all processes below them."""
+    total = 0
+    for main in (psutil.Process(stack.pid(service)) for service in services):
+        for process in (main, *main.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_full_info().pss
+    return total
