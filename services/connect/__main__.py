@@ -25,7 +25,7 @@ RETRY_SECONDS = 1.0
 
 
 def start_worker(settings: dict[str, str]) -> Worker:
-    """The started worker; waits for Kafka as long as it takes, for the supervisor starts everything at once."""
+    """Start the worker; waits for Kafka without a timeout, since the supervisor starts all services at once."""
     while True:
         worker = None
         try:
@@ -40,9 +40,9 @@ def start_worker(settings: dict[str, str]) -> Worker:
 
 
 def main() -> None:
-    """Serve the REST API until SIGTERM; then the tasks write what they have buffered."""
+    """Serve the REST API until SIGTERM; then let the tasks write what they have buffered."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # The Kafka client logs every refused connection three times over; what matters of it is logged by the tasks.
+    # The Kafka client logs every refused connection three times; the tasks log what matters.
     for chatty, level in (("kafka", logging.CRITICAL), ("botocore", logging.ERROR), ("uvicorn", logging.WARNING)):
         logging.getLogger(chatty).setLevel(level)
     settings = properties(dict(os.environ), "CONNECT_")

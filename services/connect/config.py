@@ -1,14 +1,34 @@
-"""A connector's configuration, checked and typed. The rules stand in options.py, the options in options.yaml."""
+"""A connector's configuration, checked and typed. The rules are in options.py, the options in options.yaml."""
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from services.connect import options
 from services.connect.errors import ConfigError
+
+_CONSUMER = ("max_poll_records", "fetch_max_wait_ms", "fetch_max_bytes", "max_partition_fetch_bytes")
+
+
+def _option(name: str, read: Callable[[str], Any] = str, *, repr: bool = True) -> Any:
+    """A field that is read from the value of this option."""
+    return field(metadata={"option": name, "read": read}, repr=repr)
+
+
+def _is_true(value: str) -> bool:
+    return value.lower() == "true"
+
+
+def _or_none(value: str) -> str | None:
+    return value or None
+
+
+def _seconds(milliseconds: str) -> float:
+    return int(milliseconds) / 1000
 
 
 @dataclass(frozen=True)
@@ -16,43 +36,45 @@ class SinkConfig:
     """What a task needs to know. Times in seconds; ``rotate_seconds`` is None without scheduled rotation."""
 
     name: str
-    tasks_max: int
-    topics: frozenset[str]
-    topics_regex: re.Pattern[str] | None
-    bucket: str
-    region: str
-    store_url: str | None
-    path_style: bool
-    access_key_id: str | None
-    secret_access_key: str | None = field(repr=False)
-    retry_seconds: float
-    topics_dir: str
-    file_delim: str
-    directory_delim: str
-    offset_width: int
-    flush_size: int
-    rotate_seconds: float | None
-    timezone: str
-    ignore_nulls: bool
-    report_nulls: bool
-    tolerate_errors: bool
-    log_errors: bool
-    log_messages: bool
-    dead_letter_topic: str | None
-    dead_letter_replication: int
-    dead_letter_headers: bool
-    metadata_seconds: float
     consumer: Mapping[str, int]
+    tasks_max: int = _option("tasks.max", int)
+    topics: frozenset[str] = _option("topics", lambda text: frozenset(name.strip() for name in text.split(",")))
+    topics_regex: str | None = _option("topics.regex", _or_none)
+    bucket: str = _option("s3.bucket.name")
+    region: str = _option("s3.region")
+    store_url: str | None = _option("store.url", _or_none)
+    path_style: bool = _option("s3.path.style.access.enabled", _is_true)
+    access_key_id: str | None = _option("aws.access.key.id", _or_none)
+    secret_access_key: str | None = _option("aws.secret.access.key", repr=False)
+    retry_seconds: float = _option("s3.retry.backoff.ms", _seconds)
+    topics_dir: str = _option("topics.dir")
+    file_delim: str = _option("file.delim")
+    directory_delim: str = _option("directory.delim")
+    offset_width: int = _option("filename.offset.zero.pad.width", int)
+    flush_size: int = _option("flush.size", int)
+    rotate_seconds: float | None = _option(
+        "rotate.schedule.interval.ms", lambda value: _seconds(value) if int(value) > 0 else None
+    )
+    timezone: str = _option("timezone")
+    ignore_nulls: bool = _option("behavior.on.null.values", lambda value: value.lower() == "ignore")
+    report_nulls: bool = _option("report.null.values.to.dlq", _is_true)
+    tolerate_errors: bool = _option("errors.tolerance", lambda value: value == "all")
+    log_errors: bool = _option("errors.log.enable", _is_true)
+    log_messages: bool = _option("errors.log.include.messages", _is_true)
+    dead_letter_topic: str | None = _option("errors.deadletterqueue.topic.name", _or_none)
+    dead_letter_replication: int = _option("errors.deadletterqueue.topic.replication.factor", int)
+    dead_letter_headers: bool = _option("errors.deadletterqueue.context.headers.enable", _is_true)
+    metadata_seconds: float = _option("consumer.override.metadata.max.age.ms", _seconds)
 
     @property
     def group(self) -> str:
         """The consumer group that holds the connector's offsets, named as the real worker names it."""
         return f"connect-{self.name}"
 
-    def takes(self, topic: str) -> bool:
+    def reads(self, topic: str) -> bool:
         """Whether the connector reads this topic; the regex must match the whole name, as Java's matches()."""
         if self.topics_regex is not None:
-            return self.topics_regex.fullmatch(topic) is not None
+            return re.fullmatch(self.topics_regex, topic) is not None
         return topic in self.topics
 
     @property
@@ -69,8 +91,13 @@ class SinkConfig:
         return f"org.apache.kafka.common.config.ConfigException: {reason}\n"
 
 
+def _value(metadata: Mapping[str, Any], values: Mapping[str, str]) -> Any:
+    text = values.get(metadata["option"])
+    return None if text is None else metadata["read"](text)
+
+
 def parse(config: Mapping[str, str | None], worker: Mapping[str, str]) -> SinkConfig:
-    """Check and type a configuration; raises ConfigError with all that is wrong with it.
+    """Check and type a configuration; raises ConfigError with all of its problems.
 
     ``worker`` holds the worker's own properties: converters and `consumer.*` that a connector inherits.
     """
@@ -84,44 +111,11 @@ def parse(config: Mapping[str, str | None], worker: Mapping[str, str]) -> SinkCo
             + "\nYou can also find the above list of errors at the endpoint "
             "`/connector-plugins/{connectorType}/config/validate`"
         )
-    v = {name: value.strip() for name, value in options.effective(config, worker).items()}
-
-    def yes(name: str) -> bool:
-        return v[name].lower() == "true"
-
-    rotate = int(v["rotate.schedule.interval.ms"])
+    values = {name: value.strip() for name, value in options.effective(config, worker).items()}
     return SinkConfig(
-        name=str(config["name"]),  # with its blanks, if it has any: so it is stored, and so the REST API calls it
-        tasks_max=int(v["tasks.max"]),
-        topics=frozenset(topic.strip() for topic in v["topics"].split(",") if topic.strip()),
-        topics_regex=re.compile(v["topics.regex"]) if v["topics.regex"] else None,
-        bucket=v["s3.bucket.name"],
-        region=v["s3.region"],
-        store_url=v.get("store.url") or None,
-        path_style=yes("s3.path.style.access.enabled"),
-        access_key_id=v["aws.access.key.id"] or None,
-        secret_access_key=v.get("aws.secret.access.key"),
-        retry_seconds=int(v["s3.retry.backoff.ms"]) / 1000,
-        topics_dir=v["topics.dir"],
-        file_delim=v["file.delim"],
-        directory_delim=v["directory.delim"],
-        offset_width=int(v["filename.offset.zero.pad.width"]),
-        flush_size=int(v["flush.size"]),
-        rotate_seconds=rotate / 1000 if rotate > 0 else None,
-        timezone=v["timezone"],
-        ignore_nulls=v["behavior.on.null.values"].lower() == "ignore",
-        report_nulls=yes("report.null.values.to.dlq"),
-        tolerate_errors=v["errors.tolerance"] == "all",
-        log_errors=yes("errors.log.enable"),
-        log_messages=yes("errors.log.include.messages"),
-        dead_letter_topic=v["errors.deadletterqueue.topic.name"] or None,
-        dead_letter_replication=int(v["errors.deadletterqueue.topic.replication.factor"]),
-        dead_letter_headers=yes("errors.deadletterqueue.context.headers.enable"),
-        metadata_seconds=int(v["consumer.override.metadata.max.age.ms"]) / 1000,
-        consumer={
-            name: int(v[f"consumer.override.{name.replace('_', '.')}"])
-            for name in ("max_poll_records", "fetch_max_wait_ms", "fetch_max_bytes", "max_partition_fetch_bytes")
-        },
+        name=str(config["name"]),  # not stripped: the real worker stores and names it with its blanks
+        consumer={name: int(values[f"consumer.override.{name.replace('_', '.')}"]) for name in _CONSUMER},
+        **{one.name: _value(one.metadata, values) for one in fields(SinkConfig) if one.metadata},
     )
 
 

@@ -1,7 +1,7 @@
 """Connector configurations in Kafka: the worker's compacted config storage topic, in the real worker's format.
 
 Keys `connector-<name>` (`{"properties": {…}}`) and `target-state-<name>` (`{"state": …, "state.v2": …}`); a null
-value deletes. So they outlive every restart, and a real worker on the same cluster would find them.
+value deletes. So they survive restarts, and a real worker on the same cluster would find them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import TopicAlreadyExistsError
 
-from services.connect.clients import connect
+from services.connect.compat import connect
 
 log = logging.getLogger(__name__)
 
@@ -21,32 +21,28 @@ _CONNECTOR = "connector-"
 _STATE = "target-state-"
 
 
+def create_topic(admin: KafkaAdminClient, name: str, settings: dict[str, Any]) -> None:
+    """Create a topic of one partition unless it exists."""
+    try:
+        if name not in admin.list_topics():
+            admin.create_topics({name: {"num_partitions": 1, **settings}}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        pass  # another task was faster
+
+
 class ConfigTopic:
-    """Reads everything at the start, writes through with acks=all."""
+    """Reads everything at the start, writes with acks=all."""
 
     def __init__(self, bootstrap_servers: str, topic: str, replication_factor: int) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
-        self._create(replication_factor)
+        settings = {"replication_factor": replication_factor, "configs": {"cleanup.policy": "compact"}}
+        with connect(KafkaAdminClient, bootstrap_servers) as admin:
+            self.cluster_id = str(admin.describe_cluster()["cluster_id"])
+            create_topic(admin, topic, settings)
         self._producer = connect(
             KafkaProducer, bootstrap_servers, acks="all", delivery_timeout_ms=20000, request_timeout_ms=10000
         )
-
-    def _create(self, replication_factor: int) -> None:
-        admin = connect(KafkaAdminClient, self._bootstrap_servers)
-        settings = {
-            "num_partitions": 1,
-            "replication_factor": replication_factor,
-            "configs": {"cleanup.policy": "compact"},
-        }
-        try:
-            self.cluster_id = str(admin.describe_cluster()["cluster_id"])
-            if self._topic not in admin.list_topics():
-                admin.create_topics({self._topic: settings}, wait_for_metadata=True)
-        except TopicAlreadyExistsError:
-            pass
-        finally:
-            admin.close()
 
     def load(self) -> tuple[dict[str, dict[str, str | None]], dict[str, str]]:
         """All connectors: name → properties, and name → target state (STARTED, PAUSED or STOPPED)."""

@@ -7,36 +7,27 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError
 
-from services.connect.clients import connect
+from services.connect.compat import connect
 from services.connect.config import SinkConfig
+from services.connect.config_topic import create_topic
 from services.connect.errors import TaskError
 
 log = logging.getLogger(__name__)
 
 _SERIALIZATION = "org.apache.kafka.common.errors.SerializationException"
-# Room for a record of the largest size that topics take by default (1 MiB) together with its headers.
+# Room for a record of the largest default size (1 MiB) together with its headers.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
 
-def create_topic(config: SinkConfig, bootstrap_servers: str) -> None:
-    """Create the dead-letter topic if it does not exist, as the real worker does when a task starts."""
-    if config.dead_letter_topic is None:
-        return
-    settings = {
-        "num_partitions": 1,
-        "replication_factor": config.dead_letter_replication,
-        "configs": {"max.message.bytes": str(MAX_MESSAGE_BYTES)},
-    }
-    admin = connect(KafkaAdminClient, bootstrap_servers)
-    try:
-        if config.dead_letter_topic not in admin.list_topics():
-            admin.create_topics({config.dead_letter_topic: settings}, wait_for_metadata=True)
-    except TopicAlreadyExistsError:
-        pass  # another task was faster
-    finally:
-        admin.close()
+def create_dead_letter_topic(config: SinkConfig, bootstrap_servers: str) -> None:
+    """Create the dead-letter topic unless it exists, as the real worker does when a task starts."""
+    if config.dead_letter_topic is not None:
+        limit = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        with connect(KafkaAdminClient, bootstrap_servers) as admin:
+            settings = {"replication_factor": config.dead_letter_replication, "configs": limit}
+            create_topic(admin, config.dead_letter_topic, settings)
 
 
 def context(
@@ -61,7 +52,7 @@ def context(
 
 
 class DeadLetters:
-    """What a task does with a record that it cannot write: fail, log, or send it to the dead-letter topic."""
+    """Handles a record that a task cannot write: fails, logs, or sends it to the dead-letter topic."""
 
     def __init__(self, config: SinkConfig, task: int, bootstrap_servers: str) -> None:
         self._config = config
@@ -78,7 +69,7 @@ class DeadLetters:
             text = f": {record.value!r:.1000}" if self._config.log_messages else ""
             about = f"{where}, {reason}{problem}{text}"
             log.error("Error encountered in task %s-%s: %s", self._config.name, self._task, about)
-        # Also where it ends the task: each task that gets the partition next sends it once more.
+        # Also where it fails the task: each task that gets the partition next sends it once more.
         self._send(record, reason, f"{_SERIALIZATION}: {problem}", "VALUE_CONVERTER")
         if not self._config.tolerate_errors:
             self.flush()
@@ -114,9 +105,9 @@ class DeadLetters:
             self.flush()
 
     def flush(self) -> None:
-        """Wait until all dead letters are in Kafka: only then offsets behind them may be committed or held by objects.
+        """Wait until all dead letters are in Kafka: only then may commits or objects cover their offsets.
 
-        Raises KafkaError if one could not be delivered; it is found again when the partitions are read anew.
+        Raises KafkaError if one could not be delivered; it comes again when the partitions are read again.
         """
         if not self._sent or self._producer is None:
             return
@@ -129,6 +120,6 @@ class DeadLetters:
                 raise future.exception
 
     def close(self) -> None:
-        """Close the producer; undelivered letters are dropped, their offsets are not committed."""
+        """Close the producer; drops undelivered letters, whose offsets are not committed."""
         if self._producer is not None:
             self._producer.close(timeout=1)

@@ -1,4 +1,4 @@
-"""What can go wrong in a connector or a task."""
+"""Errors of connectors and tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from foundation.errors import PinflowError
 
 
 class ConfigError(PinflowError):
-    """A connector configuration that cannot be taken; ``what`` is the message of the answer with this status."""
+    """A connector configuration is invalid; ``what`` is the message of the answer with this status."""
 
     def __init__(self, what: str, status: int = 400) -> None:
         super().__init__(what)
@@ -25,7 +25,7 @@ class TaskError(PinflowError):
 
     @classmethod
     def in_put(cls, reason: str) -> TaskError:
-        """What the sink throws while it takes or writes records, as the framework wraps it."""
+        """An exception of the sink's put, as the framework wraps it."""
         cause = f"org.apache.kafka.connect.errors.ConnectException: {reason}"
         return cls("Exiting WorkerSinkTask due to unrecoverable exception.", cause=cause)
 

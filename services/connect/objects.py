@@ -1,8 +1,8 @@
 """The objects of one topic partition in S3: their keys, what they already hold, and writing the next one.
 
-Every object says in its metadata where the next one begins (`next-offset`) and to which life of the topic it
-belongs (`topic-id`): after a kill the objects themselves tell what was written, whether the offset was committed
-or not. Writes are conditional (If-None-Match: *), so no second writer can ever replace an object.
+The metadata of every object holds where the next one begins (`next-offset`) and the id of its topic (`topic-id`; a
+topic that is created anew gets another): after a kill the objects show what was written, whether the offset was
+committed or not. Writes are conditional (If-None-Match: *), so no second writer can ever replace an object.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
-from botocore.handlers import set_list_objects_encoding_type_url
 
+from services.connect import compat
 from services.connect.config import SinkConfig
 from services.connect.errors import TaskError
 
@@ -30,18 +30,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_BACKOFF = 5.0  # seconds between two attempts while S3 is away
-_TRANSIENT = {
-    "SlowDown",
-    "RequestTimeout",
-    "RequestTimeTooSkewed",
-    "Throttling",
-    "ThrottlingException",
-    "InternalError",
-}
+_THROTTLED = ("SlowDown", "Throttling", "ThrottlingException")
+_TRANSIENT = (*_THROTTLED, "RequestTimeout", "RequestTimeTooSkewed", "InternalError")
 
 
 class Stopped(Exception):
-    """The task was told to stop while it was waiting for S3."""
+    """The task was stopped while it was waiting for S3."""
 
 
 class Conflict(Exception):
@@ -71,7 +65,7 @@ class Written:
 
 
 class Bucket:
-    """The connector's bucket: a thread-safe client whose calls outlast the outages of S3.
+    """The connector's bucket: a thread-safe client that retries while S3 is down.
 
     Refused connections, timeouts, throttling and 5xx are retried without end, with exponential backoff and jitter;
     a missing bucket or denied access raises TaskError; Stopped is raised as soon as ``stop`` is set.
@@ -98,14 +92,10 @@ class Bucket:
                 response_checksum_validation="when_required",
             ),
         )
-        # boto3 asks for URL-encoded keys by default; LocalStack 4.9 then compares them with the plain StartAfter and
-        # continuation token and leaves out every key with a `+`, that is, all of this connector's.
-        self._client.meta.events.unregister(
-            "before-parameter-build.s3.ListObjectsV2", set_list_objects_encoding_type_url
-        )
+        compat.list_plain_keys(self._client)
 
     def check(self) -> None:
-        """Raise TaskError if the bucket is not there, as the real sink's task does when it starts."""
+        """Raise TaskError if the bucket does not exist, as the real sink's task does when it starts."""
         self._call(lambda: self._client.head_bucket(Bucket=self.name))
 
     def put(self, key: str, batch: Batch, topic_id: str, *, replace: bool = False) -> bool:
@@ -173,7 +163,7 @@ class Bucket:
             except (ClientError, BotoCoreError, HTTPClientError) as error:
                 self._raise_if_final(error)
                 if not waited:
-                    log.warning("S3 (bucket %s) does not take requests, trying again: %s", self.name, error)
+                    log.warning("S3 (bucket %s) does not answer, retrying: %s", self.name, error)
             pause = wait * random.uniform(0.8, 1.2)
             self._stop.wait(pause)
             waited += pause
@@ -198,7 +188,7 @@ def _code(error: ClientError) -> str:
 
 
 class PartitionObjects:
-    """The objects of one life (``topic_id``) of one topic partition, by their start offset."""
+    """The objects of one topic partition, by their start offset; those of a deleted topic have another ``topic_id``."""
 
     def __init__(self, bucket: Bucket, config: SinkConfig, topic: str, partition: int, topic_id: str) -> None:
         d, f = config.directory_delim, config.file_delim
@@ -217,10 +207,10 @@ class PartitionObjects:
         return f"{self._prefix}{start:0{self._width}d}.json"
 
     def load(self, position: int, end: int | None) -> None:
-        """Learn which objects exist: all, or those from ``position`` to ``end``, the partition's, if that is given.
+        """List the existing objects: all, or those from ``position`` on if ``end``, the partition's end, is given.
 
-        If the position is the end of an object that this sink wrote, objects behind it are only those whose offset
-        was not committed any more before a kill: mostly none, so one LIST is the whole price of a restart.
+        If the position is the end of an object that this sink wrote, the objects behind it are only those whose offset
+        was not committed before a kill: mostly none, so a restart costs one LIST.
         """
         after = ""
         # S3 compares keys as texts: they sort as their offsets do only where all have as many digits.
@@ -229,7 +219,7 @@ class PartitionObjects:
         starts = self._bucket.starts(self._prefix, ".json", after)
         self._starts = starts if end is None else [start for start in starts if start >= position]
 
-    def free_from(self, offset: int) -> int:
+    def first_free(self, offset: int) -> int:
         """The first offset from ``offset`` on that is in no object."""
         while True:
             index = bisect.bisect_right(self._starts, offset) - 1
@@ -238,13 +228,13 @@ class PartitionObjects:
             start = self._starts[index]
             held = self._bucket.head(self.key(start), start)
             if held is None or not self._ours(held):
-                del self._starts[index]  # deleted meanwhile, or of a former topic of this name: will be replaced
+                del self._starts[index]  # deleted meanwhile, or of a deleted topic of this name: will be replaced
             elif held.next_offset > offset:
                 offset = held.next_offset
             else:
                 return offset
 
-    def bound(self, offset: int) -> int | None:
+    def next_start(self, offset: int) -> int | None:
         """Where the next existing object begins: an object that starts at ``offset`` must end there at the latest."""
         index = bisect.bisect_right(self._starts, offset)
         return self._starts[index] if index < len(self._starts) else None
@@ -252,8 +242,8 @@ class PartitionObjects:
     def write(self, batch: Batch) -> None:
         """Write a batch as an object, exactly once; raises Conflict if another object holds other offsets there.
 
-        That the key exists already can be this very batch: a PUT whose answer was lost, or one that a killed
-        process had sent. An object of a former topic of the same name is replaced, as the real sink does.
+        An existing key can be this very batch: a PUT whose answer was lost, or one that a killed process had sent. An
+        object of a deleted topic of the same name is replaced, as the real sink does.
         """
         key = self.key(batch.start)
         if self._bucket.put(key, batch, self._topic_id):
@@ -263,7 +253,7 @@ class PartitionObjects:
             if held.next_offset != batch.next_offset:
                 raise Conflict(key)
             return
-        log.warning("%s is of a former topic of this name: replacing it", key)
+        log.warning("%s is of a deleted topic of this name: replacing it", key)
         self._bucket.put(key, batch, self._topic_id, replace=True)
 
     def _ours(self, held: Written) -> bool:

@@ -1,8 +1,8 @@
 """Every option of the Confluent S3 sink 12.1.9 and of Connect's sink framework: what this stand-in does with it.
 
-The list is data, in options.yaml: the REST API validates by it. An option is *implemented*, *ignored* (accepted; has no
-effect on schemaless JSON with the DefaultPartitioner, or steers something that this stand-in does in another way) or
-*refused*. What is not in the list is refused too: the real worker takes it silently, and a typing error stays unseen.
+The list is data, in options.yaml. An option is *implemented*, *ignored* (accepted; has no effect on schemaless JSON
+with the DefaultPartitioner, or controls something that this stand-in does in another way) or *refused*. An option that
+is not in the list is refused too: the real worker accepts it silently, which hides typing errors.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Support(Enum):
 class Option:
     """One option of the real definition.
 
-    ``kind`` is Kafka's ConfigDef type; ``minimum`` the least number; ``one_of`` the values that the real one takes
-    (``any_case``: in capitals or not), ``allowed`` the only ones that the stand-in takes, compared without case.
-    ``why`` says why an option is ignored or refused, or why only some of its values are taken. ``display`` to
-    ``dependents`` are for user interfaces.
+    ``kind`` is Kafka's ConfigDef type; ``minimum`` the least number; ``one_of`` the values that the real one accepts
+    (``any_case``: ignoring case), ``allowed`` those that the stand-in accepts, ignoring case. ``why`` is the reason why
+    an option is ignored or refused, or only some of its values are accepted. ``display`` to ``dependents`` are for user
+    interfaces.
     """
 
     name: str
@@ -105,7 +105,7 @@ def effective(config: Mapping[str, str | None], worker: Mapping[str, str]) -> di
 
 
 def errors(config: Mapping[str, str | None], worker: Mapping[str, str]) -> dict[str, list[str]]:
-    """What is wrong with a connector's configuration: option name → messages; empty if it can be taken."""
+    """The errors of a connector's configuration: option name → messages; empty if it is valid."""
     found: dict[str, list[str]] = {}
     values = effective(config, worker)
     for name in config:
@@ -126,7 +126,7 @@ def errors(config: Mapping[str, str | None], worker: Mapping[str, str]) -> dict[
 
 
 def crash(config: Mapping[str, str | None], worker: Mapping[str, str]) -> str | None:
-    """What the real worker answers with a 500 to a configuration on which its validation itself breaks; else None."""
+    """The message of the 500 with which the real worker fails to validate a configuration; None if it does not fail."""
     for name, value in config.items():
         if value is None:
             return f"Non-string value found in original settings for key {name}: null"
@@ -170,7 +170,7 @@ def _problems(option: Option, raw: str) -> list[str]:
     value = raw.strip()
     name = option.name.removeprefix("value.converter.")  # as the converter itself calls it
     if problem := _not_of_its_kind(option, value):
-        # Its validator then looks at the value that could not be read.
+        # Its validator then checks the value that could not be read.
         second = [_invalid(name, "null", _missing(option))] if option.minimum is not None else []
         return [_invalid(name, value, problem), *second]
     if option.minimum is not None and int(value) < option.minimum:
@@ -185,7 +185,7 @@ def _problems(option: Option, raw: str) -> list[str]:
         taken = ", ".join(repr(a) for a in option.allowed)
         return [
             _invalid(
-                option.name, value, f"this stand-in takes only {taken}" + (f" ({option.why})" if option.why else "")
+                option.name, value, f"this stand-in accepts only {taken}" + (f" ({option.why})" if option.why else "")
             )
         ]
     if option.name == "timezone" and not _is_timezone(value):
@@ -211,7 +211,7 @@ def _not_of_its_kind(option: Option, value: str) -> str | None:
 
 
 def _is_timezone(value: str) -> bool:
-    """Whether Joda's DateTimeZone.forID takes it: an id of the time zone database, UTC, or an offset as +02:00."""
+    """Whether Joda's DateTimeZone.forID accepts it: an id of the time zone database, UTC, or an offset as +02:00."""
     if not value:
         return True
     try:

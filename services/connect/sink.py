@@ -1,4 +1,4 @@
-"""A running sink connector: its tasks, and the thread that finds the topics and deals their partitions out."""
+"""A running sink connector: its tasks, and the thread that finds the topics and assigns their partitions."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
 
 from foundation import supervised
-from services.connect.clients import connect
+from services.connect.compat import connect
 from services.connect.config import SinkConfig
 from services.connect.task import Task
 
 
-def deal(found: dict[TopicPartition, str], held: list[dict[TopicPartition, str]]) -> list[dict[TopicPartition, str]]:
-    """Deal partitions (with their topic ids) out to tasks: nothing moves, new ones go to the task with the fewest."""
-    dealt = [{tp: found[tp] for tp in task if tp in found} for task in held]
-    taken = {tp for task in dealt for tp in task}
-    for tp in sorted(found.keys() - taken):
-        min(dealt, key=len, default={})[tp] = found[tp]
-    return dealt
+def assign_partitions(
+    found: dict[TopicPartition, str], held: list[dict[TopicPartition, str]]
+) -> list[dict[TopicPartition, str]]:
+    """Assign partitions (with their topic ids) to tasks: none moves, new ones go to the task with the fewest."""
+    assigned = [{tp: found[tp] for tp in task if tp in found} for task in held]
+    kept = {tp for task in assigned for tp in task}
+    for tp in sorted(found.keys() - kept):
+        min(assigned, key=len, default={})[tp] = found[tp]
+    return assigned
 
 
 class Sink:
     """The tasks of one connector, from start to stop.
 
     As in the consumer group of a real sink, the partitions of a task that failed go to the others, and whenever topics,
-    partitions or running tasks change, all partitions are opened anew.
+    partitions or running tasks change, all partitions are reopened.
     """
 
     def __init__(self, config: SinkConfig, bootstrap_servers: str, commit_seconds: float) -> None:
@@ -34,9 +36,9 @@ class Sink:
         self._bootstrap_servers = bootstrap_servers
         self._commit_seconds = commit_seconds
         self._stopping = threading.Event()
-        self._changed = threading.Event()  # whether the partitions must be dealt anew at once
-        self._lock = threading.Lock()  # of the tasks and of what is dealt to them
-        self._dealt: dict[Task, dict[TopicPartition, str]] = {}
+        self._changed = threading.Event()  # whether the partitions must be assigned again at once
+        self._lock = threading.Lock()  # of the tasks and of what is assigned to them
+        self._assigned: dict[Task, dict[TopicPartition, str]] = {}
         self._generation = 0
         self._paused = False
         self.tasks = [self._new_task(number) for number in range(config.tasks_max)]
@@ -53,7 +55,7 @@ class Sink:
         supervised.start(self._finder, self._find_topics, stopping=self._stopping, known=away)
 
     def pause(self, paused: bool) -> None:
-        """Let the tasks read no further, or go on; takes effect within half a second."""
+        """Pause or resume the tasks; takes effect within half a second."""
         with self._lock:
             self._paused = paused
             for task in self.tasks:
@@ -70,7 +72,7 @@ class Sink:
                 task.wait_stopped()
 
     def restart_task(self, number: int) -> None:
-        """Stop a task and start it anew; after `stop` it only stops."""
+        """Stop a task and start a new one; after `stop` this only stops it."""
         with self._lock:
             self.tasks[number].wait_stopped()
             if self._stopping.is_set():
@@ -93,25 +95,26 @@ class Sink:
                 self._changed.clear()
                 found = self._partitions(admin)
                 with self._lock:
-                    self._deal(found)
+                    self._assign(found)
                 supervised.recovered(self._finder)
                 self._changed.wait(self.config.metadata_seconds)
 
-    def _deal(self, found: dict[TopicPartition, str]) -> None:
-        """Deal the partitions out to the tasks that have not failed."""
+    def _assign(self, found: dict[TopicPartition, str]) -> None:
+        """Assign the partitions to the tasks that have not failed."""
         tasks = [task for task in self.tasks if task.state != "FAILED"]
-        dealt = dict(zip(tasks, deal(found, [self._dealt.get(task, {}) for task in tasks]), strict=True))
-        if dealt != self._dealt:
-            self._dealt = dealt
+        held = [self._assigned.get(task, {}) for task in tasks]
+        assigned = dict(zip(tasks, assign_partitions(found, held), strict=True))
+        if assigned != self._assigned:
+            self._assigned = assigned
             self._generation += 1
-            for task, partitions in dealt.items():
+            for task, partitions in assigned.items():
                 task.assign(partitions, self._generation)
 
     def _partitions(self, admin: KafkaAdminClient) -> dict[TopicPartition, str]:
-        """The partitions of the topics that the connector takes, each with the topic's id."""
+        """The partitions of the topics that the connector reads, each with the topic's id."""
         return {
             TopicPartition(topic["name"], partition["partition_index"]): str(topic["topic_id"])
             for topic in admin.describe_topics()
-            if topic["error_code"] == 0 and not topic["is_internal"] and self.config.takes(topic["name"])
+            if topic["error_code"] == 0 and not topic["is_internal"] and self.config.reads(topic["name"])
             for partition in topic["partitions"]
         }

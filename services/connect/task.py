@@ -1,6 +1,7 @@
 """One task of a sink connector: a thread that moves the records of its partitions from Kafka to S3.
 
-What makes it exact: the objects are the truth (objects.py), the committed offset only says where to look first.
+Each record gets into exactly one object because the objects count (objects.py); the committed offset only says where
+to look first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
@@ -30,19 +30,19 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata
 
-from services.connect.clients import connect
+from services.connect.compat import connect
 from services.connect.config import SinkConfig, next_rotation
-from services.connect.dead_letters import DeadLetters, create_topic
+from services.connect.dead_letters import DeadLetters, create_dead_letter_topic
 from services.connect.errors import TaskError
 from services.connect.objects import Bucket, PartitionObjects, Stopped
-from services.connect.partition import PARALLEL_SINGLES, Partition
+from services.connect.partition import Partition
 from services.connect.values import BadValue, line
 
 log = logging.getLogger(__name__)
 
-KAFKA_PATIENCE = 5000  # milliseconds for one question to Kafka before the loop turns again
-# What trying again does not help. All else can come up while a broker dies and returns, whatever the client's own
-# `retriable` says of it, and must not end the task.
+KAFKA_TIMEOUT_MS = 5000  # of one request to Kafka
+# Errors that a retry does not help. All others can occur while a broker restarts, whatever the client's own `retriable`
+# says, and must not end the task.
 _FINAL = (
     AuthorizationError,
     CorruptRecordError,
@@ -52,14 +52,14 @@ _FINAL = (
     PolicyViolationError,
     UnsupportedCodecError,
 )
-STOP_SECONDS = 3.0  # for writing what is buffered when the task is told to stop
+STOP_SECONDS = 3.0  # for writing what is buffered when the task is stopped
 
 
 @dataclass(frozen=True)
-class Place:
-    """A partition as it was assigned: of which life of its topic, and in which assignment of the connector's.
+class Assignment:
+    """A partition's topic id and the generation of the assignment.
 
-    With every new ``generation`` all partitions are opened anew, as the real sink's group is rebalanced.
+    With every new ``generation`` all partitions are reopened, as the real sink's group is rebalanced.
     """
 
     topic_id: str
@@ -70,7 +70,7 @@ class Task(threading.Thread):
     """A task and its state as the REST API shows it: RUNNING, PAUSED, or FAILED with a trace; UNASSIGNED before.
 
     ``commit_seconds`` is the worker's offset.flush.interval.ms; ``failed`` is called when the task has failed. While
-    ``paused`` nothing is read; what was read before is written when its time has come.
+    ``paused`` the task reads nothing, and still writes what it has read before.
     """
 
     def __init__(
@@ -93,19 +93,19 @@ class Task(threading.Thread):
         self._commit_seconds = commit_seconds
         self._stopping = threading.Event()
         self._abort = threading.Event()
-        self._wanted: dict[TopicPartition, Place] = {}
-        self._open: dict[TopicPartition, tuple[Place, Partition]] = {}
+        self._wanted: dict[TopicPartition, Assignment] = {}
+        self._open: dict[TopicPartition, tuple[Assignment, Partition]] = {}
 
     def assign(self, partitions: Mapping[TopicPartition, str], generation: int) -> None:
-        """The partitions that the task should read, each with its topic's id; takes effect within half a second."""
-        self._wanted = {tp: Place(topic_id, generation) for tp, topic_id in partitions.items()}
+        """Set the partitions to read, each with its topic's id; takes effect within half a second."""
+        self._wanted = {tp: Assignment(topic_id, generation) for tp, topic_id in partitions.items()}
 
     def ask_to_stop(self) -> None:
-        """Let the task write what it has buffered, commit and end; `wait_stopped` waits for it."""
+        """Let the task write what it has buffered, commit and exit; `wait_stopped` waits for it."""
         self._stopping.set()
 
     def wait_stopped(self) -> None:
-        """Wait for the end; after STOP_SECONDS what is buffered stays unwritten and uncommitted (and is read again)."""
+        """Wait until the task exits; after STOP_SECONDS the buffer is dropped, and read again at the next start."""
         self._stopping.set()
         self.join(STOP_SECONDS + 1)
         self._abort.set()
@@ -118,7 +118,7 @@ class Task(threading.Thread):
             pass
         except TaskError as error:
             self._fail(error.trace)
-        except Exception as error:  # the border of the thread: whatever happened belongs into the status
+        except Exception as error:  # whatever happened belongs in the status
             text = "".join(traceback.format_exception(error))
             self._fail(f"org.apache.kafka.connect.errors.ConnectException: {error or type(error).__name__}\n{text}")
 
@@ -132,14 +132,14 @@ class Task(threading.Thread):
         self._bucket = Bucket(self._config, self._abort)
         self._bucket.check()
         self._dead_letters = DeadLetters(self._config, self.number, self._bootstrap_servers)
-        self._pool = ThreadPoolExecutor(PARALLEL_SINGLES, thread_name_prefix=f"{self.name}-put")
         self._consumer = self._connect()
         try:
             self._loop()
             self._finish()
         finally:
             self._abort.set()
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            for _, partition in self._open.values():
+                partition.uploads.close(timeout=0)
             self._consumer.close(autocommit=False, timeout_ms=1000)
             self._dead_letters.close()
 
@@ -160,12 +160,12 @@ class Task(threading.Thread):
                     **self._config.consumer,
                 )
             except KafkaError as error:
-                self._tolerate(error, "cannot reach Kafka")
+                self._retry_or_fail(error, "cannot reach Kafka")
         raise Stopped
 
     def _create_dead_letter_topic(self) -> None:
         try:
-            create_topic(self._config, self._bootstrap_servers)
+            create_dead_letter_topic(self._config, self._bootstrap_servers)
         except _FINAL as error:
             topic = self._config.dead_letter_topic
             cause = f"org.apache.kafka.common.errors.{type(error).__name__.replace('Error', 'Exception')}: {error}"
@@ -187,16 +187,16 @@ class Task(threading.Thread):
                 commit_at = time.monotonic() + self._commit_seconds
 
     def _next_rotation(self) -> float | None:
-        """When buffers are cut next by rotate.schedule.interval.ms, in seconds since the epoch."""
+        """When rotate.schedule.interval.ms next cuts the buffers, in seconds since the epoch."""
         if self._zone is None or self._config.rotate_seconds is None:
             return None
         return next_rotation(datetime.datetime.now(self._zone), self._config.rotate_seconds)
 
     def _follow_assignment(self) -> None:
-        """Open partitions that came; close those that went, whose topic was created anew, or of a rebalance.
+        """Open added partitions; close removed ones, those whose topic was created anew, and all at a rebalance.
 
-        What a partition that stays has buffered is dropped and read again, as by the real sink: where an object ends
-        must not depend on when another topic appears.
+        The buffer of a partition that stays is dropped and read again, as by the real sink: where an object ends must
+        not depend on when another topic appears.
         """
         wanted = self._wanted
         gone = [tp for tp, (place, _) in self._open.items() if wanted.get(tp) != place]
@@ -211,35 +211,35 @@ class Task(threading.Thread):
             if tp not in self._open and not self._stopping.is_set():
                 self._start(tp, place)
 
-    def _start(self, tp: TopicPartition, place: Place) -> None:
-        """Begin to read a partition behind the last record that is in S3."""
+    def _start(self, tp: TopicPartition, place: Assignment) -> None:
+        """Open a partition behind the last record that is in S3."""
         topic_id = place.topic_id
         try:
             position, end = self._position(tp, topic_id)
             objects = PartitionObjects(self._bucket, self._config, tp.topic, tp.partition, topic_id)
             objects.load(position, end)
-            partition = Partition(self._config, objects, self._pool, self._keep, self._dead_letters.flush, position)
+            partition = Partition(self._config, objects, self._to_line, self._dead_letters.flush, position)
             self._open[tp] = place, partition
             self._consumer.assign(list(self._open))
             self._consumer.seek(tp, partition.position)
             log.info("%s: reading %s-%s from offset %d", self.name, *tp, partition.position)
         except KafkaError as error:
-            self._tolerate(error, f"cannot start reading {tp.topic}-{tp.partition}")
+            self._retry_or_fail(error, f"cannot start reading {tp.topic}-{tp.partition}")
 
     def _position(self, tp: TopicPartition, topic_id: str) -> tuple[int, int | None]:
         """Where to look first, and the partition's end if this sink itself committed that offset; None if not.
 
-        The commit's metadata is the topic's id: it tells our own commits, at which an object ends, from those of
-        people and tools, which may lie within an object, and the offsets of a deleted topic from its successor's.
+        The commit's metadata is the topic's id. So the sink's own commits, at which an object ends, differ from those
+        of people and tools, which may lie within an object, and those of a deleted topic from its successor's.
         """
-        committed = self._consumer.committed(tp, metadata=True, timeout_ms=KAFKA_PATIENCE)
-        earliest: int = self._consumer.beginning_offsets([tp], timeout_ms=KAFKA_PATIENCE)[tp]
+        committed = self._consumer.committed(tp, metadata=True, timeout_ms=KAFKA_TIMEOUT_MS)
+        earliest: int = self._consumer.beginning_offsets([tp], timeout_ms=KAFKA_TIMEOUT_MS)[tp]
         if committed is None or committed.offset < 0:
             return earliest, None
         if committed.metadata and committed.metadata != topic_id:
             log.warning("%s: %s-%s was created anew: reading it from the start", self.name, *tp)
             return earliest, None
-        end: int = self._consumer.end_offsets([tp], timeout_ms=KAFKA_PATIENCE)[tp]
+        end: int = self._consumer.end_offsets([tp], timeout_ms=KAFKA_TIMEOUT_MS)[tp]
         if not earliest <= committed.offset <= end:
             log.warning(
                 "%s: the committed offset %d of %s-%s is out of range (%d to %d, retention?): resuming at the earliest",
@@ -262,11 +262,11 @@ class Task(threading.Thread):
         try:
             polled = self._consumer.poll(timeout_ms=int(wait * 1000) + 1)
         except (OffsetOutOfRangeError, LogTruncationError) as error:
-            log.warning("%s: %s: looking for the position anew", self.name, error)
+            log.warning("%s: %s: finding the position again", self.name, error)
             self._reopen(list(self._open))
             return
         except KafkaError as error:
-            self._tolerate(error, "cannot read from Kafka")
+            self._retry_or_fail(error, "cannot read from Kafka")
             return
         for tp, records in polled.items():
             if tp in self._open:
@@ -279,9 +279,9 @@ class Task(threading.Thread):
             if not partition.add(records):
                 self._consumer.seek(tp, partition.position)
         except KafkaError as error:
-            self._read_anew(error)
+            self._reread_all(error)
 
-    def _keep(self, record: ConsumerRecord) -> bytes | None:
+    def _to_line(self, record: ConsumerRecord) -> bytes | None:
         """The record's line, None if it is skipped; a skipped record is a dead letter or an ignored null."""
         try:
             text = line(record.value)
@@ -293,23 +293,23 @@ class Task(threading.Thread):
         return text
 
     def _cut(self, partitions: Iterable[TopicPartition]) -> None:
-        """Cut what these partitions have buffered into objects; if dead letters are not taken, nothing stays open."""
+        """Submit the buffers of these partitions as objects; if dead letters cannot be written, reread everything."""
         try:
             for tp in partitions:
                 self._open[tp][1].flush()
         except KafkaError as error:
-            self._read_anew(error)
+            self._reread_all(error)
 
-    def _read_anew(self, error: KafkaError) -> None:
-        """After dead letters that Kafka did not take: read all partitions anew, for they can be of any of them."""
-        self._tolerate(error, "cannot write to the dead-letter topic")
+    def _reread_all(self, error: KafkaError) -> None:
+        """Reopen all partitions after dead letters failed, which can be of any of them."""
+        self._retry_or_fail(error, "cannot write to the dead-letter topic")
         self._reopen(list(self._open))
 
     def _check_uploads(self) -> None:
         self._reopen([tp for tp, (_, partition) in self._open.items() if not partition.check()])
 
     def _reopen(self, partitions: list[TopicPartition]) -> None:
-        """Forget what was read of these partitions; the loop starts them again from what S3 and the offsets say."""
+        """Close these partitions; the loop opens them again where S3 and the offsets say."""
         for tp in partitions:
             self._open.pop(tp)[1].uploads.close()
         if partitions:
@@ -318,13 +318,13 @@ class Task(threading.Thread):
     def _commit(self) -> None:
         """Commit what is safe: dead letters first, so that none is lost; one may be sent again after a kill.
 
-        As the real worker does, either nothing or all partitions, also those that were not got on with: at the offset
-        at which they were opened.
+        As the real worker does, commits either nothing or all partitions; those without progress at the offset at which
+        they were opened.
         """
         try:
             self._dead_letters.flush()
         except KafkaError as error:
-            self._read_anew(error)
+            self._reread_all(error)
             return
         safe = {tp: partition.safe() for tp, (_, partition) in self._open.items()}
         if all(offset == self._open[tp][1].committed for tp, offset in safe.items()):
@@ -332,12 +332,12 @@ class Task(threading.Thread):
         try:
             ids = {tp: place.topic_id for tp, (place, _) in self._open.items()}
             offsets = {tp: OffsetAndMetadata(offset, ids[tp], -1) for tp, offset in safe.items()}
-            self._consumer.commit(offsets, timeout_ms=KAFKA_PATIENCE)
+            self._consumer.commit(offsets, timeout_ms=KAFKA_TIMEOUT_MS)
             for tp, offset in safe.items():
                 self._open[tp][1].committed = offset
         except KafkaError as error:
-            # Nothing is lost: after a restart the objects tell where to go on.
-            log.warning("%s: offsets are not committed, trying again: %s", self.name, error)
+            # Nothing is lost: after a restart the objects show where to continue.
+            log.warning("%s: offsets are not committed, retrying: %s", self.name, error)
 
     def _finish(self) -> None:
         """Write and commit what is buffered, within STOP_SECONDS."""
@@ -346,14 +346,14 @@ class Task(threading.Thread):
         self._commit()
 
     def _wait_written(self, partitions: Iterable[TopicPartition]) -> None:
-        """Wait until what was cut of these partitions is written, STOP_SECONDS at most."""
+        """Wait until the submitted objects of these partitions are written, STOP_SECONDS at most."""
         until = time.monotonic() + STOP_SECONDS
         for tp in partitions:
             self._open[tp][1].uploads.wait(max(until - time.monotonic(), 0))
 
-    def _tolerate(self, error: KafkaError, what: str) -> None:
-        """Wait a second after an error of Kafka that passes by itself; raise TaskError for one that does not."""
+    def _retry_or_fail(self, error: KafkaError, what: str) -> None:
+        """Wait a second after a transient error of Kafka; raise TaskError for one that a retry does not help."""
         if isinstance(error, _FINAL):
             raise TaskError(f"{what}: {type(error).__name__}: {error}")
-        log.warning("%s: %s, trying again: %s", self.name, what, error)
+        log.warning("%s: %s, retrying: %s", self.name, what, error)
         self._stopping.wait(1)

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 class BadValue(Exception):
-    """A value that is not one JSON document in UTF-8; the text says what is wrong with it."""
+    """A value that is not one JSON document in UTF-8; the text says why."""
 
 
 def _not_json(constant: str) -> NoReturn:
@@ -22,8 +22,8 @@ def line(value: bytes | None) -> bytes | None:
     """The value as it goes into an object, without the line end; None for a null (absent, empty or JSON null).
 
     The bytes stay as they are (key order, digits, escapes); only line ends between tokens become blanks. Raises
-    BadValue. Stricter than the real converter in one thing: what follows the first document is an error, where the
-    real one drops it silently.
+    BadValue. Stricter than the real converter: data after the first document is an error, where the real one drops it
+    silently.
     """
     if value is None:
         return None

@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from services.connect import options
-from services.connect.clients import connect
+from services.connect.compat import connect
 from services.connect.config import SinkConfig, parse
 from services.connect.config_topic import ConfigTopic
 from services.connect.errors import ConfigError
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 Config = dict[str, str | None]
 
 LAG = 0.2
-"""Seconds until what was asked for takes effect; in the real worker 0.02 to over 1 s."""
-ADMIN_SECONDS = 15  # for a question to Kafka behind a REST call
+"""Seconds until a call takes effect; in the real worker 0.02 to over 1 s."""
+ADMIN_SECONDS = 15  # for a request to Kafka behind a REST call
 
 
 class RestError(Exception):
@@ -43,8 +43,8 @@ class RestError(Exception):
 class Connector:
     """A connector: properties as they were put, target state, and its tasks while it is started.
 
-    ``failure`` says why it cannot start (as a trace), ``shown`` is its own state in the status, None before there is
-    one. Only the holder of the worker's lock for this name changes it.
+    ``failure`` is the trace of why it cannot start, ``shown`` its own state in the status, None before there is one.
+    Only the holder of the worker's lock for this name changes it.
     """
 
     properties: Config
@@ -60,9 +60,9 @@ class Connector:
 class Worker:
     """One worker of a Connect cluster of one; ``properties`` are the worker's own (`CONNECT_*`, rendered).
 
-    What is put, paused, stopped, resumed or deleted is stored at once and takes effect LAG seconds later, as in the
-    real worker, whose herder learns of it from the config topic; until then the status is the old one. Calls that need
-    the connector as it was asked to be (offsets, restarts) bring that about first: there they wait for the herder.
+    A put, pause, stop, resume or delete is stored at once and takes effect LAG seconds later, as in the real worker,
+    whose herder learns of it from the config topic; until then the status is the old one. Calls that need the target
+    state (offsets, restarts) apply it first; those of the real worker wait for the herder.
 
     Methods raise RestError with the statuses and messages of Apache Kafka Connect 4.3, recorded from the real one.
     """
@@ -109,14 +109,14 @@ class Worker:
                         self._stop_tasks(connector)
         self._store.close()
 
-    def _later(self, name: str) -> None:
-        """Apply what was asked for in LAG seconds."""
+    def _apply_later(self, name: str) -> None:
+        """Apply the target state in LAG seconds."""
         timer = threading.Timer(LAG, self.apply, [name])
         timer.daemon = True
         timer.start()
 
     def apply(self, name: str) -> None:
-        """Make what runs of this name be what was asked for."""
+        """Bring the connector of this name to its target state."""
         with self._lock(name):
             deleted = self._deleted.pop(name, None)
             if deleted is not None:
@@ -144,7 +144,7 @@ class Worker:
         connector.shown = "FAILED" if connector.failure else "RUNNING"
         if connector.sink is not None:
             connector.sink.pause(False)
-        # One that cannot start leaves the tasks of its former configuration alone, as the real worker does.
+        # Without a valid configuration the tasks of the former one keep running, as in the real worker.
         if config is not None and not connector.failure and (not connector.sink or connector.sink.config is not config):
             self._stop_tasks(connector)
             self._start_tasks(connector, config)
@@ -174,15 +174,15 @@ class Worker:
     def _lock(self, name: str) -> threading.RLock:
         """The lock that is held through every change of the connector of this name.
 
-        It outlives the connector: who waits for it while another deletes the connector must see that, and not start
-        tasks that nobody can stop any more.
+        It outlives the connector: a thread that waits for it while another deletes the connector must see that, and not
+        start tasks that nothing can stop any more.
         """
         return self._locks.setdefault(name, threading.RLock())
 
     @contextmanager
     def _changing(self, name: str, message: str = "Connector {} not found") -> Iterator[Connector]:
-        """The connector, which nobody else changes meanwhile; raises RestError 404 if there is none by then."""
-        self._get(name, message)  # so that no lock is made for every name that somebody asks for
+        """The connector, locked; raises RestError 404 if there is none by then."""
+        self._get(name, message)  # so that no lock is created for unknown names
         with self._lock(name):
             yield self._get(name, message)
 
@@ -191,8 +191,6 @@ class Worker:
         if connector is None:
             raise RestError(404, message.format(name))
         return connector
-
-    # -- configuration -------------------------------------------------------------------------------------------
 
     def put(self, name: str, properties: Config, *, state: str | None = None, create: bool = False) -> bool:
         """Create or update a connector; True if it is new. ``create``: an existing one is a 409."""
@@ -208,9 +206,9 @@ class Worker:
             self._stored(self._store.write, name, properties)
             if connector is None:
                 self._connectors[name] = connector = Connector(properties, state or "STARTED")
-            if connector.config is None or connector.properties != properties:  # else its tasks are left alone
+            if connector.config is None or connector.properties != properties:  # else its tasks keep running
                 connector.properties, connector.config = properties, config
-            self._later(name)
+            self._apply_later(name)
         return new
 
     def _checked(self, name: str, properties: Config) -> SinkConfig:
@@ -219,7 +217,7 @@ class Worker:
                 400,
                 f"Connector name configuration ({properties['name']}) doesn't match connector name in the URL ({name})",
             )
-        if problem := _connector_class(properties):
+        if problem := _class_problem(properties):
             raise RestError(400, problem)
         try:
             return parse(properties, self._properties)
@@ -227,14 +225,14 @@ class Worker:
             raise RestError(error.status, error.what) from None
 
     def validate(self, properties: Config) -> tuple[dict[str, str], dict[str, list[str]]]:
-        """The values of a configuration with all defaults, and what is wrong with it, by option."""
-        for check in (_connector_class, lambda properties: options.crash(properties, self._properties)):
+        """The values of a configuration with all defaults, and its errors by option."""
+        for check in (_class_problem, lambda properties: options.crash(properties, self._properties)):
             if problem := check(properties):
                 raise RestError(500, f"org.apache.kafka.connect.runtime.rest.errors.BadRequestException: {problem}")
         return options.effective(properties, self._properties), options.errors(properties, self._properties)
 
     def patch(self, name: str, changes: Config) -> dict[str, Any]:
-        """Change single properties; null removes one."""
+        """Change single properties; null deletes one."""
         with self._changing(name) as connector:
             merged = {**connector.properties, **changes, "name": name}
             self.put(name, {key: value for key, value in merged.items() if value is not None})
@@ -245,8 +243,8 @@ class Worker:
         with self._changing(name):
             self._stored(self._store.write, name, None)
             connector = self._connectors.pop(name)
-            self._deleted.setdefault(name, connector)  # what was put meanwhile has no tasks before those are stopped
-            self._later(name)
+            self._deleted.setdefault(name, connector)  # a connector put meanwhile has no tasks before these stop
+            self._apply_later(name)
 
     def info(self, name: str) -> dict[str, Any]:
         """Name, configuration, task ids and type."""
@@ -266,10 +264,8 @@ class Worker:
         except KafkaError as error:
             raise RestError(500, f"Failed to write to the config storage topic: {error}") from None
 
-    # -- states --------------------------------------------------------------------------------------------------
-
     def status(self, name: str) -> dict[str, Any]:
-        """The states of connector and tasks; a FAILED one has a trace. A task is there once it has started."""
+        """The states of connector and tasks; a FAILED one has a trace. A task appears once it has started."""
         connector = self._deleted.get(name) or self._connectors.get(name)
         if connector is None or connector.shown is None:
             raise RestError(404, f"No status found for connector {name}")
@@ -301,12 +297,12 @@ class Worker:
             connector.state = state
             if state == "STOPPED":
                 connector.task_count = 0
-            self._later(name)
+            self._apply_later(name)
 
     def restart(self, name: str, *, tasks: bool, only_failed: bool) -> dict[str, Any] | None:
         """Restart the connector; its tasks only if ``tasks``, of these only the failed ones if ``only_failed``.
 
-        Gives the status with what will be restarted, LAG seconds later; None where only the connector is, at once.
+        Returns the status with what restarts LAG seconds later; None where only the connector restarts, at once.
         """
         with self._changing(name, "Unknown connector: {}") as connector:
             if not tasks and not only_failed:
@@ -319,7 +315,7 @@ class Worker:
                     shown["state"] = "RESTARTING"
             if not only_failed or connector.failure:
                 status["connector"]["state"] = "RESTARTING"
-            self._later(name)
+            self._apply_later(name)
         return status
 
     def restart_task(self, name: str, task: int) -> None:
@@ -331,18 +327,16 @@ class Worker:
             connector.sink.restart_task(task)
 
     def topics(self, name: str) -> list[str]:
-        """The topics of which the connector read records since its tasks started, or since this was reset."""
+        """The topics of which the connector read records since its tasks started, or since the last reset."""
         connector = self._connectors.get(name)
         return sorted(sink.topics) if connector and (sink := connector.sink) else []
 
     def reset_topics(self, name: str) -> None:
-        """Forget the topics of which records were read; nothing where there is no such connector."""
+        """Forget the topics of which records were read; does nothing if there is no such connector."""
         connector = self._connectors.get(name)
         if connector and (sink := connector.sink):
             for task in list(sink.tasks):
                 task.topics.clear()
-
-    # -- offsets -------------------------------------------------------------------------------------------------
 
     def offsets(self, name: str) -> list[dict[str, Any]]:
         """The committed offsets, as the REST API writes those of sinks."""
@@ -357,7 +351,7 @@ class Worker:
         ]
 
     def reset_offsets(self, name: str) -> None:
-        """Delete the committed offsets: all records that S3 does not hold land again, from the earliest on."""
+        """Delete the committed offsets: all records that S3 does not hold are written again, from the earliest on."""
         with self._stopped_connector(name) as group:
             result = self._ask(lambda admin: admin.delete_groups([group])[group])
         if result not in ("OK", "GroupIdNotFoundError"):
@@ -381,7 +375,7 @@ class Worker:
 
     @contextmanager
     def _stopped_connector(self, name: str) -> Iterator[str]:
-        """The group of a connector that must be stopped, and stays so meanwhile; raises RestError 400 if it is not."""
+        """The group of a stopped connector, locked; raises RestError 400 if it is not stopped."""
         with self._changing(name) as connector:
             if connector.state != "STOPPED":
                 raise RestError(
@@ -398,7 +392,7 @@ class Worker:
         return f"connect-{name}"
 
     def _ask(self, question: Callable[[KafkaAdminClient], Any]) -> Any:
-        """Ask Kafka; while a broker comes back its coordinator is not there yet, so ask again for a while."""
+        """Ask Kafka; retries for a while, since a broker that restarts has no coordinator at first."""
         until = time.monotonic() + ADMIN_SECONDS
         while True:
             try:
@@ -411,8 +405,8 @@ class Worker:
             self._stopped.wait(0.2)
 
 
-def _connector_class(properties: Config) -> str | None:
-    """What is wrong with `connector.class`."""
+def _class_problem(properties: Config) -> str | None:
+    """Why `connector.class` is invalid; None if it is valid."""
     found = properties.get("connector.class")
     if found is None:
         shown = ", ".join(f"{key}={'null' if value is None else value}" for key, value in properties.items())

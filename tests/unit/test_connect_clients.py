@@ -17,7 +17,7 @@ from kafka.errors import KafkaConnectionError, KafkaError
 from foundation import supervised
 from services.connect import __main__ as process
 from services.connect import sink
-from services.connect.clients import connect
+from services.connect.compat import connect
 from services.connect.config import parse
 from tests.unit.test_connect_options import CONFIG, WORKER
 

@@ -41,16 +41,16 @@ def test_the_projects_own_connector_is_taken() -> None:
 def test_the_regex_takes_whole_names_only_and_not_the_dead_letter_topic() -> None:
     uid = load("local").uid
     config = parsed()
-    assert config.takes(f"{uid}.pin")
-    assert not config.takes(f"x{uid}.pin")
-    assert not config.takes(str(config.dead_letter_topic))
+    assert config.reads(f"{uid}.pin")
+    assert not config.reads(f"x{uid}.pin")
+    assert not config.reads(str(config.dead_letter_topic))
 
 
 def test_topics_by_name() -> None:
     config = parsed(topics__regex=None, topics="a, b")
-    assert config.takes("a")
-    assert config.takes("b")
-    assert not config.takes("ab")
+    assert config.reads("a")
+    assert config.reads("b")
+    assert not config.reads("ab")
 
 
 @pytest.mark.parametrize("option", names(Support.REFUSED))

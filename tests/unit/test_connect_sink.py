@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +13,8 @@ from kafka.errors import KafkaTimeoutError
 from services.connect.config import parse
 from services.connect.objects import Batch, PartitionObjects, Written
 from services.connect.partition import Partition, Uploads
-from services.connect.sink import deal
-from services.connect.task import Place, Task
+from services.connect.sink import assign_partitions
+from services.connect.task import Assignment, Task
 from services.connect.values import BadValue, line
 from tests.unit.test_connect_options import CONFIG, WORKER
 
@@ -90,27 +88,27 @@ def test_the_key_names_topic_partition_and_start_offset() -> None:
 def test_an_offset_inside_objects_goes_on_behind_them() -> None:
     chain = objects(at_0=(3, "id"), at_3=(5, None), at_7=(9, "id"))
     chain.load(0, None)
-    assert [chain.free_from(offset) for offset in (0, 4, 5, 6, 8, 9)] == [5, 5, 5, 6, 9, 9]
-    assert [chain.bound(offset) for offset in (5, 6, 9)] == [7, 7, None]
+    assert [chain.first_free(offset) for offset in (0, 4, 5, 6, 8, 9)] == [5, 5, 5, 6, 9, 9]
+    assert [chain.next_start(offset) for offset in (5, 6, 9)] == [7, 7, None]
 
 
 def test_only_objects_behind_a_committed_boundary_are_asked_for() -> None:
     chain = objects(at_0=(3, "id"), at_3=(5, "id"))
     chain.load(3, end=5)
-    assert (chain.bound(0), chain.free_from(3)) == (3, 5)
+    assert (chain.next_start(0), chain.first_free(3)) == (3, 5)
 
 
 @pytest.mark.parametrize("width", [0, 1, 2, 3])
 def test_objects_are_found_where_their_offsets_have_more_digits_than_the_key(width: int) -> None:
     chain = objects(width, at_8=(95, "id"), at_95=(105, "id"), at_105=(115, "id"))
     chain.load(95, end=120)
-    assert (chain.free_from(95), chain.bound(0)) == (115, 95)
+    assert (chain.first_free(95), chain.next_start(0)) == (115, 95)
 
 
 def test_an_object_of_a_former_topic_holds_nothing() -> None:
     chain = objects(at_0=(3, "former"))
     chain.load(0, None)
-    assert (chain.free_from(1), chain.bound(0)) == (1, None)
+    assert (chain.first_free(1), chain.next_start(0)) == (1, None)
 
 
 def batch(start: int) -> Batch:
@@ -123,17 +121,17 @@ def test_uploads_are_in_order_and_only_what_is_contiguous_is_safe() -> None:
     def write(b: Batch) -> None:
         gates[b.start].wait(5)
 
-    with ThreadPoolExecutor(3) as pool:
-        uploads = Uploads(pool, write, parallel=3)
-        for start in range(3):
-            uploads.submit(batch(start))
-        gates[1].set()
-        gates[2].set()
-        time.sleep(0.1)
-        assert uploads.first_unwritten() == batch(0)
-        gates[0].set()
-        assert uploads.wait(5)
-        assert uploads.first_unwritten() is None
+    uploads = Uploads(write, parallel=3)
+    for start in range(3):
+        uploads.submit(batch(start))
+    gates[1].set()
+    gates[2].set()
+    for written in list(uploads._waiting)[1:]:
+        written[1].result(5)
+    assert uploads.first_unwritten() == batch(0)
+    gates[0].set()
+    assert uploads.wait(5)
+    assert uploads.first_unwritten() is None
 
 
 def test_after_a_failed_upload_nothing_behind_it_is_written() -> None:
@@ -144,11 +142,10 @@ def test_after_a_failed_upload_nothing_behind_it_is_written() -> None:
             raise OSError("no")
         written.append(b.start)
 
-    with ThreadPoolExecutor(1) as pool:
-        uploads = Uploads(pool, write, parallel=1)
-        for start in range(3):
-            uploads.submit(batch(start))
-        assert uploads.wait(5)
+    uploads = Uploads(write, parallel=1)
+    for start in range(3):
+        uploads.submit(batch(start))
+    assert uploads.wait(5)
     assert written == [0]
     assert uploads.first_unwritten() == batch(1)
     assert isinstance(uploads.error, OSError)
@@ -162,10 +159,7 @@ class Around:
         self._letters_fail = letters_fail
         bucket: Any = self
         config = parse({**CONFIG, "flush.size": str(flush_size)}, WORKER)
-        self._pool = ThreadPoolExecutor(1)
-        self.partition = Partition(
-            config, PartitionObjects(bucket, config, "t", 0, "id"), self._pool, self._keep, self._settle, 0
-        )
+        self.partition = Partition(config, PartitionObjects(bucket, config, "t", 0, "id"), self._keep, self._settle, 0)
 
     def read(self, *values: bytes) -> None:
         """Read these values, the first one at offset 0; `bad` is a dead letter."""
@@ -231,7 +225,7 @@ def test_letters_that_fail_while_one_partition_is_read_let_all_be_read_anew() ->
     task._consumer = SimpleNamespace(assign=lambda partitions: None)
     one, other = Around(flush_size=2, letters_fail=True), Around()
     task._open = {
-        TopicPartition("t", number): (Place("id", 1), each.partition) for number, each in enumerate((one, other))
+        TopicPartition("t", number): (Assignment("id", 1), each.partition) for number, each in enumerate((one, other))
     }
     records = [SimpleNamespace(offset=offset, value=value) for offset, value in enumerate((b"0", b"bad", b"2"))]
     task._add(TopicPartition("t", 0), records)
@@ -240,8 +234,8 @@ def test_letters_that_fail_while_one_partition_is_read_let_all_be_read_anew() ->
 
 def test_partitions_are_dealt_evenly_and_never_move() -> None:
     a, b, c, d = (TopicPartition(topic, 0) for topic in "abcd")
-    dealt = deal({b: "1", c: "2"}, [{}, {}, {}])
+    dealt = assign_partitions({b: "1", c: "2"}, [{}, {}, {}])
     assert dealt == [{b: "1"}, {c: "2"}, {}]
-    dealt = deal({a: "0", b: "1", c: "2", d: "3"}, dealt)
+    dealt = assign_partitions({a: "0", b: "1", c: "2", d: "3"}, dealt)
     assert dealt == [{b: "1", d: "3"}, {c: "2"}, {a: "0"}]
-    assert deal({b: "new", d: "3"}, dealt) == [{b: "new", d: "3"}, {}, {}]
+    assert assign_partitions({b: "new", d: "3"}, dealt) == [{b: "new", d: "3"}, {}, {}]

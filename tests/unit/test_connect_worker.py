@@ -196,20 +196,20 @@ def test_a_sink_that_was_stopped_starts_no_task_again(worker: Worker) -> None:
 def test_the_partitions_of_a_task_that_failed_go_to_the_others_and_all_are_opened_anew() -> None:
     sink = Sink(parse({**CONFIG, "tasks.max": "3"}, WORKER), "nowhere:9092", 1)
     found = {TopicPartition("t", number): "id" for number in range(3)}
-    sink._deal(found)
+    sink._assign(found)
     assert [len(task.assigned) for task in FakeTask.made] == [1, 1, 1]
-    sink._deal(found)
+    sink._assign(found)
     assert {task.generation for task in FakeTask.made} == {1}, "nothing has changed"
     FakeTask.made[0].state = "FAILED"
-    sink._deal(found)
+    sink._assign(found)
     alive = FakeTask.made[1:]
     assert {tp for task in alive for tp in task.assigned} == set(found)
     assert {task.generation for task in alive} == {2}
     for task in alive:
         task.state = "FAILED"
-    sink._deal(found)
+    sink._assign(found)
     sink.restart_task(1)
-    sink._deal(found)
+    sink._assign(found)
     assert FakeTask.made[-1].assigned == set(found)
     sink.stop()
 
