@@ -36,7 +36,7 @@ def command(profile: Profile) -> Command:
 
 
 def probe(profile: Profile) -> None:
-    """Raise NotReady until the worker answers and, once there is a connector, all its tasks run, and find topics."""
+    """Raise NotReady until the worker answers, all tasks of an existing connector run, and they find topics."""
     try:
         names = requests.get(f"{profile.connect.url}/connectors", timeout=3).json()
     except (requests.RequestException, ValueError) as error:

@@ -61,8 +61,8 @@ class Option:
     dependents: tuple[str, ...] = ()
 
     @property
-    def given_only(self) -> bool:
-        """Whether the real definition has it only where it is given: settings of clients and of unused converters."""
+    def listed_if_set(self) -> bool:
+        """Whether the real definition lists it only where it is set: settings of clients and of unused converters."""
         return self.name.startswith("consumer.override.") or self.name == "key.converter.schemas.enable"
 
 

@@ -331,7 +331,7 @@ def _validate(worker: Worker, call: Call) -> Any:
     if included is not None and not included.removesuffix("Connector").endswith(call.plugin.removesuffix("Connector")):
         raise RestError(400, f"Included connector type {included} does not match request type {call.plugin}")
     values, found = worker.validate(config)
-    shown = [option for option in options.OPTIONS.values() if option.name in config or not option.given_only]
+    shown = [option for option in options.OPTIONS.values() if option.name in config or not option.listed_if_set]
     shown += [options.Option(name) for name in found if name not in options.OPTIONS]
     configs = [
         {

@@ -22,13 +22,13 @@ from foundation.java import java as java_executable
 from foundation.profile import ROOT, Profile
 from foundation.service import Command, Service
 
-# The serial collector and the first compiler alone: ready in 3 s and a third of the memory of the defaults.
+# The serial collector and only the first compiler: ready in 3 s, with a third of the default memory.
 JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true"]
 
 FOLDER = ROOT / "services" / "kafka"
 _HEAP = ["-Xms64m", "-Xmx256m", "-XX:+ExitOnOutOfMemoryError"]
 
-# A broker that is not there yet is what probe() is for; the client library would print a warning for each attempt.
+# probe() reports a broker that does not answer yet; the client library would print a warning for each attempt.
 logging.getLogger("kafka").addHandler(logging.NullHandler())
 
 
@@ -51,15 +51,15 @@ def ports(profile: Profile) -> list[int]:
 
 
 def variables(profile: Profile) -> dict[str, str]:
-    """kafka.env with the addresses and the path that it has natively."""
+    """kafka.env with this machine's addresses and paths."""
     broker, controller = ports(profile)
     return {
         **environment.read("kafka"),
         "KAFKA_LISTENERS": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
         "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{broker}",
         "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@127.0.0.1:{controller}",
-        # In the broker's working directory: a whole path may have a comma, which separates directories here, or an
-        # accent, which Java reads as Latin-1 in server.properties.
+        # Relative to the broker's working directory: an absolute path may contain a comma, which separates directories
+        # here, or an accent, which Java reads as Latin-1 in server.properties.
         "KAFKA_LOG_DIRS": "data",
     }
 
@@ -67,7 +67,7 @@ def variables(profile: Profile) -> dict[str, str]:
 def prepare(profile: Profile) -> None:
     """Render server.properties and format the data directory, both with the official image's own program.
 
-    It costs a JVM (1.5 s), so it is left out while nothing has changed. Raises PinflowError with the program's output.
+    It starts a JVM (1.5 s), so it is skipped while nothing has changed. Raises PinflowError with the program's output.
     """
     home = _home(profile)
     wanted = json.dumps(variables(profile), indent=1)
@@ -78,7 +78,7 @@ def prepare(profile: Profile) -> None:
     defaults, mounted, final = (home / name for name in ("defaults", "mounted", "config"))
     for directory in (defaults, mounted, final, home / "data"):
         directory.mkdir(parents=True, exist_ok=True)
-    # The wrapper wants each file in one of the two directories, if only to add nothing to it.
+    # The wrapper needs each file in one of the two directories, even an empty one.
     (mounted / "server.properties").touch()
     arguments = ["--default-configs-dir", defaults, "--mounted-configs-dir", mounted, "--final-configs-dir", final]
     done = subprocess.run(
@@ -92,9 +92,7 @@ def prepare(profile: Profile) -> None:
     )
     output = (done.stdout + done.stderr).strip()
     if done.returncode != 0 and "already formatted" not in output:
-        raise PinflowError(
-            f"kafka: {home / 'data'} could not be formatted:\n{output}", "`make reset` starts from empty data"
-        )
+        raise PinflowError(f"kafka: cannot format {home / 'data'}:\n{output}", "`make reset` starts from empty data")
     rendered_from.write_text(wanted, encoding="utf-8")
 
 
@@ -108,7 +106,7 @@ def command(profile: Profile) -> Command:
 
 
 def probe(profile: Profile) -> None:
-    """Use it: the broker is registered and every topic of the profile that exists has a leader."""
+    """Raise NotReady unless the broker is registered and every existing topic of the profile has a leader."""
     host, port = address(profile)
     try:
         socket.create_connection((host, port), timeout=1).close()
@@ -128,7 +126,7 @@ def probe(profile: Profile) -> None:
 
 
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:
-    """Make the profile's three topics unless they exist; their number of partitions is kafka.partitions."""
+    """Create the profile's topics unless they exist, with kafka.partitions partitions."""
     with _admin(profile, timeout_ms=60000) as admin:
         existing = set(admin.list_topics())
         for name in profile.topics:
@@ -138,17 +136,17 @@ def initialise(profile: Profile, say: Callable[[str], None]) -> None:
                 admin.create_topics([NewTopic(name, num_partitions=profile.kafka.partitions)])
             except TopicAlreadyExistsError:
                 continue
-            say(f"made the topic {name} with {profile.kafka.partitions} partition(s)")
+            say(f"created topic {name} with {profile.kafka.partitions} partition(s)")
         admin.wait_for_topics(list(profile.topics), timeout_ms=60000)
 
 
 def logging_option(file: Path) -> str:
-    """The flag that names Log4j's settings: a URI, in which neither a percent sign nor a comma means anything."""
+    """The flag for Log4j's settings: a URI, in which percent signs and commas have no meaning."""
     return f"-Dlog4j2.configurationFile={file.as_uri()}"
 
 
 def java(main: str, *flags: str) -> list[str]:
-    """The start of a command line that runs one of the main classes in the jars."""
+    """The start of a command line that runs a main class of the jars."""
     return [str(java_executable()), *flags, "-cp", str(packages.jars("kafka") / "*"), main]
 
 

@@ -14,7 +14,7 @@ from services.rest_proxy.settings import Settings, from_environment
 
 
 def serve(settings: Settings) -> None:
-    """Answer requests until SIGTERM; requests in hand are then finished."""
+    """Answer requests until SIGTERM; then finish the requests in progress."""
     logging.getLogger(__name__).info(
         "stand-in for Confluent REST Proxy v2 on http://%s:%d", settings.host, settings.port
     )
@@ -27,7 +27,7 @@ def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        # A client that reuses a connection must not find it closed just then.
+        # Longer than clients keep idle connections, so that none sends a request while it is being closed.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=30,
     )
@@ -36,7 +36,7 @@ def serve(settings: Settings) -> None:
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(levelname)-7s %(message)s (%(name)s)")
     logging.getLogger("services").setLevel(logging.INFO)
-    # While a broker is away or a topic is gone the client library writes ten lines a second.
+    # While a broker is down or a topic is missing, the client library logs ten lines a second.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         serve(from_environment(os.environ))

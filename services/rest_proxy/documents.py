@@ -1,8 +1,8 @@
 """JSON as the real proxy's library, Jackson, reads and writes it.
 
-Keys keep their order, and of a key that occurs twice the last value counts. Integers keep every digit; any other number
-becomes a double and is written as Java writes one (1.10 as 1.1, 1e400 as the text "Infinity"). What stands behind the
-document is not looked at. The limits are those of Jackson's StreamReadConstraints.
+Keys keep their order, and the last value of a repeated key counts. Integers keep every digit; any other number becomes
+a double and is written as Java writes one (1.10 as 1.1, 1e400 as the text "Infinity"). Data after the document is
+ignored. The limits are those of Jackson's StreamReadConstraints.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _written_otherwise = re.compile(r"\\u00[01][0-9a-f]|\\.|[\ud800-\udfff\U00010000
 
 
 class Number:
-    """A number that Java writes otherwise than Python: 1e7 (1.0E7), 1e400 ("Infinity")."""
+    """A number that Java and Python write differently: 1e7 (1.0E7), 1e400 ("Infinity")."""
 
     __slots__ = ("text", "value")
 
@@ -49,7 +49,7 @@ class Number:
 
 
 def parse(body: bytes) -> Any:
-    """The JSON document that a body begins with, in UTF-8, UTF-16 or UTF-32; raises 400 for what is none."""
+    """The JSON document at the start of a body, in UTF-8, UTF-16 or UTF-32; raises 400 if there is none."""
     try:
         return _quick.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -57,7 +57,7 @@ def parse(body: bytes) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """A value of a parsed document as compact JSON; what is beyond U+FFFF, or half a character, is escaped."""
+    """A value of a parsed document as compact JSON; characters beyond U+FFFF and half characters are escaped."""
     try:
         data = _quick_encoder.encode(value)
         if (data.isascii() and b"\\u00" not in data) or not _beyond_bmp_or_control(data):
@@ -77,7 +77,7 @@ def embedded_json(value: Any) -> bytes | None:
 
 
 def limited(value: Any, depth: int) -> bytes:
-    """A value as compact JSON that was read so many levels deep; raises 400 for what is over Jackson's limits."""
+    """A value, read at this depth, as compact JSON; raises 400 over Jackson's limits."""
     try:
         data = dump(value)
     except RecursionError:
@@ -101,7 +101,7 @@ def embedded_binary(value: Any) -> bytes | None:
 
 
 def _begin(text: str, start: int) -> int:
-    """Where the next character stands that is not blank; the end if there is none."""
+    """The position of the next character that is not blank; the end if there is none."""
     match = _content(text, start)
     return match.start() if match else len(text)
 
@@ -129,7 +129,7 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not a JSON value")
 
 
-# msgspec takes a part of what Jackson takes, and that as Jackson does; the rest is left to Python's own decoder.
+# msgspec reads most documents, and as Jackson does; Python's own decoder reads the rest.
 _quick = msgspec.json.Decoder(float_hook=_number)
 _decoder = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_refuse)
 _quick_encoder = msgspec.json.Encoder(enc_hook=lambda number: msgspec.Raw(number.text.encode()))
@@ -154,7 +154,7 @@ def _parse_anything(body: bytes) -> Any:
 
 
 def _check_limits(value: Any, depth: int) -> None:
-    """Raise 400 for a value that Jackson would not have read."""
+    """Raise 400 for a value over Jackson's limits."""
     level = [value]
     while level:
         inner: list[Any] = []
@@ -195,7 +195,7 @@ def _as_jackson(match: re.Match[str]) -> str:
 
 
 def _text(value: Any) -> str:
-    """What the quick encoder writes, for a value with half characters."""
+    """The quick encoder's output for a value with half characters."""
     if isinstance(value, Number):
         return value.text
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
 """Floating-point numbers as Java writes them.
 
-Before Java 19 `Double.toString` did not always find the shortest text that reads back as the same double: 2^-44 has 17
-digits instead of 16. The real proxy was recorded on Java 17.
+Before Java 19 `Double.toString` did not always find the shortest text that reads back as the same double: it writes
+2^-44 with 17 digits instead of 16. The real proxy was recorded on Java 17.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def text(number: float) -> str:
 
 
 def _digits(number: float) -> tuple[str, int]:
-    """Decimal digits, and how many of them stand before the point: Steele and White's algorithm, as Java has it."""
+    """Decimal digits, and how many are before the point: Steele and White's algorithm, as Java implements it."""
     bits = struct.unpack(">Q", struct.pack(">d", number))[0]
     exponent, fraction = (bits >> _FRACTION) - _BIAS, bits & ((1 << _FRACTION) - 1)
     significant = _FRACTION + 1
@@ -70,7 +70,7 @@ def _bits_of_five(power: int) -> int:
 
 
 def _whole(number: int, uncertain_bits: int) -> tuple[str, int]:
-    """A number without a fraction; what its last digits stand for is no longer known, so they are rounded away."""
+    """A number without a fraction; its last digits are beyond the double's precision, so they are rounded."""
     dropped = math.floor(uncertain_bits * math.log10(2)) if uncertain_bits > 1 else 0
     power = 10**dropped
     number = number // power + (dropped > 0 and number % power >= power // 2)
@@ -78,7 +78,7 @@ def _whole(number: int, uncertain_bits: int) -> tuple[str, int]:
 
 
 def _generate(value: int, unit: int, margin: int, scale: int, overflow: int | None) -> tuple[str, int]:
-    """Digits of value / unit, until what is left is within the margin of the digit below or of the one above.
+    """Digits of value / unit, until the rest is within the margin of the digit below or of the one above.
 
     Java's numbers overflow from `overflow` on: they are ints or longs if all but the margin fit, else of any size.
     """
@@ -96,7 +96,7 @@ def _generate(value: int, unit: int, margin: int, scale: int, overflow: int | No
         else:
             low = high = True
         if first and digit == 0 and not high:
-            scale -= 1  # it was estimated one too high
+            scale -= 1  # the estimate was one too high
         else:
             digits += str(digit)
         if first and not -3 <= scale < 8:

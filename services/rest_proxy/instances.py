@@ -272,7 +272,7 @@ class Instance:
         return []
 
     def committed(self, entries: Entries) -> dict[str, Any]:
-        """What the group has committed for these partitions; leaves out partitions without a commit."""
+        """What the group has committed for these partitions; skips partitions without a commit."""
         wanted = [_partition(entry) for entry in entries]
         with self.use() as consumer:
             found = [(p, consumer.committed(p, metadata=True, timeout_ms=_COMMIT_MS)) for p in wanted]

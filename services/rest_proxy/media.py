@@ -1,7 +1,7 @@
-"""Content negotiation of API v2, by the rules of JAX-RS as Jersey has them: which types a call takes and gives.
+"""Content negotiation of API v2, by the rules of JAX-RS as Jersey implements them: the types of body and answer.
 
-Jersey differs from RFC 9110 in three points: ``q=0`` only comes last, parameters of the accepted type are repeated in
-the answer's, and ``application`` alone means ``application/*``.
+Jersey differs from RFC 9110 in three points: ``q=0`` does not exclude a type, parameters of the accepted type are
+repeated in the answer's, and ``application`` alone means ``application/*``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ JSON_SCHEMA = "application/vnd.kafka.jsonschema.v2+json"
 PROTOBUF = "application/vnd.kafka.protobuf.v2+json"
 
 Offer = tuple[tuple[str, float], ...]
-"""The types that a call gives, each with the server's weight for it."""
+"""The types that a call can answer with, each with the server's weight for it."""
 
 ONLY_V2: Offer = ((V2, 1.0),)
 ANY_FORMAT: Offer = ((V2, 0.9), *((name, 0.1) for name in (BINARY, AVRO, JSON, JSON_SCHEMA, PROTOBUF)))
@@ -27,7 +27,7 @@ RECORDS: Offer = ((BINARY, 1.0), (V2, 0.9), *((name, 0.1) for name in (AVRO, JSO
 
 _TOKEN = r"[\w!#$%&'*+.^`|~-]+"
 _PARAMETER = re.compile(rf';\s*({_TOKEN})\s*=\s*({_TOKEN}|"[^"]*")\s*', re.ASCII)
-# Blanks are always followed by something else: else a header of blanks would take the time of their number cubed.
+# Blanks are always followed by something else: otherwise a header of n blanks would take time n cubed.
 _MEDIA_TYPE = re.compile(rf"({_TOKEN})\s*(?:/\s*({_TOKEN})\s*)?((?:{_PARAMETER.pattern})*)(?:;\s*)?", re.ASCII)
 _WEIGHT = re.compile(r"[01](\.\d{0,3})?")
 
@@ -36,7 +36,7 @@ _WEIGHT = re.compile(r"[01](\.\d{0,3})?")
 def content_type(header: str | None, accepted: tuple[str, ...]) -> str:
     """The type of a body, one of those accepted; the first of them without a header.
 
-    Raises 415 for another type, and for one whose `+json` is in capitals: Jackson does not read that. Raises
+    Raises 415 for another type, and for one whose `+json` is in capitals, which Jackson does not read. Raises
     Unreadable for a header that is not one media type.
     """
     if header is None:
@@ -54,7 +54,7 @@ def negotiate(header: str | None, offered: Offer) -> str:
     """The Content-Type of the answer: the offered type that an Accept header prefers, with the header's parameters.
 
     Raises 406 if the header accepts none of them, Unreadable if it cannot be parsed, and 500 if it has the `+json` of
-    the type in capitals, for Jackson does not write that.
+    the type in capitals, which Jackson does not write.
 
     >>> negotiate("text/html, */*;q=0.5", ONLY_V2)
     'application/vnd.kafka.v2+json'
@@ -78,7 +78,7 @@ def negotiate(header: str | None, offered: Offer) -> str:
 
 
 def _parsed(text: str) -> tuple[str, float, str]:
-    """Type, weight, and the other parameters as they are written in an answer."""
+    """Type, weight, and the other parameters in the form of an answer."""
     found = _MEDIA_TYPE.fullmatch(text.strip(" \t"))
     if found is None:
         raise Unreadable
@@ -95,7 +95,7 @@ def _parsed(text: str) -> tuple[str, float, str]:
 
 
 def _wildcards(media_range: str, media_type: str) -> int | None:
-    """How many parts of a type a range leaves open; null if it does not cover the type."""
+    """How many wildcards a range needs to match a type; None if it does not match."""
     if media_range == media_type:
         return 0
     main, _, sub = media_range.partition("/")

@@ -1,4 +1,4 @@
-"""Looking at the cluster: brokers, topics, partitions, offsets."""
+"""Questions to the cluster: brokers, topics, partitions, offsets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def brokers(cluster: Cluster) -> dict[str, list[int]]:
 
 
 def topics(cluster: Cluster) -> list[str]:
-    """The names of all topics but Kafka's own, sorted."""
+    """The names of all topics except Kafka's internal ones, sorted."""
     found = cluster.ask(lambda admin: admin.describe_topics())
     return sorted(topic["name"] for topic in found if not topic["is_internal"])
 
@@ -34,7 +34,7 @@ def topic(cluster: Cluster, name: str) -> dict[str, Any]:
 
 
 def partitions(cluster: Cluster, name: str) -> list[dict[str, Any]]:
-    """A topic's partitions with their replicas; raises 404 if there is no topic of that name, 400 if none can be."""
+    """A topic's partitions with their replicas; raises 404 if the topic does not exist, 400 if its name is illegal."""
     if not is_legal(name):
         raise RestError(400, 40002, "The request attempted to perform an operation on an invalid topic.")
     (found,) = cluster.ask(lambda admin: admin.describe_topics([name]))
@@ -55,7 +55,7 @@ def partition(cluster: Cluster, name: str, number: int) -> dict[str, Any]:
 
 
 def offsets(cluster: Cluster, name: str, number: int) -> dict[str, int]:
-    """The first offset that a partition still has, and the one that its next record gets."""
+    """A partition's first offset, and the offset of its next record."""
     partition(cluster, name, number)
     where = TopicPartition(name, number)
 

@@ -1,4 +1,4 @@
-"""The REST proxy without Docker: a stand-in of our own, for the real one is in no package registry."""
+"""The REST proxy without Docker: a stand-in, since the real one is in no package registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from foundation.errors import NotReady, brief
 from foundation.profile import Profile
 from foundation.service import Command, Service
 
-# Where the proxy waits for its broker, so does the probe: not longer than a probe may take.
+# The proxy may wait for its broker, and the probe with it: no longer than a probe may take.
 _PROBE_SECONDS = 5
 
 
@@ -21,7 +21,7 @@ def ports(profile: Profile) -> list[int]:
 
 
 def command(profile: Profile) -> Command:
-    """The stand-in with rest_proxy.env, and the addresses that it has natively."""
+    """The stand-in with rest_proxy.env and this machine's addresses."""
     port = ports(profile)[0]
     variables = {
         **environment.read("rest_proxy"),
@@ -32,7 +32,7 @@ def command(profile: Profile) -> Command:
 
 
 def probe(profile: Profile) -> None:
-    """Use it: it lists the topics, which it has from the broker; and none of its loops fails."""
+    """Raise NotReady unless the proxy lists the broker's topics and none of its loops fails."""
     url = f"{profile.rest_proxy.url}/topics"
     try:
         response = requests.get(url, timeout=_PROBE_SECONDS)

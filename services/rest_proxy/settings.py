@@ -55,33 +55,33 @@ class Settings:
 
 def from_environment(variables: Mapping[str, str]) -> Settings:
     """Read the KAFKA_REST_ variables; raises SettingsError that names the one that is wrong."""
-    given = properties(dict(variables), PREFIX)
+    found = properties(dict(variables), PREFIX)
     for name in ("bootstrap.servers", "listeners"):
-        if not given.get(name):
+        if not found.get(name):
             raise SettingsError(f"{PREFIX}{name.upper().replace('.', '_')} is not set", "see services/rest_proxy")
-    for name in given:
+    for name in found:
         if name not in ("bootstrap.servers", "listeners", "host.name") and not name.startswith(
             ("producer.", "consumer.", "client.")
         ):
             log.warning("%s is not supported by the stand-in and is ignored", name)
-    listener = urlsplit(given["listeners"].split(",")[0])
+    listener = urlsplit(found["listeners"].split(",")[0])
     if listener.scheme != "http" or not listener.hostname or not listener.port:
         raise SettingsError(f"{PREFIX}LISTENERS: expected an address such as http://127.0.0.1:8082")
-    numbers = {field: _integer(name, given.pop(name)) for name, field in _NUMBERS.items() if name in given}
+    numbers = {field: _integer(name, found.pop(name)) for name, field in _NUMBERS.items() if name in found}
     return Settings(
-        bootstrap_servers=[part.strip().rpartition("//")[2] for part in given["bootstrap.servers"].split(",")],
+        bootstrap_servers=[part.strip().rpartition("//")[2] for part in found["bootstrap.servers"].split(",")],
         host=listener.hostname,
         port=listener.port,
-        host_name=given.get("host.name", ""),
-        producer=_options("producer", given, KafkaProducer.DEFAULT_CONFIG),
-        consumer=_options("consumer", given, KafkaConsumer.DEFAULT_CONFIG),
+        host_name=found.get("host.name", ""),
+        producer=_options("producer", found, KafkaProducer.DEFAULT_CONFIG),
+        consumer=_options("consumer", found, KafkaConsumer.DEFAULT_CONFIG),
         **numbers,
     )
 
 
-def _options(client: str, given: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
+def _options(client: str, found: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
     """The options of one kind of client: `client.…` is for both kinds."""
-    scoped = [(name, *name.partition(".")[::2], value) for name, value in given.items()]
+    scoped = [(name, *name.partition(".")[::2], value) for name, value in found.items()]
     return {
         option.replace(".", "_"): _option(name, option.replace(".", "_"), value, known)
         for name, scope, option, value in scoped
