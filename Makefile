@@ -12,13 +12,13 @@ PYTHON ?= $(shell for p in .pinflow/envs/bootstrap/bin/python python3 python3.12
 TOOL := .pinflow/envs/tool/bin
 PINFLOW := $(TOOL)/python -m pinflow
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: ## everything that runs without Docker, into .pinflow (the first time: minutes; then nothing)
+install: ## install everything that runs without Docker into .pinflow; the first time takes minutes
 	@$(PYTHON) -m pinflow.install
 
-install-mariadb: ## MariaDB by apt or brew, where `make install` has none for this machine, or AppArmor binds the one on PATH
+install-mariadb: ## install MariaDB by apt or brew, if `make install` has none for this machine or AppArmor confines the one on PATH
 	@if command -v apt-get; then sudo apt-get update && sudo apt-get install --yes --no-install-recommends mariadb-server-core; \
 		else brew install mariadb; fi
 
@@ -28,97 +28,97 @@ install-tool:
 # `up` installs the rest itself where it starts without Docker; docker-compose.packages.yml mounts all of it.
 STACK := $(if $(findstring packages,$(COMPOSE_FILE)),install,install-tool)
 
-demo: $(STACK) ## start everything, send 500 posts, print the answers
+demo: $(STACK) ## start everything, send 500 posts down both paths, print the answers
 	@$(PINFLOW) demo $(ARGS)
 
-up: $(STACK) ## start every service and wait until all can be used
+up: $(STACK) ## start every service and wait until each is ready
 	@$(PINFLOW) up
 
 down: install-tool ## stop every service; data stays
 	@$(PINFLOW) down
 
-status: install-tool ## each service's state, and what lies at each hop
+status: install-tool ## show the state of each service, and where every record is
 	@$(PINFLOW) status
 
-logs: install-tool ## the services' last log lines: make logs [S=kafka] [ARGS=-f]
+logs: install-tool ## print the last log lines: make logs [S=kafka] [ARGS=-f]
 	@$(PINFLOW) logs $(S) $(ARGS)
 
 reset: install-tool ## stop every service and delete all data; asks first [ARGS=--yes]
 	@$(PINFLOW) reset $(ARGS)
 
-doctor: install-tool ## walk the path hop by hop: what is missing, and how to mend it: make doctor [ARGS=--json]
+doctor: install-tool ## check the path hop by hop: what is missing, and how to fix it [ARGS=--json]
 	@$(PINFLOW) doctor $(ARGS)
 
-deploy: install-tool ## notebooks, DAGs, Airflow Variables and connector; shows a diff, asks [ARGS="--dry-run --only dags"]
+deploy: install-tool ## deploy notebooks, DAGs, Airflow Variables and connector; shows a diff and asks [ARGS="--dry-run --only dags"]
 	@$(PINFLOW) deploy $(ARGS)
 
-aws-plan: install-tool ## what localstack/template.yaml would change on AWS; changes nothing: make aws-plan PROFILE=aws
+aws-plan: install-tool ## show what would change on AWS, and change nothing: make aws-plan PROFILE=aws
 	@$(PINFLOW) aws-plan
 
-aws-up: install-tool ## make or change the AWS resources; shows the plan and asks first [ARGS=--yes]
+aws-up: install-tool ## create or update the AWS resources; shows the plan and asks first [ARGS=--yes]
 	@$(PINFLOW) aws-up $(ARGS)
 
-aws-down: install-tool ## take the AWS resources away; asks first, buckets and streams stay [ARGS="--delete bucket"]
+aws-down: install-tool ## delete the AWS resources; asks first, buckets and streams stay [ARGS="--delete bucket"]
 	@$(PINFLOW) aws-down $(ARGS)
 
-client-config: install-tool ## files for the EC2 client (Kafka, REST proxy, topics, systemd): make client-config PROFILE=aws
+client-config: install-tool ## write the files for the EC2 client (Kafka, REST proxy, topics, systemd): make client-config PROFILE=aws
 	@$(PINFLOW) client-config $(ARGS)
 
-where: install-tool ## addresses, names and directories of everything
+where: install-tool ## print addresses, names and directories
 	@$(PINFLOW) where
 
-emulate-batch: install-tool ## people post: MySQL → API Gateway → Kafka: make emulate-batch [ARGS="--count 0 --rate 10"]
+emulate-batch: install-tool ## send posts: MySQL → API Gateway → Kafka [ARGS="--count 0 --rate 10"]
 	@$(TOOL)/python -m emulator batch $(ARGS)
 
-emulate-stream: install-tool ## people post: MySQL → API Gateway → Kinesis: make emulate-stream [ARGS="--to batch,stream"]
+emulate-stream: install-tool ## send posts: MySQL → API Gateway → Kinesis [ARGS="--to batch,stream"]
 	@$(TOOL)/python -m emulator stream $(ARGS)
 
-batch: install-tool ## S3 → cleaned Delta tables → the answers, on Spark
+batch: install-tool ## S3 → cleaned Delta tables → answers, on Spark
 	@$(PINFLOW) batch
 
-stream: install-tool ## Kinesis → cleaned Delta tables, from now on: starts the queries and keeps them running
+stream: install-tool ## Kinesis → cleaned Delta tables: start the queries and keep them running
 	@$(PINFLOW) stream
 
-stream-status: install-tool ## how far each stream's query is, live
+stream-status: install-tool ## show how far each query is, live
 	@$(PINFLOW) stream-status $(ARGS)
 
-stream-stop: install-tool ## stop the stream queries
+stream-stop: install-tool ## stop the queries
 	@$(PINFLOW) stream-stop
 
-compare: install-tool ## do the batch tables and the streams' agree?
+compare: install-tool ## check that the tables of batch and streams agree
 	@$(PINFLOW) compare
 
-deploy-dags: install-tool ## upload airflow/ to the bucket of the DAGs and wait until Airflow has read them
+deploy-dags: install-tool ## upload airflow/ to the DAG bucket and wait until Airflow has read it
 	@$(PINFLOW) deploy-dags
 
-run-dag: install-tool ## trigger the batch DAG and follow it to its end: make run-dag [ARGS=dag_id]
+run-dag: install-tool ## trigger the batch DAG, or another, and follow it until it ends [ARGS=dag_id]
 	@$(PINFLOW) run-dag $(ARGS)
 
-airflow: install-tool ## the address of Airflow's UI, and its DAGs
+airflow: install-tool ## print the address of Airflow's UI, and its DAGs
 	@$(PINFLOW) airflow
 
-notebook: install-tool ## run any notebook on the cluster: make notebook NB=path/to/notebook.py [ARGS="-p name=value"]
+notebook: install-tool ## run a notebook on the cluster: make notebook NB=path/to/notebook.py [ARGS="-p name=value"]
 	@$(PINFLOW) notebook "$(NB)" $(ARGS)
 
 sync: install-tool ## put a folder into the Databricks workspace: make sync DIR=path [ARGS="--to /Users/me/x"]
 	@$(PINFLOW) sync "$(DIR)" $(ARGS)
 
-bench: install ## measure, side by side with the plain ways; takes about 20 minutes
+bench: install ## measure, beside the plain ways; takes about 20 minutes [ARGS=a,b]
 	@$(TOOL)/python -m bench $(ARGS)
 
-lint: install-tool ## ruff, types (DAGs, hooks and notebooks too), links between pages, generated pages
+lint: install-tool ## check code, types, imports, notebooks, DAGs, hooks, links and generated files
 	@$(TOOL)/pre-commit run --all-files
 
-capabilities: install-tool ## docs/capabilities.md from the code: what is real, stand-in, without effect or refused, and its test
+capabilities: install-tool ## generate docs/capabilities.md: what each stand-in can do, and the test that shows it
 	@$(TOOL)/python -m docs.capabilities
 
-versions: install-tool ## copy the versions of versions.toml to where programs and the README have them
+versions: install-tool ## copy versions.toml to where programs and the README read it
 	@$(TOOL)/python -m docs.versions
 
-snapshots: install-tool capabilities ## tests/snapshots/*.txt from the code: commands, profile, services and routes, as a user sees them
+snapshots: install-tool capabilities ## generate docs/capabilities.md and tests/snapshots/: commands, profile, services and routes
 	@$(TOOL)/python -m tests.snapshots
 
-format: install-tool ## let ruff put the code into shape
+format: install-tool ## format the code with ruff
 	@$(TOOL)/ruff format . && $(TOOL)/ruff check --fix .
 
 # Processes of pytest beside each other: most tests wait for something, so that two cores serve three of them and Spark's.
@@ -132,7 +132,7 @@ PARTS = $(wildcard tests/unit tests/snapshots tests/canaries tests/contract test
 SPARK = $(wildcard tests/unit/spark tests/unit/notebook tests/canaries/spark)
 
 # The Spark package's tests need another interpreter; what they print comes at their end, in one piece.
-test: install ## what CI runs: unit, contract and a short end-to-end test
+test: install ## unit, contract and a short end-to-end test
 	@$(MAKE) --no-print-directory -j2 test-spark-aside test-parts
 
 test-spark-aside:
@@ -142,14 +142,14 @@ test-spark-aside:
 test-parts:
 	@$(TOOL)/python -m pytest $(PARTS) -m "not long" $(PARALLEL) $(ARGS)
 
-test-spark: install ## the tests that run in the Spark environment: the package, the notebook process
+test-spark: install ## only the tests that run in the Spark environment
 	@.pinflow/envs/spark/bin/python -m pytest $(SPARK) -m "not long" $(ARGS)
 
 test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
 	@$(PYTHON) -m pinflow.install airflow-3.2.1 airflow-2.11.2
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
-test-long: install ## what `make test` leaves out: kills, long waits, timing, 1,000 bad inputs at each border; BUDGET=seconds
+test-long: install ## what `make test` skips: kills, long waits, timing, 1,000 bad inputs at each border; BUDGET=seconds
 	@$(MAKE) --no-print-directory -j2 -Otarget test-long-spark test-long-parts
 
 test-long-spark:
@@ -158,13 +158,13 @@ test-long-spark:
 test-long-parts:
 	@$(TOOL)/python -m pytest tests/contract tests/e2e tests/faults/test_kills_by_lot.py $(LONG) $(PARALLEL) $(ARGS)
 
-test-faults: install ## kill everything in mid-flow; RUNTIME=compose: containers, networks; by lot: [ARGS="--kills 60 --seed 7"]
+test-faults: install ## kill services while posts are on their way; RUNTIME=compose; at random: [ARGS="--kills 60 --seed 7"]
 	@$(TOOL)/python -m pytest tests/faults $(ARGS)
 
-test-compose: install ## the stack in containers, in short; brings up a Docker engine of its own where none runs
+test-compose: install ## a short test of the stack in containers; starts a Docker engine of its own if none runs
 	@$(TOOL)/python -m pytest tests/compose $(ARGS)
 
-test-real: $(STACK) ## the recorded cases on the official images of REST proxy and Connect: prints what differs
+test-real: $(STACK) ## send the recorded requests to the official images of REST proxy and Connect: prints what differs
 	@$(TOOL)/python -m tests.real
 
 lock: ## lock requirements/*.in anew, with hashes and without index lines
@@ -178,5 +178,5 @@ lock: ## lock requirements/*.in anew, with hashes and without index lines
 		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--exclude-newer 2026-04-23 -o $$e.txt $$e.in; done
 
-clean: install-tool ## delete all data and all installed packages, once nothing runs: make clean [ARGS=--yes]
+clean: install-tool ## delete all data and everything installed; refuses while a stack runs [ARGS=--yes]
 	@$(PINFLOW) clean $(ARGS)
