@@ -1,4 +1,4 @@
-"""Which tests there are, what each sends or sets, and which of them shows a capability."""
+"""The tests, the requests that each sends, and which test shows a capability."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from foundation.profile import ROOT
 
 @dataclass(frozen=True)
 class Test:
-    """A test function, or a recorded case: its file, name, text, and the requests in it that can be told from it."""
+    """A test function or a recorded case: file, name, text, and the requests that can be read from the text."""
 
     __test__ = False
     file: str
@@ -28,7 +28,7 @@ class Test:
 
     @property
     def of_errors(self) -> bool:
-        """Whether it looks for an error, and so shows rather what is refused."""
+        """Whether it expects an error, and so rather shows what is refused."""
         return bool(re.search(r"pytest\.raises|[Rr]efus|error_code|\b(40\d|422|50[01])\b|Invalid", self.text))
 
 
@@ -37,13 +37,13 @@ def tests_in(place: str) -> list[Test]:
     """The tests of a folder or file, in order."""
     path = ROOT / place
     files = [path] if path.is_file() else sorted([*path.rglob("test_*.py"), *path.rglob("*.yaml")])
-    files = [file for file in files if not file.name.startswith("test_bad_")]  # made up by lot: nobody reads them
+    files = [file for file in files if not file.name.startswith("test_bad_")]  # random input
     return [test for file in files for test in (_recorded if file.suffix == ".yaml" else _functions)(file)]
 
 
 def _recorded(file: Path) -> Iterator[Test]:
     for row in yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        # Only what was answered well shows that a call is there.
+        # Only a success shows that a call exists.
         steps = [step for step in row.get("steps") or [row] if step.get("answer", {}).get("status", 200) < 400]
         # `config` puts the case's connector.
         sent = [
@@ -56,7 +56,7 @@ def _recorded(file: Path) -> Iterator[Test]:
 def _functions(file: Path) -> Iterator[Test]:
     lines = file.read_text(encoding="utf-8").splitlines()
     tree = module(file)
-    constants = {**_texts_of_self(file.parent), **_texts(tree.body)}
+    constants = _texts(tree.body)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -77,32 +77,24 @@ def _calls(function: ast.AST, constants: dict[str, str]) -> Iterator[Call]:
 
 
 def _texts(nodes: Iterable[ast.AST]) -> dict[str, str]:
-    """Names to which a text is assigned: `GET_RUN` → `/api/2.1/jobs/runs/get`; an attribute's begins with a dot."""
+    """Names to which a text is assigned: `GET_RUN` → `/api/2.1/jobs/runs/get`."""
     found: dict[str, str] = {}
     for node in nodes:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Attribute):
-            target, text = node.targets[0], _text(node.value, found)
-            if text:
-                found[target.id if isinstance(target, ast.Name) else f".{target.attr}"] = text
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and (text := _text(node.value, found))
+        ):
+            found[node.targets[0].id] = text
     return found
 
 
-@functools.cache
-def _texts_of_self(folder: Path) -> dict[str, str]:
-    """Attributes to which the classes of a folder assign a text: `.path` → `/connectors/{}`."""
-    bodies = [module(file).body for file in sorted(folder.glob("*.py"))]
-    classes = [node for body in bodies for node in body if isinstance(node, ast.ClassDef)]
-    return {name: text for each in classes for name, text in _texts(ast.walk(each)).items() if name.startswith(".")}
-
-
 def _text(node: ast.expr, constants: dict[str, str]) -> str | None:
-    """A text as written, with `{}` for what is only known when it runs."""
+    """A text as written, with `{}` for values that are known only at run time."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.Name):
         return constants.get(node.id)
-    if isinstance(node, ast.Attribute):
-        return constants.get(f".{node.attr}")
     if isinstance(node, ast.JoinedStr):
         values = [part.value if isinstance(part, ast.FormattedValue) else part for part in node.values]
         return "".join(_text(value, constants) or "{}" for value in values)
@@ -115,8 +107,9 @@ def shown_by(
     routed: dict[Call, Capability | None],
     named: tuple[str, str] | None = None,
 ) -> Test | None:
-    """Of the tests that show a capability the one that is ``named`` (name, file), else the best: it works, or is
-    refused, as the table says; recorded; so called.
+    """The test that shows a capability: the one ``named`` (name, file) if it does, else the best.
+
+    The best expects an error just if the capability is refused, is recorded, and has a similar name.
     """
     signs = [re.compile(sign) for sign in capability.signs]
     words = _words(capability.name)
@@ -134,7 +127,7 @@ def shown_by(
 
 
 def routed(call: Call, capabilities: Sequence[Capability]) -> Capability | None:
-    """The one capability that a request is for; none if it is for several, as far as can be told."""
+    """The capability that a request is for; None if several match."""
     found = [each for each in capabilities if each.call and matches(each.call, call)]
     exact = [each for each in found if each.call and each.call[1] == call[1]] or found
     return exact[0] if len(exact) == 1 else None

@@ -1,7 +1,6 @@
-"""What there is: the calls, options and functions of each replaced service, as its code has them.
+"""The calls, options and functions of each stand-in, read from its code: route tables, lists of options, modules.
 
-Routes come from the route tables, options from their list, `dbutils` and its magics from their modules. What is missing
-comes from the models of Databricks' and AWS's own clients.
+What a stand-in does not have comes from the models of Databricks' and AWS's own clients.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ Call = tuple[str, str]
 
 @dataclass(frozen=True)
 class Capability:
-    """One line of a table. A test shows it that sends `call`, or whose text matches one of `signs`."""
+    """One line of a table. A test that sends `call`, or whose text matches one of `signs`, shows it."""
 
     name: str
     state: State
@@ -53,7 +52,7 @@ class Capability:
 
 @dataclass(frozen=True)
 class Section:
-    """One table: whose it is, where it comes from, and the folders whose tests are looked through, best first."""
+    """One table: title, the stand-in's folder, and where its tests are, best first."""
 
     title: str
     source: str
@@ -63,29 +62,24 @@ class Section:
 
 def sections() -> list[Section]:
     """All tables, in the order of the page."""
-    proxy_tests = ("tests/recorded/rest_proxy", "tests/contract/rest_proxy")
-    connect_tests = (
-        "tests/recorded/connect",
-        "tests/contract/connect",
-        "tests/unit/test_connect_options.py",
-        "tests/unit/test_connect_values.py",
-    )
-    workspace_tests = ("tests/contract/workspace",)
-    notebook_tests = ("tests/contract/notebook", "tests/unit/notebook", "tests/contract/workspace")
-    magics_tests = ("tests/contract/notebook", "tests/unit/notebook/test_magics.py")
-    kinesis_tests = ("tests/unit/spark/kinesis", "tests/contract/kinesis")
-    airflow_tests = ("tests/unit/airflow",)
+    proxy = "tests/recorded/rest_proxy", "tests/contract/rest_proxy"
+    units = "tests/unit/test_connect_options.py", "tests/unit/test_connect_values.py"
+    sink = "tests/recorded/connect", "tests/contract/connect", *units
+    api = ("tests/contract/workspace",)
+    notebook = "tests/contract/notebook", "tests/unit/notebook", *api
+    magic = "tests/contract/notebook", "tests/unit/notebook/test_magics.py"
+    kinesis = "tests/unit/spark/kinesis", "tests/contract/kinesis"
     return [
-        Section("REST proxy: calls", "services/rest_proxy", proxy_tests, rest_proxy_calls()),
-        Section("Kafka Connect: calls", "services/connect", connect_tests, connect_calls()),
-        Section("S3 sink: options", "services/connect", connect_tests, connect_options()),
-        Section("Databricks workspace: calls", WORKSPACE, workspace_tests, workspace_calls()),
-        Section("Databricks workspace: settings of jobs and tasks", WORKSPACE, workspace_tests, job_settings()),
-        Section("Notebooks: dbutils", NOTEBOOK, notebook_tests, dbutils_functions()),
-        Section("Notebooks: magics", NOTEBOOK, magics_tests, magics()),
-        Section("Kinesis source: options", "services/spark/kinesis", kinesis_tests, kinesis_options()),
-        Section("Kinesis source: columns", "services/spark/kinesis", kinesis_tests, kinesis_columns()),
-        Section("MWAA: calls", "services/airflow", airflow_tests, mwaa_calls()),
+        Section("REST proxy: calls", "services/rest_proxy", proxy, rest_proxy_calls()),
+        Section("Kafka Connect: calls", "services/connect", sink, connect_calls()),
+        Section("S3 sink: options", "services/connect", sink, connect_options()),
+        Section("Databricks workspace: calls", WORKSPACE, api, workspace_calls()),
+        Section("Databricks workspace: settings of jobs and tasks", WORKSPACE, api, job_settings()),
+        Section("Notebooks: dbutils", NOTEBOOK, notebook, dbutils_functions()),
+        Section("Notebooks: magics", NOTEBOOK, magic, magics()),
+        Section("Kinesis source: options", "services/spark/kinesis", kinesis, kinesis_options()),
+        Section("Kinesis source: columns", "services/spark/kinesis", kinesis, kinesis_columns()),
+        Section("MWAA: calls", "services/airflow", ("tests/unit/airflow",), mwaa_calls()),
     ]
 
 
@@ -94,7 +88,7 @@ def rest_proxy_calls() -> list[Capability]:
 
 
 class _Anything:
-    """In place of the proxy that the route table binds its handlers to."""
+    """Stands for the proxy that the route table binds its handlers to."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda request: None
@@ -106,7 +100,7 @@ def connect_calls() -> list[Capability]:
 
 
 def _served(calls: Iterable[Call]) -> list[Capability]:
-    """Calls of a stand-in, but those that every path has (HEAD, OPTIONS) and what `make status` asks."""
+    """Calls of a stand-in, without HEAD, OPTIONS and the path that `make status` reads."""
     plain = [(method, re.sub(r":\w+}", "}", path)) for method, path in calls]
     ours = [call for call in plain if call[0] in METHODS and call[1] != supervised.PATH]
     return [Capability(" ".join(call), "stand-in", call=call) for call in dict.fromkeys(ours)]
@@ -129,7 +123,7 @@ def _option(option: options.Option) -> Capability:
         state, note = ("refused", f"all but {taken}") if nothing_else else ("stand-in", f"only {taken}")
     signs = [
         rf"names\(Support\.{option.support.name}\)",
-        # A key, an argument, or a line of a list: to look for a name in an answer is not to set it.
+        # A key, an argument or a line of a list: a name that is looked for in an answer is not set.
         rf'(?m)"{re.escape(option.name)}":|\("{re.escape(option.name)}", |^ +"{re.escape(option.name)}",$',
         rf"\b{re.escape(option.name.replace('.', '__'))}=",
     ]
@@ -190,7 +184,7 @@ def sdk_calls() -> list[tuple[str, str, Call]]:
 
 @functools.cache
 def _of_sdk(file: str, name: str) -> str:
-    """The text of a class of databricks-sdk: to import it would take longer than all the rest."""
+    """The text of a class of databricks-sdk, whose import would take longer than all the rest."""
     package = importlib.util.find_spec("databricks")
     assert package is not None and package.submodule_search_locations
     text = (Path(package.submodule_search_locations[0]) / "sdk" / "service" / f"{file}.py").read_text("utf-8")
@@ -236,7 +230,7 @@ def dbutils_functions() -> list[Capability]:
 
 
 def _parts(classes: dict[str, ast.ClassDef], path: str, made: ast.expr) -> Iterator[tuple[str, ast.ClassDef]]:
-    """A module of dbutils and what it has within: (`jobs`, Jobs), (`jobs.taskValues`, TaskValues)."""
+    """A module of dbutils and the modules in it: (`jobs`, Jobs), (`jobs.taskValues`, TaskValues)."""
     assert isinstance(made, ast.Call) and isinstance(made.func, ast.Name)
     owner = classes[made.func.id]
     yield path, owner
@@ -248,7 +242,7 @@ def _parts(classes: dict[str, ast.ClassDef], path: str, made: ast.expr) -> Itera
 
 
 def _effect(function: ast.FunctionDef) -> State:
-    """What a function does: nothing but its docstring or a constant, an error of its own, or something."""
+    """Whether a function only returns a constant, raises an error of its own, or does something."""
     body = [node for node in function.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
     if not body or (isinstance(body[0], ast.Return) and isinstance(body[0].value, ast.Constant | ast.List)):
         return "accepted without effect"
@@ -320,7 +314,7 @@ def _keys(body: Iterable[ast.AST], name: str) -> list[str]:
     return [ast.literal_eval(key) for key in table.keys if key]
 
 
-# Code that needs PySpark or IPython to be imported, which are not in this environment, is read as a tree.
+# Modules that import PySpark or IPython, which this environment does not have, are read as syntax trees.
 
 
 @functools.cache
@@ -329,7 +323,7 @@ def module(path: str | Path) -> ast.Module:
 
 
 def _assigned(body: Iterable[ast.AST], name: str) -> ast.expr:
-    """What is assigned to a name of a module, or to an attribute of `self` anywhere below."""
+    """The value assigned to a name of a module, or to an attribute of `self` anywhere below."""
     for node in (below for statement in body for below in ast.walk(statement)):
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
@@ -342,9 +336,9 @@ def _assigned(body: Iterable[ast.AST], name: str) -> ast.expr:
 
 
 def matches(route: Call, call: Call) -> bool:
-    """Whether a request is for a route: the same method, and each word of the path alike, where it is not `{…}`.
+    """Whether a request is for a route: same method, same words in the path; `{…}` matches any word.
 
-    What follows a `{}` at the beginning, which may stand for an address and more words, must be the route's end.
+    A `{}` at the beginning may stand for an address and more words: then the route must end like the rest.
     """
     ours, theirs = _split(route[1]), _split(call[1])
     if theirs[0] == "{}":
