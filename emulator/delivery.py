@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
@@ -26,6 +25,7 @@ from emulator.authorization import SigningError
 from emulator.spill import Spill
 from emulator.totals import Totals
 from foundation.backoff import Backoff
+from foundation.loopback import is_local
 
 CONNECT_TIMEOUT = 5.0
 REASON_LENGTH = 500
@@ -122,7 +122,7 @@ def session(url: str, auth: AuthBase | None) -> requests.Session:
     made = requests.Session()
     made.auth = auth
     # A proxy from the environment cannot reach this machine's own loopback addresses.
-    made.trust_env = urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1")
+    made.trust_env = not is_local(url)
     return made
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from urllib.parse import urlsplit
 
 import click
 
 from emulator.posting import Plan
 from foundation.aws import account
 from foundation.errors import PinflowError
+from foundation.loopback import is_local
 from foundation.profile import Profile
 
 
@@ -18,7 +18,7 @@ def confirm(profile: Profile, plan: Plan) -> None:
 
     Raises click.Abort for a no, PinflowError where nobody is there to ask.
     """
-    if urlsplit(profile.api.invoke_url).hostname in ("127.0.0.1", "localhost", "::1"):
+    if is_local(profile.api.invoke_url):
         return
     posts = f"{plan.count:,} posts, three records each" if plan.count else "posts without end, three records each"
     pace = plan.rate if isinstance(plan.rate, str) else f"{plan.rate:g} posts/s"

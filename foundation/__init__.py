@@ -1,1 +1,1 @@
-"""What everything stands on: profile, errors, clients, the service contract, waiting, retrying, supervised loops."""
+"""The base of everything else: profile, errors, clients, service contract, waiting, retrying, supervised loops."""

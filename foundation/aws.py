@@ -1,4 +1,4 @@
-"""Clients of AWS, or of what answers in its place, from the profile alone."""
+"""boto3 clients for AWS, or for what stands in for it, built from the profile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
 
-# Six tries of at most a minute each: a LocalStack that restarts answers 503 for up to ten seconds.
+# Six tries of at most a minute each: a restarting LocalStack answers 503 for up to ten seconds.
 PATIENT = Config(
     connect_timeout=5,
     read_timeout=60,
@@ -43,21 +43,19 @@ def client(profile: Profile, service: str, waits: Config = ..., endpoint_url: st
 
 
 def client(profile: Profile, service: str, waits: Config = PATIENT, endpoint_url: str | None = "") -> Any:
-    """A boto3 client of a service such as "s3": the profile's region, endpoint and keys, bounded waits.
+    """A boto3 client for a service such as "s3", with the profile's region, endpoint and keys.
 
-    ``waits`` is PATIENT for work that is to be done, QUICK for a look that a person waits for; ``endpoint_url`` is that
-    of a service which has one of its own, None for AWS itself, and the profile's where it is not given.
+    ``waits``: PATIENT for work, QUICK for a check that a person waits for. ``endpoint_url``: None is AWS itself; by
+    default it is the profile's. If the profile's keys are null, boto3's own credential chain finds some. With an
+    endpoint, buckets are addressed by path: a name such as bucket.127.0.0.1 does not resolve.
 
-    Keys that are null in the profile come from boto3's own credential chain. Buckets are addressed by path where
-    there is an endpoint, since a name such as bucket.127.0.0.1 does not resolve.
-
-    Raises PinflowError where boto3's own settings are wrong, such as an AWS_PROFILE that is nowhere.
+    Raises PinflowError if boto3's own settings are wrong, for example an AWS_PROFILE that does not exist.
     """
     aws = profile.aws
     by_path = Config(s3={"addressing_style": "path"}) if aws.endpoint_url else Config()
     try:
         return boto3.session.Session().client(
-            service,  # type: ignore[call-overload]  # the overloads above say what comes back
+            service,  # type: ignore[call-overload]  # see the overloads above
             region_name=aws.region,
             endpoint_url=aws.endpoint_url if endpoint_url == "" else endpoint_url,
             aws_access_key_id=aws.access_key_id.get_secret_value() if aws.access_key_id else None,
@@ -72,7 +70,7 @@ def client(profile: Profile, service: str, waits: Config = PATIENT, endpoint_url
 
 
 def account(profile: Profile) -> str:
-    """The number of the account that the credentials belong to, or why it is unknown."""
+    """The account number of the credentials, or why it is unknown."""
     try:
         return client(profile, "sts", QUICK).get_caller_identity()["Account"]
     except (BotoCoreError, ClientError, PinflowError) as error:

@@ -1,4 +1,4 @@
-"""Waiting between tries: exponential, with jitter, within a budget of seconds."""
+"""Waiting between retries: exponential, with jitter, within a budget of seconds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 5.0
 
-# A generator of its own: jitter must not take numbers from anyone else's sequence.
+# Its own generator, so that jitter does not change anybody else's sequence of random numbers.
 _JITTER = random.Random()
 
 
 class Backoff:
-    """The waits of one piece of work that fails for a while. A spent budget means: give up.
+    """The waits between the retries of one piece of work.
 
-    ``budget`` is in seconds from now; ``sleep`` takes seconds (an Event's `wait` makes it interruptible).
+    ``budget``: seconds from now after which to give up. ``sleep`` takes seconds; an Event's `wait` is interruptible.
     """
 
     def __init__(self, budget: float, sleep: Callable[[float], object] = time.sleep) -> None:
@@ -26,9 +26,9 @@ class Backoff:
         self._delay = FIRST_DELAY
 
     def wait(self, at_least: float = 0.0) -> bool:
-        """Sleep until the next try is due (`at_least` is the server's Retry-After); False if the budget is spent.
+        """Sleep until the next try (``at_least`` is the server's Retry-After); False if the budget is spent.
 
-        The last wait is cut to what is left of the budget, so that the last try comes at its very end.
+        The last wait is shortened to the rest of the budget, so that the last try comes at its end.
         """
         left = self._budget - (time.monotonic() - self._began)
         if left <= 0:

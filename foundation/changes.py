@@ -1,4 +1,4 @@
-"""What of a profile has changed since its stack was started. It knows the profile and nothing of the stack."""
+"""Which keys of a profile have changed since its stack was started."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from foundation.errors import ProfileError
 from foundation.paths import ROOT, shown
 from foundation.profile import Profile
 
-# In the stack's directory, from `up` to `down`.
+# In the stack's directory; exists from `up` to `down`.
 _FILE = Path("run") / "profile.json"
-# What `up` cannot change of what is there.
-_STAYS = {"kafka.partitions": "topics that exist keep their number of partitions"}
+# Keys that `up` cannot apply to what already exists.
+_STAYS = {"kafka.partitions": "existing topics keep their number of partitions"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """A key of the profile (`database.url`) with its value at the start and now; of a secret neither is known."""
+    """A key of the profile (`database.url`) with its value at the start and now; both are None for a secret."""
 
     key: str
     before: str | None = None
@@ -37,7 +37,7 @@ class Change:
 
 
 def remember(profile: Profile) -> None:
-    """Write down what the stack was started with, for its owner only; of secrets a salted hash."""
+    """Save what the stack was started with, readable by its owner only; secrets as salted hashes."""
     salt = secrets.token_hex(16)
     content = {
         "profile": str(profile.path),
@@ -55,18 +55,18 @@ def remember(profile: Profile) -> None:
 
 
 def remember_start(profile: Profile) -> None:
-    """The same as a stack begins to start, for that may fail halfway; what is written down of a running one stays."""
+    """`remember` for a stack that begins to start, which may fail halfway; a running stack's record stays as it is."""
     if not _started(profile):
         remember(profile)
 
 
 def forget(profile: Profile) -> None:
-    """The stack was stopped: its next start takes the profile as it is then."""
+    """Delete the record: the stack was stopped, and its next start reads the profile anew."""
     (profile.home / _FILE).unlink(missing_ok=True)
 
 
 def since_start(profile: Profile) -> list[Change]:
-    """What is not as it was when the stack was started; empty where it is stopped, or runs on no machine of ours."""
+    """The keys that changed since the start; empty if the stack is stopped or does not run on this machine."""
     started = _started(profile)
     if not started:
         return []
@@ -85,24 +85,24 @@ def since_start(profile: Profile) -> list[Change]:
 
 
 def summary(profile: Profile) -> str:
-    """One line that names the keys that have changed, with their values; nothing where none has."""
+    """One line with the changed keys and their values; "" if nothing changed."""
     changes = since_start(profile)
     named = ", ".join(map(str, changes))
     return f"{_shown(profile.path)} has changed since its stack was last started: {named}" if changes else ""
 
 
 def notice(profile: Profile) -> str:
-    """The same for a command that does not apply it, and what to do; else what ``moved`` says."""
-    said = summary(profile)
-    if not said:
+    """`summary` for a command that does not apply the changes, with what to do; otherwise what `moved` returns."""
+    changed = summary(profile)
+    if not changed:
         return moved(profile)
     name = "" if profile.path == ROOT / "profiles" / "local.yaml" else f" PROFILE={shown(profile.path)}"
     stays = [f"; {why}" for change in since_start(profile) if (why := _STAYS.get(change.key))]
-    return f"{said}\n  → `make up{name}` applies this without a reset{''.join(stays)}"
+    return f"{changed}\n  → `make up{name}` applies this without a reset{''.join(stays)}"
 
 
 def moved(profile: Profile) -> str:
-    """Where this profile's stack was started, if stack.directory is another one now; else nothing."""
+    """A warning if the stack was started in another directory than stack.directory is now; else ""."""
     if profile.stack is None or _started(profile):
         return ""
     for depth in ("*", "*/*"):
@@ -111,22 +111,22 @@ def moved(profile: Profile) -> str:
                 return (
                     f"stack.directory of {_shown(profile.path)} has changed since its stack was started in "
                     f"{_shown(file.parent.parent)}\n"
-                    "  → `make up` starts another stack; to stop that one, if it still runs, write the old directory "
-                    "again and run `make down`"
+                    "  → `make up` would start a second stack; to stop the first, write the old directory into the "
+                    "profile again and run `make down`"
                 )
     return ""
 
 
 def digest(text: str, salt: str) -> str:
-    """A hash of what may be a secret; slow on purpose, for whoever gets hold of it has the salt as well."""
+    """A hash of a possible secret; slow on purpose, because whoever reads the hash has the salt as well."""
     return hashlib.pbkdf2_hmac("sha256", text.encode(), salt.encode(), 10_000).hex()
 
 
 def _started(profile: Profile) -> dict[str, Any]:
-    """What remember() wrote; empty where there is nothing, or nothing that can be read."""
+    """What remember() saved; empty if there is no readable record."""
     if profile.stack is None:
         return {}
-    with suppress(ProfileError):  # of stack.directory; whoever needs it will say so
+    with suppress(ProfileError):  # a wrong stack.directory: the command that needs it reports it
         return _read(profile.home / _FILE)
     return {}
 
@@ -139,7 +139,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _values(profile: Profile) -> Iterator[tuple[str, str | SecretStr]]:
-    """Every key, dotted, with its value as the profile's file has it."""
+    """Every key, dotted, with its value."""
     yield from _leaves(profile.model_dump(by_alias=True), ())
 
 

@@ -1,4 +1,4 @@
-"""The Databricks workspace from outside: put a folder there, run notebooks as a job, show how it goes."""
+"""A client of the Databricks workspace: upload a folder, run notebooks as a job, report progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 import requests
 from databricks.sdk import WorkspaceClient
@@ -30,8 +29,9 @@ from databricks.sdk.service.jobs import (
 from databricks.sdk.service.jobs import Task as JobTask
 from databricks.sdk.service.workspace import ExportFormat, ImportFormat, Language
 
-from foundation import loopback, upload
+from foundation import upload
 from foundation.errors import PinflowError, brief
+from foundation.loopback import is_local
 from foundation.profile import ROOT, Profile
 from foundation.upload import Upload
 
@@ -42,7 +42,7 @@ SPARK_FOLDER = "pinflow"
 
 _POLL_EVERY = 0.3
 _LOOKED_AT = 200
-"""Ended runs among which the latest of a name is looked for."""
+"""How many ended runs to search for the latest one of a name."""
 _ENDED = {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
 _LANGUAGES = {".py": Language.PYTHON, ".sql": Language.SQL}
 _EXPORTED = {ImportFormat.JUPYTER: ExportFormat.JUPYTER, ImportFormat.SOURCE: ExportFormat.SOURCE}
@@ -60,7 +60,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: whether all tasks succeeded, its page, what each notebook gave to `dbutils.notebook.exit`."""
+    """How a job ended: whether all tasks succeeded, its page, each notebook's `dbutils.notebook.exit` value by task."""
 
     succeeded: bool
     page: str
@@ -90,9 +90,9 @@ class Workspace:
             databricks = self.profile.databricks
             token = databricks.token.get_secret_value()
             if self.profile.stack is None:
-                # Databricks' client would try for a minute; here nobody restarts a workspace that does not answer.
+                # Databricks' client would retry for a minute; a remote workspace is not restarting, so fail at once.
                 requests.get(f"{databricks.host}/.well-known/databricks-config", timeout=(5, 15))
-            # By itself it would try for five minutes to reach a workspace that is not there.
+            # By default it retries for five minutes.
             config = Config(host=databricks.host, token=token, auth_type="pat", retry_timeout_seconds=30)
             self._client = WorkspaceClient(config=config)
         return self._client
@@ -115,13 +115,13 @@ class Workspace:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether it is on another machine, as far as anybody can see: at the end of a tunnel, too."""
-        return self.profile.stack is None or urlsplit(self.profile.databricks.host).hostname not in loopback.HOSTS
+        """Whether it is on another machine; a local address without a local stack is a tunnel to one."""
+        return self.profile.stack is None or not is_local(self.profile.databricks.host)
 
     def sync(self, folder: Path, target: str, say: Say) -> int:
-        """Put the files below ``folder`` into the workspace folder ``target``; returns how many.
+        """Upload the files below ``folder`` into the workspace folder ``target``; returns how many.
 
-        To a workspace elsewhere goes nothing that `upload.of_folder` calls private. What stays here is said.
+        A workspace on another machine gets nothing that `upload.of_folder` calls private. Reports what was skipped.
         """
         chosen = upload.of_folder(folder, private=not self.elsewhere)
         for note in chosen.notes():
@@ -134,21 +134,21 @@ class Workspace:
         return self.notebooks_folder
 
     def put(self, chosen: Upload, target: str, say: Say) -> int:
-        """Put an upload into the workspace folder ``target``; returns how many files went.
+        """Send an upload to the workspace folder ``target``; returns the number of files.
 
-        Notebooks (Databricks source format, .ipynb) become notebooks, all else files. What is there is replaced,
-        what else is there stays.
+        Notebooks (Databricks source format, .ipynb) become notebooks, everything else files. Existing ones are
+        replaced; others in the folder stay.
         """
         with self._errors(f"sync {chosen.folder} to {target}"):
             for directory in sorted({str(_place(f, chosen.folder, target).parent) for f in chosen.files}):
                 self.client.workspace.mkdirs(directory)
             for file in chosen.files:
                 self._put(file, _place(file, chosen.folder, target))
-        say(f"put {len(chosen.files)} files of {chosen.folder.name}/ into {target}")
+        say(f"uploaded {len(chosen.files)} files of {chosen.folder.name}/ to {target}")
         return len(chosen.files)
 
     def differing(self, folder: Path, target: str) -> dict[str, tuple[str | None, str]]:
-        """What `sync` would change: path in the workspace to the text there (None: nothing) and the text here."""
+        """What `sync` would change: path in the workspace to its text there (None: missing) and its text here."""
         found: dict[str, tuple[str | None, str]] = {}
         chosen = upload.of_folder(folder, private=not self.elsewhere)
         with self._errors(f"compare {folder} with {target}"):
@@ -162,13 +162,13 @@ class Workspace:
                     found[str(path)] = (None, here)
                     continue
                 there = base64.b64decode(answer.content or "").decode(errors="replace")
-                # Databricks ends an exported notebook as it likes.
+                # Databricks ends an exported notebook with or without a newline.
                 if there.rstrip() != here.rstrip():
                     found[str(path)] = (there, here)
         return found
 
     def run(self, name: str, tasks: list[Task], say: Say) -> Outcome:
-        """Submit the tasks as one job, say how each goes, and wait for its end; Ctrl-C cancels it."""
+        """Submit the tasks as one job, report their progress, and wait for the end; Ctrl-C cancels the job."""
         with self._errors(f"job {name}"):
             submitted = self.client.jobs.submit(run_name=name, tasks=[self._submit_task(t) for t in tasks])
             run_id = submitted.response.run_id  # type: ignore[attr-defined]  # Wait[Run] is built dynamically
@@ -180,13 +180,13 @@ class Workspace:
             return self._outcome(run, say)
 
     def outcome(self, name: str, say: Say) -> Outcome | None:
-        """How the latest run of that name ended, what failed said; None where there is no such run."""
+        """How the latest run of that name ended; reports what failed. None if there is no such run."""
         with self._errors(f"runs named {name}"):
             latest = next((run for run in self.client.jobs.list_runs() if run.run_name == name), None)
             return self._outcome(self.client.jobs.get_run(latest.run_id or 0), say) if latest else None
 
     def last_failure(self, name: str, *, job: bool = False) -> Failure | None:
-        """Of the latest ended run of that name, or of the job of that name: how it failed; None where it did not."""
+        """How the latest ended run of that name (or of the job of that name) failed; None if it did not."""
         with self._errors(f"runs of {name}"):
             job_id = self._job(name) if job else None
             if job and job_id is None:
@@ -204,9 +204,9 @@ class Workspace:
             return Failure(task + reason, run.run_page_url or "", (run.end_time or 0) / 1000)
 
     def keep_running(self, name: str, task: Task) -> str:
-        """Run a notebook as a continuous job, which starts it again whenever it ends; returns the job's newest page.
+        """Run a notebook as a continuous job, which restarts it whenever it ends; returns the job's page.
 
-        A job of that name is changed to this one, and what it runs is run anew.
+        An existing job of that name is changed to this one and restarted.
         """
         with self._errors(f"job {name}"):
             self.stop_running(name)
@@ -230,14 +230,14 @@ class Workspace:
             return f"{self.profile.databricks.host.rstrip('/')}/jobs/{job_id}"
 
     def keeps_running(self, name: str) -> bool:
-        """Whether there is such a job, and it is not paused."""
+        """Whether the job exists and is not paused."""
         with self._errors(f"job {name}"):
             job_id = self._job(name)
             settings = self.client.jobs.get(job_id).settings if job_id is not None else None
             return bool(settings and settings.continuous and settings.continuous.pause_status == PauseStatus.UNPAUSED)
 
     def stop_running(self, name: str) -> bool:
-        """Pause a continuous job and end what it runs; whether it was to run, be it between two runs, or ran."""
+        """Pause a continuous job and cancel its runs; returns whether it was unpaused or running."""
         with self._errors(f"job {name}"):
             job_id = self._job(name)
             if job_id is None:
@@ -251,7 +251,7 @@ class Workspace:
             return kept or bool(active)
 
     def read_file(self, path: str) -> str | None:
-        """The text of a small file (1 MB at most) of dbfs:/; None if there is none."""
+        """The text of a small file (1 MB at most) in dbfs:/; None if it does not exist."""
         with self._errors(f"dbfs:{path}"):
             try:
                 answer = self.client.dbfs.read(path)
@@ -308,11 +308,11 @@ class Workspace:
             yield
         except (DatabricksError, OSError, ValueError) as error:
             host = self.profile.databricks.host
-            raise PinflowError(f"{what}: {host}: {brief(error)}", "make status shows whether it is ready") from None
+            raise PinflowError(f"{what}: {host}: {brief(error)}", "make status") from None
 
 
 def _state(task: RunTask) -> str:
-    """SUCCESS, FAILED, … once there is a result, else the life cycle's state."""
+    """SUCCESS, FAILED, … once there is a result, before that the life cycle's state."""
     state = task.state
     if state is None:
         return "PENDING"
@@ -322,7 +322,7 @@ def _state(task: RunTask) -> str:
 
 
 def _imported(file: Path, place: PurePosixPath) -> tuple[ImportFormat, Language | None, PurePosixPath]:
-    """How a file is imported, and as what: a notebook loses its ending, all else is a file."""
+    """How to import a file, and to which path: a notebook loses its suffix, anything else is a file."""
     header = file.read_bytes().lstrip(b"\xef\xbb\xbf").splitlines()[:1]
     language = _LANGUAGES.get(file.suffix)
     if file.suffix == ".ipynb":

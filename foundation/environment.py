@@ -1,6 +1,6 @@
-"""Settings of a service: services/<service>/<service>.env, in the official image's own variable names.
+"""Settings of a service: services/<service>/<service>.env, with the official image's own variable names.
 
-Compose hands the file to the image; natively the same file is read here and rendered by the image's rule.
+Compose passes the file to the image; natively it is read here and rendered by the image's rule.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Errors meant for the person at the terminal: what failed, where, why, and what to do next."""
+"""Errors for the person at the terminal: what failed, where, why, and what to do next."""
 
 from __future__ import annotations
 
 
 class PinflowError(Exception):
-    """A failure that the command line prints without a traceback.
+    """An error that the command line shows without a traceback.
 
-    ``what`` names what failed and where (service, URL, file, line) and why; ``fix`` says what to do next.
+    ``what``: what failed, where (service, URL, file, line) and why. ``fix``: what to do next.
     """
 
     def __init__(self, what: str, fix: str = "") -> None:
@@ -19,21 +19,21 @@ class PinflowError(Exception):
 
 
 class ProfileError(PinflowError):
-    """A profile that cannot be read: names the file, the key and what is expected there."""
+    """A profile that cannot be read; names the file, the key and the expected value."""
 
 
 class PreflightError(PinflowError):
-    """The machine lacks something (Java, memory, disk, a free port); found before anything is started."""
+    """Something is missing on this machine (Java, memory, disk, a free port); raised before anything starts."""
 
 
 class NotReady(PinflowError):
-    """A service does not answer yet; ``what`` is the last thing that was seen of it."""
+    """A service is not ready yet; ``what`` is its last known state."""
 
 
 def brief(error: BaseException) -> str:
-    """The cause of an error in a few words: the system's own where there is one ("Connection refused").
+    """The root cause of an error in a few words, such as the system's own "Connection refused".
 
-    Clients wrap a refused connection into four layers with the URL in each, which nobody reads.
+    Clients wrap a refused connection in four layers and repeat the URL in each.
     """
     cause: BaseException | None = error
     while cause is not None:

@@ -1,4 +1,4 @@
-"""What `make status` says of a service's supervised loops (supervised.py)."""
+"""What `make status` reports about a service's supervised loops (supervised.py)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from foundation.supervised import PATH
 
 
 def check(profile: Profile, service: str, url: str, headers: Mapping[str, str] | None = None) -> None:
-    """Raise NotReady with every loop that fails of the service at this URL.
+    """Raise NotReady with every failing loop of the service at this URL.
 
-    A real service in the place of a stand-in has no such page: then there is nothing to say.
+    A real service in place of a stand-in has no such page, and passes.
     """
     try:
         answer = requests.get(url + PATH, headers=headers, timeout=5)
@@ -30,11 +30,11 @@ def check(profile: Profile, service: str, url: str, headers: Mapping[str, str] |
 def report(profile: Profile, service: str, failures: Sequence[Mapping[str, Any]]) -> None:
     """Raise NotReady with these failures of the service's loops, if there are any."""
     if failures:
-        said = [f"{f['name']} fails since {time.strftime('%H:%M:%S', time.localtime(f['since']))}: {f['reason']}"
-                for f in failures]  # fmt: skip
-        raise NotReady("\n".join([*said, see(profile, service)]))
+        since = {f["name"]: time.strftime("%H:%M:%S", time.localtime(f["since"])) for f in failures}
+        lines = [f"{f['name']} has been failing since {since[f['name']]}: {f['reason']}" for f in failures]
+        raise NotReady("\n".join([*lines, see(profile, service)]))
 
 
 def see(profile: Profile, service: str) -> str:
-    """What a person types to see more of a service."""
+    """The command that shows a service's log."""
     return f"see: make logs S={service} PROFILE={shown(profile.path)}"

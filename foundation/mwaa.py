@@ -124,6 +124,15 @@ class Mwaa:
         return f"{file} defines {self.dag_id}; the one of {MAIN_DAG_FILE} is called {self.profile.uid}_pinflow"
 
 
+def variables(profile: Profile) -> dict[str, str]:
+    """The Airflow Variables that airflow/dags reads, without the notebooks' folder, which the workspace knows."""
+    return {
+        "pinterest_uid": profile.uid,
+        "pinterest_bucket": profile.storage.bucket,
+        "pinterest_cluster_id": profile.databricks.cluster_id,
+    }
+
+
 def file_of(dag: Mapping[str, Any]) -> str:
     """The file that defines a DAG, relative to dags/."""
     return _file(dag.get("relative_fileloc") or dag["fileloc"])

@@ -1,4 +1,4 @@
-"""The profile: the only thing that says whether the pipeline runs on this machine or on AWS.
+"""The profile: the only place that says whether the pipeline runs on this machine or on AWS.
 
 >>> load("local").kafka.bootstrap_servers
 '127.0.0.1:9092'
@@ -30,7 +30,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # tests/compose/engine.py), and the links to stacks elsewhere (pinflow/stack/supervision.py).
 _PACKAGES = {"engine", "envs", "ivy", "jars", "mariadb", "stacks"}
 _ROLE = r"^arn:[^:]+:iam::\d{12}:role/.+"
-# Keys whose value must come from the environment: a literal there would end up in version control.
+# Keys whose value must come from the environment: a literal would end up in version control.
 _SECRET_KEYS = {"password", "access_key_id", "secret_access_key", "token", "api_key"}
 
 
@@ -47,10 +47,10 @@ def _http_url(value: str) -> str:
 def _database_url(value: str) -> str:
     try:
         url = make_url(value)
-    except (ArgumentError, ValueError):  # their texts repeat the URL, and it may hold a password
+    except (ArgumentError, ValueError):  # its text repeats the URL, which may contain a password
         raise ValueError("expected a SQLAlchemy URL such as mysql+pymysql://user@host:port/database") from None
     if url.password is not None or {"password", "passwd"} & set(url.query):
-        raise ValueError("a password must not stand in a URL: leave it out, database.password takes it")
+        raise ValueError("a URL must not contain a password: use database.password")
     return value
 
 
@@ -81,7 +81,7 @@ class Database(_Section):
 
 
 class Api(_Section):
-    """The stage of the REST API in API Gateway, as its console shows it, and how it knows its callers.
+    """The stage of the REST API in API Gateway, as its console shows it, and how it authenticates callers.
 
     ``authorization`` iam: requests are signed (SigV4) with the keys of `aws`. ``api_key``: of a usage plan.
     """
@@ -92,7 +92,7 @@ class Api(_Section):
 
 
 class Kafka(_Section):
-    """The cluster and the number of partitions that new topics get.
+    """The cluster and the number of partitions of new topics.
 
     ``security`` iam: TLS and SASL with AWS_MSK_IAM; ``role_arn`` is the role that clients assume for it, if any.
     """
@@ -110,9 +110,9 @@ class RestProxy(_Section):
 
 
 class MskConnect(_Section):
-    """What a connector of MSK Connect is made of, beside its configuration: all by names as their consoles show them.
+    """What a connector of MSK Connect needs besides its configuration, by the names that the consoles show.
 
-    ``subnets`` and ``security_groups`` are ids with commas between; no worker configuration is MSK Connect's own.
+    ``subnets`` and ``security_groups`` are comma-separated ids; worker_configuration null is MSK Connect's default.
     """
 
     plugin: str
@@ -140,8 +140,8 @@ class Storage(_Section):
 class Spark(_Section):
     """The Spark Connect server, as `sc://host:port`.
 
-    ``local_files``: what dbutils.fs may write and delete in `file:/`, which without containers is this machine's disk.
-    scratch: what is below the temporary directory and stack.directory; all: whatever the user of the stack may.
+    ``local_files``: where dbutils.fs may write and delete in `file:/`, which without containers is this machine's disk.
+    scratch: below the temporary directory and stack.directory; all: wherever the user may.
     """
 
     remote: str = Field(pattern=r"^sc://[^:/]+:\d+")
@@ -151,8 +151,8 @@ class Spark(_Section):
 class Databricks(_Section):
     """The workspace: its URL, a personal access token, the cluster that runs are sent to.
 
-    ``secrets`` are the secret scopes that `dbutils.secrets` shows locally: scope, key, value. What is null of host and
-    token comes from where Databricks' own tools look: DATABRICKS_HOST and DATABRICKS_TOKEN, then ~/.databrickscfg.
+    ``secrets`` are the local secret scopes of `dbutils.secrets`: scope, key, value. A null host or token comes from
+    where Databricks' own tools look: DATABRICKS_HOST and DATABRICKS_TOKEN, then ~/.databrickscfg.
     """
 
     given_host: HttpUrl | None = Field(alias="host")
@@ -162,12 +162,12 @@ class Databricks(_Section):
 
     @property
     def host(self) -> str:
-        """The workspace's URL; raises ProfileError where it is nowhere to be found."""
+        """The workspace's URL; raises ProfileError if it is nowhere to be found."""
         return self.given_host or _http_url(_databricks("host"))
 
     @property
     def token(self) -> SecretStr:
-        """The token; raises ProfileError where it is nowhere to be found."""
+        """The token; raises ProfileError if it is nowhere to be found."""
         return self.given_token or SecretStr(_databricks("token"))
 
 
@@ -184,7 +184,7 @@ class Airflow(_Section):
 
 
 class Stack(_Section):
-    """What runs on this machine. ``directory`` holds all its state; ``dump`` is a .sql file in place of seed data."""
+    """What runs on this machine. ``directory`` holds all its state; ``dump``: a .sql file to load in place of seeds."""
 
     directory: Path
     services: list[str]
@@ -228,18 +228,18 @@ class Profile(_Section):
     def home(self) -> Path:
         """The absolute directory of the local stack's state.
 
-        Raises ProfileError where nothing runs locally, and for a directory that holds more than a stack.
+        Raises ProfileError if nothing runs locally, or if the directory is not dedicated to a stack.
         """
         if self.stack is None:
             raise ProfileError(
-                f"{self.path}: stack is null, so every service is managed elsewhere and nothing runs here",
+                f"{self.path}: stack is null: every service is managed elsewhere and nothing runs on this machine",
                 "use PROFILE=local, or fill in `stack` as in profiles/local.yaml",
             )
         home = (ROOT / self.stack.directory).resolve()
-        if not is_a_stacks_own(home):
+        if not is_dedicated(home):
             raise ProfileError(
-                f"{self.path}: stack.directory: {home} is not a stack's own place, and `make reset` deletes there",
-                "write a directory of its own, such as .pinflow/local, or one outside of this repository",
+                f"{self.path}: stack.directory: {home} must be a dedicated directory: `make reset` empties it",
+                "use a directory such as .pinflow/local, or one outside of this repository",
             )
         return home
 
@@ -274,8 +274,8 @@ def load(name: str) -> Profile:
     return profile
 
 
-def is_a_stacks_own(home: Path) -> bool:
-    """Whether it lies outside of the repository, or in .pinflow beside the packages."""
+def is_dedicated(home: Path) -> bool:
+    """Whether a directory may hold a stack's state: outside of the repository, or in .pinflow next to the packages."""
     packages = (ROOT / ".pinflow").resolve()
     if home.is_relative_to(packages):
         return home != packages and home.relative_to(packages).parts[0] not in _PACKAGES
@@ -291,9 +291,13 @@ def _databricks(name: str) -> str:
     try:
         configured.read(file, encoding="utf-8")
         found = os.environ.get(variable) or configured.get(section, name, fallback="")
-    except (configparser.Error, OSError, UnicodeDecodeError) as error:  # its text quotes the line: a token may be there
+    except (
+        configparser.Error,
+        OSError,
+        UnicodeDecodeError,
+    ) as error:  # its text may quote a token
         raise ProfileError(
-            f"{file}: cannot be read: {type(error).__name__}", f"mend it, or export {variable}=…"
+            f"{file}: cannot be read: {type(error).__name__}", f"fix the file, or export {variable}=…"
         ) from None
     if not found:
         raise ProfileError(
@@ -315,8 +319,8 @@ def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
         variable = re.sub(r"\W", "_", keys[-1].upper())
         fix = f"write ${{{variable}}} and set that variable"
         if keys[:2] == ("databricks", "secrets"):
-            fix += f"; what is no secret (a region, a bucket) may stand there as ${{{variable}:-value}}"
-        raise ProfileError(f"{where}: a secret must not stand in a file", fix)
+            fix += f"; a value that is not secret (a region, a bucket) may be written as ${{{variable}:-value}}"
+        raise ProfileError(f"{where}: a profile must not contain a secret", fix)
     if not isinstance(value, str):
         return value
 
@@ -331,7 +335,7 @@ def _resolve(value: Any, path: Path, uid: str, keys: tuple[str, ...]) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Names the place of a value that PyYAML takes for a date, a number or the like, and cannot read as one."""
+    """Reports the position of a value that PyYAML takes for a date or number but cannot read."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -342,7 +346,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _syntax(error: yaml.YAMLError | UnicodeDecodeError, text: bytes) -> str:
-    """Place and problem without the line itself, which PyYAML would quote: a secret may stand in it."""
+    """Position and problem without the line itself, which PyYAML would quote: it may contain a secret."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
     if isinstance(error, UnicodeDecodeError):
@@ -367,7 +371,7 @@ def _explain(error: ValidationError, path: Path) -> str:
 
 
 def _field(loc: tuple[int | str, ...]) -> str:
-    """What is expected at a key, in words; for an unknown key, the keys that its section has."""
+    """The expected value of a key, as text; for an unknown key, the keys of its section."""
     model: Any = Profile
     for part in loc:
         fields = _fields(model)
@@ -383,5 +387,5 @@ def _field(loc: tuple[int | str, ...]) -> str:
 
 
 def _fields(model: Any) -> dict[str, Any]:
-    """A section's fields by their names in the file; nothing for what is no section."""
+    """A section's fields by their names in the file; empty if it is not a section."""
     return {field.alias or name: field for name, field in getattr(model, "model_fields", {}).items()}

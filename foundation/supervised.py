@@ -1,7 +1,7 @@
-"""Loops that must go on: the border of every long-lived thread and task of the services.
+"""Loops that must not stop: every long-lived thread and task of the services runs in one.
 
-A turn that raises is logged and shown by `failing` until a turn goes well; the loop goes on after a pause. Standard
-library only, and nothing else of this project: containers of Spark, Airflow and LocalStack load this file alone.
+If a turn raises, the error is logged and `failing` lists it until a turn succeeds; the loop continues after a pause.
+Standard library only: containers of Spark, Airflow and LocalStack load this file alone.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PATH = "/_pinflow/loops"
-"""Where a service with an HTTP face answers with `failing()` as JSON; the real services have no such path."""
+"""The path at which a service with an HTTP API returns `failing()` as JSON; real services have no such path."""
 PAUSE = 1.0
-"""Seconds between a turn that failed and the next."""
+"""Seconds between a failed turn and the next."""
 
 log = logging.getLogger("pinflow.supervised")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A loop whose last turn failed: its name, the first line of the reason, since when (seconds since 1970)."""
+    """A loop whose last turn failed: its name, the first line of the error, since when (seconds since 1970)."""
 
     name: str
     reason: str
@@ -38,7 +38,7 @@ os.register_at_fork(after_in_child=_failures.clear)  # a child runs none of its 
 
 
 def failing() -> list[dict[str, Any]]:
-    """The failures of this process's loops at this moment, as JSON objects."""
+    """The current failures of this process's loops, as JSON objects."""
     return [asdict(failure) for failure in list(_failures.values())]
 
 
@@ -48,16 +48,16 @@ def is_failing(name: str) -> bool:
 
 
 class Turn:
-    """How a turn went."""
+    """The outcome of a turn."""
 
     well = True
 
 
 @contextmanager
 def turn(name: str, known: tuple[type[Exception], ...] = ()) -> Iterator[Turn]:
-    """One turn of a loop: an exception ends it, and goes no further than the log and `failing`.
+    """One turn of a loop: an exception ends the turn and is logged, not raised.
 
-    ``known`` are failures that need no traceback, such as another service that is away.
+    ``known``: errors to log without a traceback, for example while another service is down.
     """
     this = Turn()
     try:
@@ -76,7 +76,7 @@ def run(
     stopping: threading.Event | None = None,
     known: tuple[type[Exception], ...] = (),
 ) -> None:
-    """Do the work every so many seconds until ``stopping`` is set; without ``every`` until it went well once."""
+    """Do the work every ``every`` seconds until ``stopping`` is set; without ``every``, until it succeeds once."""
     stopping = stopping or threading.Event()
     try:
         while not stopping.is_set():
@@ -117,15 +117,15 @@ async def run_async(name: str, work: Callable[[], Awaitable[object]], every: flo
 
 
 def failed(name: str, reason: str, error: Exception | None = None) -> None:
-    """Note that a loop failed; the same reason again is not logged again."""
+    """Record that a loop failed; a repeated reason is logged only once."""
     before = _failures.get(name)
     if before is None or before.reason != reason:
-        log.error("%s failed, it is tried again: %s", name, reason, exc_info=error)
+        log.error("%s failed and will be retried: %s", name, reason, exc_info=error)
     _failures[name] = Failure(name, reason, before.since if before else time.time())
 
 
 def recovered(name: str) -> None:
-    """Note that a loop works."""
+    """Record that a loop works again."""
     if _failures.pop(name, None):
         log.warning("%s works again", name)
 

@@ -1,4 +1,4 @@
-"""Which files of a folder go into a Databricks workspace, and which stay where they are."""
+"""Which files of a folder are uploaded to a Databricks workspace, and which are skipped."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pathlib import Path
 from foundation.errors import PinflowError, brief
 
 MAX_FILE = 10 << 20
-"""Bytes of a file that Databricks' Workspace API imports."""
+"""Bytes; the largest file that Databricks' Workspace API imports."""
 MAX_FILES = 1000
 MAX_BYTES = 100 << 20
-"""Bytes of an upload. Notebooks and modules are far smaller; data belongs into dbfs:/ or S3."""
-# Entries that are looked at before a folder counts as too large: a disk has millions.
+"""Bytes of a whole upload. Notebooks and modules are far smaller; data belongs in dbfs:/ or S3."""
+# A folder with more entries counts as too large: a whole disk has millions.
 _MAX_SEEN = 100_000
 
 _CACHES = {"__pycache__", ".git", ".ipynb_checkpoints", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".DS_Store"}
 _PACKAGES = {"node_modules", "site-packages"}
 _OF_ENVIRONMENT = {"pyvenv.cfg", "conda-meta"}
 _CODE = {".py", ".ipynb", ".sql"}
-# Keys and tokens lie there in files whose own names do not begin with a dot.
+# Folders with keys and tokens in files whose own names do not begin with a dot.
 _KEY_FOLDERS = {".aws", ".azure", ".config", ".docker", ".gnupg", ".kube", ".ssh"}
 _SYSTEM = {"boot", "dev", "etc", "proc", "sys"}
 _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY|\APuTTY-User-Key-File")
@@ -34,14 +34,14 @@ _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY|\APuTTY-User-Key-File
 
 @dataclass(frozen=True)
 class Upload:
-    """The files of ``folder`` that go, and by reason what stays: paths in the folder, a directory's ends with a slash.
+    """The files of ``folder`` to upload, and the skipped paths by reason; a directory's path ends with a slash.
 
     ``folder`` and ``files`` are resolved.
     """
 
     folder: Path
     files: list[Path]
-    left_out: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -53,41 +53,41 @@ class Upload:
         return _first([str(file.relative_to(self.folder)) for file in self.files], most)
 
     def notes(self) -> list[str]:
-        """A line for each reason why something stays."""
-        return [f"left out, {reason}: {_first(paths, 5)}" for reason, paths in self.left_out.items()]
+        """A line for each reason why something is skipped."""
+        return [f"skipped, {reason}: {_first(paths, 5)}" for reason, paths in self.skipped.items()]
 
 
 class TooLarge(PinflowError):
-    """A folder with more files or bytes than an upload takes."""
+    """The folder has more files or bytes than an upload may have."""
 
 
 def of_folder(folder: Path, private: bool) -> Upload:
-    """What of a folder goes into a workspace, with everything below it.
+    """The files of a folder, and of all folders below it, to upload.
 
-    Never: hidden files and folders, virtual environments and other installed packages, caches, links to what does not
-    go, what is no regular file, files over 10 MB. Without ``private`` neither what git ignores nor private keys: there
-    people keep secrets beside their code.
+    Skips hidden files and folders, installed packages such as virtual environments, caches, links to skipped files,
+    anything that is not a regular file, and files over 10 MB. Without ``private`` it also skips what git ignores and
+    private keys, because people keep secrets beside their code.
 
-    Raises PinflowError for a folder that is no project's (the home directory, /etc), TooLarge for too many files.
+    Raises PinflowError for a folder that cannot be a project (the home directory, /etc), TooLarge for too many files.
     """
     if not folder.is_dir():
         raise PinflowError(f"sync: {folder} is not a folder", "make sync DIR=path/to/folder")
     folder = folder.resolve()
-    if wrong := _no_projects(folder):
+    if wrong := _why_not_a_project(folder):
         raise PinflowError(f"sync: {folder} {wrong}", "put what the workspace needs into a folder of its own")
     return _Selection(folder, private).whole()
 
 
 def of_notebook(notebook: Path, private: bool) -> Upload:
-    """What goes with a notebook: all of its folder, so that %run, imports and relative paths find their files.
+    """A notebook's whole folder, so that %run, imports and relative paths find their files.
 
-    Where that is no project's folder or too large: the notebook, and the notebooks and modules directly beside it.
-    Raises PinflowError if the notebook itself cannot go.
+    If that folder cannot be a project or is too large: only the notebook and the notebooks and modules beside it.
+    Raises PinflowError if the notebook itself cannot be uploaded.
     """
     notebook = notebook.resolve()
     if notebook.stat().st_size > MAX_FILE:
         raise PinflowError(f"notebook: {notebook} is over {MAX_FILE >> 20} MB", "clear its outputs")
-    folder, reason = notebook.parent, _no_projects(notebook.parent)
+    folder, reason = notebook.parent, _why_not_a_project(notebook.parent)
     if not reason:
         try:
             return _Selection(folder, private, notebook).whole()
@@ -97,13 +97,13 @@ def of_notebook(notebook: Path, private: bool) -> Upload:
 
 
 class _Selection:
-    """Goes through one folder; ``named`` is a file that goes whatever it is, for somebody named it."""
+    """Selects the files of one folder; ``named`` is always uploaded, because the user named it."""
 
     def __init__(self, folder: Path, private: bool, named: Path | None = None) -> None:
         self._folder, self._private, self._named = folder, private, named
         self._files: list[Path] = []
         self._links: list[Path] = []
-        self._left_out: dict[str, list[str]] = {}
+        self._skipped: dict[str, list[str]] = {}
 
     def whole(self) -> Upload:
         """Everything below the folder."""
@@ -123,31 +123,31 @@ class _Selection:
         for file in self._folder.iterdir():
             if file.suffix in _CODE or file == self._named:
                 self._add(file)
-        self._left_out = {reason: ["all but the notebooks and modules directly beside this one"]}
+        self._skipped = {reason: ["everything except the notebooks and modules beside this one"]}
         return self._upload()
 
     def _upload(self) -> Upload:
         if not self._private:
             for file in _ignored_by_git([file for file in self._files if file != self._named]):
                 self._files.remove(file)
-                self._leave_out(file, "ignored by git")
+                self._skip(file, "ignored by git")
         files = set(self._files)
         for link in self._links:
             if link.resolve() in files:
                 self._files.append(link)
             else:
-                self._leave_out(link, "link to what does not go")
+                self._skip(link, "link to a skipped file")
         size = sum(file.stat().st_size for file in self._files)
         if len(self._files) > MAX_FILES or size > MAX_BYTES:
             raise self._too_large(f"{len(self._files):,} files, {size / (1 << 20):,.0f} MB")
-        ordered = {reason: sorted(self._left_out[reason]) for reason in sorted(self._left_out)}
+        ordered = {reason: sorted(self._skipped[reason]) for reason in sorted(self._skipped)}
         return Upload(self._folder, sorted(self._files), ordered)
 
     def _enters(self, directory: Path) -> bool:
         if directory.name in _CACHES:
             return False
         if reason := self._why_not_enter(directory):
-            self._leave_out(directory, reason)
+            self._skip(directory, reason)
         return not reason
 
     def _why_not_enter(self, directory: Path) -> str:
@@ -166,7 +166,7 @@ class _Selection:
             self._links.append(file)
         elif file.name not in _CACHES:
             if reason := self._why_not(file):
-                self._leave_out(file, reason)
+                self._skip(file, reason)
             else:
                 self._files.append(file)
 
@@ -175,11 +175,11 @@ class _Selection:
             return "hidden"
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
-            return "no regular file"
+            return "not a regular file"
         if not os.access(file, os.R_OK):
             return "not readable"
         if status.st_size > MAX_FILE:
-            return f"over {MAX_FILE >> 20} MB (put data into dbfs:/ or S3)"
+            return f"over {MAX_FILE >> 20} MB (put data in dbfs:/ or S3)"
         if not self._private and _holds_private_key(file):
             return "private key"
         return ""
@@ -187,11 +187,11 @@ class _Selection:
     def _unreadable(self, error: OSError) -> None:
         if Path(error.filename) == self._folder:
             raise PinflowError(f"sync: {self._folder}: {brief(error)}")
-        self._leave_out(Path(error.filename), "not readable")
+        self._skip(Path(error.filename), "not readable")
 
-    def _leave_out(self, path: Path, reason: str) -> None:
+    def _skip(self, path: Path, reason: str) -> None:
         slash = "/" if path.is_dir() and not path.is_symlink() else ""
-        self._left_out.setdefault(reason, []).append(f"{path.relative_to(self._folder)}{slash}")
+        self._skipped.setdefault(reason, []).append(f"{path.relative_to(self._folder)}{slash}")
 
     def _too_large(self, found: str) -> TooLarge:
         parts = Counter(_part(file.relative_to(self._folder)) for file in self._files)
@@ -199,7 +199,7 @@ class _Selection:
         limits = f"an upload takes {MAX_FILES:,} files and {MAX_BYTES >> 20} MB"
         return TooLarge(
             f"sync: {self._folder} is too large for a workspace (most files: {most}; {limits}): {found}",
-            "put data into dbfs:/ or S3, or sync only the folder with the notebooks",
+            "put data in dbfs:/ or S3, or sync only the folder with the notebooks",
         )
 
 
@@ -207,8 +207,8 @@ def _part(path: Path) -> str:
     return f"{path.parts[0]}/" if len(path.parts) > 1 else "."
 
 
-def _no_projects(folder: Path) -> str:
-    """Why a folder is not one that somebody keeps a project in; empty if it may be one."""
+def _why_not_a_project(folder: Path) -> str:
+    """Why a folder cannot be a project; empty if it can."""
     home = Path("~").expanduser().resolve()
     if folder == home:
         return "is your home directory"
@@ -220,10 +220,10 @@ def _no_projects(folder: Path) -> str:
 
 
 def _ignored_by_git(files: list[Path]) -> list[Path]:
-    """Those of the files that git ignores, each asked of every repository that it is in, be it within another.
+    """The files that git ignores, according to each repository that a file is in (one may lie within another).
 
-    A folder with a .gitignore and without a repository, such as an unpacked download, is asked as if it were one.
-    Raises PinflowError where git cannot tell: nothing may go then that it might ignore.
+    A folder with a .gitignore but no repository, such as an unpacked download, is treated as a repository.
+    Raises PinflowError if git fails: then a file might be uploaded that git would ignore.
     """
     repositories_of = {directory: _repositories(directory) for directory in {file.parent for file in files}}
     asked: dict[Path, list[Path]] = {}
@@ -237,7 +237,7 @@ def _ignored_by_git(files: list[Path]) -> list[Path]:
 def _repositories(directory: Path) -> list[Path]:
     parents = (directory, *directory.parents)
     found = [each for each in parents if (each / ".git").exists()]
-    # The outermost of them: those below it are read as well.
+    # The outermost one: git also reads those below it.
     return found or [each for each in parents if (each / ".gitignore").is_file()][-1:]
 
 
@@ -260,13 +260,13 @@ def _ignored_in(repository: Path, files: list[Path]) -> list[Path]:
 
 def _unknown(repository: Path, why: str) -> PinflowError:
     return PinflowError(
-        f"sync: {repository}: git does not say which files it ignores: {why}",
-        "fix that, or add --private to send also files that git ignores",
+        f"sync: {repository}: cannot find out which files git ignores: {why}",
+        "fix that, or add --private to upload ignored files too",
     )
 
 
 def _holds_private_key(file: Path) -> bool:
-    """Of a file that may be uploaded, so of a few MB; a key may stand behind its chain of certificates."""
+    """Reads the whole file, of 10 MB at most: a key may follow its chain of certificates."""
     return bool(_PRIVATE_KEY.search(file.read_bytes()))
 
 

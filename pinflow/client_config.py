@@ -1,4 +1,4 @@
-"""The files of the EC2 client machine of an MSK cluster, from the profile: its clients, its REST proxy, its topics."""
+"""The files for the EC2 client of an MSK cluster: settings of Kafka clients and REST proxy, topics, a systemd unit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ _INSTALLED = "/opt/confluent"
 
 
 def write(profile: Profile, directory: Path) -> list[Path]:
-    """Write all files into the directory, over what is there; returns their paths."""
+    """Write all files into the directory, replacing existing ones; returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
-        "client.properties": _as_text(
-            "what kafka-topics.sh and the like take with --command-config", security(profile)
-        ),
+        "client.properties": _as_text("for --command-config of kafka-topics.sh and the other tools", security(profile)),
         "kafka-rest.properties": _as_text("Confluent's REST proxy", rest_proxy(profile)),
         "create-topics.sh": create_topics(profile),
         "kafka-rest.service": unit(profile),
@@ -31,7 +29,7 @@ def write(profile: Profile, directory: Path) -> list[Path]:
 
 
 def security(profile: Profile) -> dict[str, str]:
-    """How a client gets in: https://github.com/aws/aws-msk-iam-auth, whose jar must be on the class path."""
+    """How a client signs in: https://github.com/aws/aws-msk-iam-auth, whose jar must be on the class path."""
     if profile.kafka.security == "plaintext":
         return {"security.protocol": "PLAINTEXT"}
     role = f' awsRoleArn="{profile.kafka.role_arn}"' if profile.kafka.role_arn else ""
@@ -44,21 +42,21 @@ def security(profile: Profile) -> dict[str, str]:
 
 
 def rest_proxy(profile: Profile) -> dict[str, str]:
-    """The settings that it has here (services/rest_proxy), on this cluster; its clients read the `client.` prefix."""
+    """The settings of services/rest_proxy for this cluster; its Kafka clients get those with `client.`."""
     settings = environment.properties(environment.read("rest_proxy"), "KAFKA_REST_")
     address = urlsplit(profile.rest_proxy.url)
     return settings | {
         "host.name": address.hostname or "",
         "bootstrap.servers": profile.kafka.bootstrap_servers,
-        # Of the client machine, not of this one: API Gateway comes in by its public address, and its security group
-        # says who may.
+        # On the client machine, not on this one: API Gateway connects to its public address, and its security group
+        # restricts who can.
         "listeners": f"http://0.0.0.0:{address.port or 8082}",
         **{f"client.{name}": value for name, value in security(profile).items()},
     }
 
 
 def create_topics(profile: Profile) -> str:
-    """A script for the client machine; repeatable."""
+    """A script for the client machine; safe to repeat."""
     options = f"--create --if-not-exists --partitions {profile.kafka.partitions}"
     servers = shlex.quote(profile.kafka.bootstrap_servers)
     commands = [
@@ -68,7 +66,7 @@ def create_topics(profile: Profile) -> str:
     return "\n".join(
         [
             "#!/bin/sh",
-            "# Makes the topics; run it on the client machine, beside client.properties. It may be repeated.",
+            "# Creates the topics. Run it on the client machine, next to client.properties; it is safe to repeat.",
             "set -eu",
             'cd "$(dirname "$0")"',
             f'KAFKA_TOPICS="${{KAFKA_TOPICS:-{_INSTALLED}/bin/kafka-topics}}"',
@@ -79,8 +77,8 @@ def create_topics(profile: Profile) -> str:
 
 
 def unit(profile: Profile) -> str:
-    """A systemd unit for the REST proxy, so that it outlives the terminal and a restart of the machine."""
-    # Of aws-msk-iam-auth; where Kafka is plaintext nothing needs it.
+    """A systemd unit that keeps the REST proxy running after logout and reboot."""
+    # The jar of aws-msk-iam-auth, which plaintext Kafka does not need.
     classes = f"Environment=CLASSPATH={_INSTALLED}/share/java/aws-msk-iam-auth-all.jar"
     return "\n".join(
         [
@@ -110,11 +108,11 @@ def _as_text(what: str, settings: dict[str, str]) -> str:
 
 _README = f"""# Files for the EC2 client
 
-1. Copy this folder there: `scp -r . ec2-user@<public DNS>:client`.
-2. Confluent Platform in `{_INSTALLED}`; with IAM also the jar of aws-msk-iam-auth as
+1. Copy this folder to the EC2 client: `scp -r . ec2-user@<public DNS>:client`.
+2. Install Confluent Platform in `{_INSTALLED}`; with IAM also the jar of aws-msk-iam-auth as
    `{_INSTALLED}/share/java/aws-msk-iam-auth-all.jar`, and `export CLASSPATH=` that path for Kafka's own tools.
-3. `./create-topics.sh` makes the topics.
+3. Run `./create-topics.sh` to create the topics.
 4. `sudo cp kafka-rest.properties {_INSTALLED}/etc/kafka-rest/`, `sudo cp kafka-rest.service /etc/systemd/system/`,
    `sudo systemctl daemon-reload`, `sudo systemctl enable --now kafka-rest`.
-5. The security group lets port 8082 in; then `make doctor`.
+5. Open port 8082 in the security group, then run `make doctor`.
 """

@@ -1,4 +1,4 @@
-"""A yes before something is changed elsewhere."""
+"""Confirmation before a command changes something."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foundation.errors import PinflowError
 
 
 def confirmed(question: str) -> bool:
-    """Ask, with no as the answer of an empty line; raises PinflowError where nobody is there to ask."""
+    """Ask, with no as the default; raises PinflowError if stdin is not a terminal."""
     if not sys.stdin.isatty():
-        raise PinflowError("this needs a yes, and nobody is there to ask", "add --yes")
+        raise PinflowError("confirmation required, but stdin is not a terminal", "pass --yes")
     return click.confirm(question, err=True)

@@ -1,4 +1,4 @@
-"""`bin/pinflow profile init` and `show`: a profile filled in by answers, and as it is resolved, with secrets masked."""
+"""`bin/pinflow profile init` and `show`: fills in a profile interactively; prints one with secrets masked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOT_ASKED = ("aws.access_key_id", "aws.secret_access_key", "api.api_key", "data
 
 @dataclass(frozen=True)
 class Question:
-    """A value to ask for: its key, what the comment above it says, and what stands there now."""
+    """A value to ask for: its key, the comment above it, its current text and its line."""
 
     key: str
     comment: str
@@ -34,7 +34,7 @@ class Question:
 
 
 def questions(text: str) -> list[Question]:
-    """What a profile's file leaves to a person, in its order: every value but the secrets, which are variables."""
+    """Every value of a profile's file in order, except secrets, which come from variables."""
     found: list[Question] = []
     sections: list[str] = []
     comment: list[str] = []
@@ -52,7 +52,7 @@ def questions(text: str) -> list[Question]:
 
 
 def fill_in(text: str, answers: Mapping[str, str]) -> str:
-    """The file with the answers (by key) in place of what stood there; comments stay."""
+    """The file with the answers (by key) filled in; keeps comments."""
     lines = text.splitlines()
     for question in questions(text):
         answer = answers.get(question.key)
@@ -64,9 +64,9 @@ def fill_in(text: str, answers: Mapping[str, str]) -> str:
 def init(
     example: Path, target: Path, ask: Callable[[Question, str], str], say: Callable[[str], None]
 ) -> list[tuple[str, str]]:
-    """Ask for every value and write the profile, at first from ``example``; wrong answers are asked for again.
+    """Ask for every value and write the profile, starting from ``example``; asks again after a wrong answer.
 
-    Returns the secrets that it reads from the environment and that are not set: (variable, key).
+    Returns the secrets whose environment variables are not set: (variable, key).
     """
     source = target if target.is_file() else example
     text = source.read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def init(
 
 
 def shown(profile: Profile) -> str:
-    """The profile as YAML with everything resolved and secrets masked, and where credentials come from."""
+    """The profile as YAML with variables resolved and secrets masked, and the source of the AWS credentials."""
     document = profile.model_dump(mode="json", by_alias=True)
     for name in ("host", "token"):
         if document["databricks"][name] is None:
@@ -94,14 +94,14 @@ def shown(profile: Profile) -> str:
 
 
 def _wrong(draft: Path, text: str, say: Callable[[str], None]) -> list[Question]:
-    """The questions whose answers do not load; says what is wrong with them."""
+    """The questions with invalid answers; reports what is wrong with them."""
     with _all_set(name for name, _ in _variables(yaml.safe_load(text))):
         try:
             load(str(draft))
         except ProfileError as error:
             problems = [line.removeprefix(f"{draft}: ") for line in error.what.splitlines()]
             again = [q for q in questions(text) if any(problem.startswith(f"{q.key}:") for problem in problems)]
-            if not again:  # nothing that was asked for: the file itself
+            if not again:  # the file itself is wrong, not an answer
                 raise
             for problem in problems:
                 say(problem)
@@ -111,7 +111,7 @@ def _wrong(draft: Path, text: str, say: Callable[[str], None]) -> list[Question]
 
 @contextmanager
 def _all_set(names: Iterator[str]) -> Iterator[None]:
-    """Secrets need not be there while the rest is filled in."""
+    """Set a placeholder for every missing secret while the rest is checked."""
     missing = [name for name in names if name not in os.environ]
     os.environ.update(dict.fromkeys(missing, "not set yet"))
     try:
@@ -130,7 +130,7 @@ def _variables(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _scalar(answer: str, before: str) -> str:
-    """The answer as YAML: what reads back as another type (a uid of digits) is quoted, unless that type is meant."""
+    """The answer as YAML; quoted if it would be read as another type (a uid of digits), unless that type is wanted."""
     answer = answer.strip()
     if answer == "null" or isinstance(yaml.safe_load(before), int):
         return answer or "null"

@@ -1,4 +1,4 @@
-"""What people see: tables of services and hops, sizes and durations in words."""
+"""Tables for the terminal; sizes and durations as text."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pinflow.doctor.finding import Finding
     from pinflow.stream import Comparison, StreamStatus
 
-# A pipe or a log has no width of its own: tables there are as wide as they need.
+# A pipe or a log has no width, so tables get enough.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 SHOWN = 10
-"""Rows of an answer that are printed."""
+"""Rows to print of an answer."""
 _COLOURS = {
     "ready": "green",
     "running": "green",
@@ -42,7 +42,7 @@ _COLOURS = {
 
 
 def services(health: list[Health]) -> None:
-    """A line a service: state, memory, uptime, what it is; then why one is not ready."""
+    """A line per service: state, memory, uptime, title; then the details of those that are not ready."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("service", "state"):
         table.add_column(column)
@@ -61,7 +61,7 @@ def services(health: list[Health]) -> None:
         )
     console.print(table)
     total = sum(one.memory for one in health)
-    console.print(f"memory together: {size(total)}")
+    console.print(f"total memory: {size(total)}")
     for one in health:
         if one.detail:
             colour = "yellow" if one.state == "ready" else _COLOURS[one.state]
@@ -69,7 +69,7 @@ def services(health: list[Health]) -> None:
 
 
 def account(found: Account) -> None:
-    """Two lines a topic: from MySQL to S3, and from S3 to the cleaned table; then what does not add up."""
+    """Two tables with a line per topic, from MySQL to S3 and from S3 to the cleaned table; then what does not match."""
     way_in = _numbers(
         ("rows in MySQL", "posted", "in Kafka", "objects", "in S3", "dead letters", "nulls", "not yet in S3", "lost"),
         (
@@ -94,25 +94,25 @@ def account(found: Account) -> None:
         console.print(f"[red]{escape(text)}[/]", soft_wrap=True)
     if not (found.unknown or found.pending or found.broken):
         agreed = "[green]all hops agree: every record is accounted for[/]"
-        console.print(agreed if found.is_complete else "counted, not compared: objects and tables are not read on AWS")
+        console.print(agreed if found.is_complete else "counted, not compared: on AWS objects and tables are not read")
 
 
 def wrong(what: str, fix: str) -> None:
-    """One thing that is wrong, and what to do."""
+    """A problem and its fix."""
     console.print(Text(what, style="red"), Text(f"  → {fix}"), sep="\n", soft_wrap=True)
 
 
 def stream_problems(found: Sequence[StreamStatus]) -> None:
-    """Why a stream's query failed, and what of a stream does not add up."""
+    """Why a stream's query failed, and where a stream's numbers do not match."""
     for reason in dict.fromkeys(one.reason for one in found if one.reason):
-        wrong(f"the streams' last run failed: {reason}", "make stream starts it again; make logs S=databricks")
+        wrong(f"the streams' last run failed: {reason}", "make stream restarts it; make logs S=databricks")
     for one in found:
         if one.missing:
             console.print(Text(f"{one.name}: {one.missing}", style="red"), soft_wrap=True)
 
 
 def _numbers(columns: Sequence[str], rows: Iterable[tuple[str, *tuple[int | None, ...]]]) -> Table:
-    """A line a topic; a number that cannot be seen is a dash."""
+    """A line per topic; an unknown number is a dash."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("topic", no_wrap=True)
     for column in columns:
@@ -123,7 +123,7 @@ def _numbers(columns: Sequence[str], rows: Iterable[tuple[str, *tuple[int | None
 
 
 def streams(found: Sequence[StreamStatus]) -> Table:
-    """A line a stream: from Kinesis to its table."""
+    """A line per stream: from Kinesis to its table."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("stream", "query"):
         table.add_column(column, no_wrap=True)
@@ -140,32 +140,32 @@ def streams(found: Sequence[StreamStatus]) -> Table:
 
 
 def comparison(found: Mapping[str, Comparison]) -> None:
-    """A line a table: posts that both layers have seen, and whether they agree."""
+    """A line per table: the posts that both layers have, and whether they agree."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("table")
-    for column in ("posts in both", "of these differ", "only in the batch", "only in the stream"):
+    for column in ("posts in both", "different", "only in the batch", "only in the stream"):
         table.add_column(column, justify="right")
     for name, one in found.items():
         table.add_row(name, *(f"{n:,}" for n in (one.both, one.differing, one.only_batch, one.only_stream)))
     console.print(table)
     if not all(one.both for one in found.values()):
-        console.print("[red]there is no post that both layers have seen: make emulate-batch, make emulate-stream[/]")
+        console.print("[red]no post is in both layers: run make emulate-batch and make emulate-stream[/]")
     elif any(one.differing for one in found.values()):
-        console.print("[red]the layers do not agree: the posts differ[/]")
+        console.print("[red]the layers disagree: some posts differ[/]")
     else:
         console.print("[green]both layers agree[/]")
 
 
-def live(picture: Callable[[], RenderableType], once: bool, every: float = 2.0) -> None:
-    """Print a picture: again and again in its place where a person watches, until Ctrl-C; else once."""
+def live(view: Callable[[], RenderableType], once: bool, every: float = 2.0) -> None:
+    """Print a view; on a terminal, refresh it in place until Ctrl-C."""
     if once or not console.is_terminal:
-        console.print(picture())
+        console.print(view())
         return
-    with Live(picture(), console=console, auto_refresh=False) as shown:
+    with Live(view(), console=console, auto_refresh=False) as shown:
         while True:
             try:
                 time.sleep(every)
-                shown.update(picture(), refresh=True)
+                shown.update(view(), refresh=True)
             except KeyboardInterrupt:
                 return
 
@@ -186,7 +186,7 @@ def answers(uid: str, found: Mapping[str, Answer]) -> None:
 
 
 def findings(found: list[Finding]) -> None:
-    """What the doctor found, hop by hop; of what is well one line, of the rest what to do."""
+    """The doctor's findings by hop, with fixes."""
     marks = {"ok": "[green]ok     [/]", "failed": "[red]failed [/]"}
     marks |= {state: f"[yellow]{state}[/]" for state in ("unknown", "warning")}
     for hop, group in groupby(found, key=lambda finding: finding.hop):
@@ -196,13 +196,13 @@ def findings(found: list[Finding]) -> None:
             if one.fix:
                 console.print(f"          → {escape(one.fix)}", soft_wrap=True)
     bad = sum(one.state == "failed" for one in found)
-    console.print(f"[red]{bad} of {len(found)} failed[/]" if bad else "[green]nothing is wrong on the path[/]")
+    console.print(f"[red]{bad} of {len(found)} failed[/]" if bad else "[green]no problems found[/]")
 
 
 def changes(found: Sequence[Change]) -> None:
-    """A line a resource that CloudFormation would add, change or remove."""
+    """A line per resource that CloudFormation would add, change or remove."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "resource", "type", "replaced by a new one"):
+    for column in ("", "resource", "type", "replaced"):
         table.add_column(column, no_wrap=True)
     colours = {"Add": "green", "Modify": "yellow", "Remove": "red"}
     for one in found:
@@ -212,7 +212,7 @@ def changes(found: Sequence[Change]) -> None:
 
 
 def differences(found: Sequence[Difference], profile: Profile) -> None:
-    """What a deployment would change: a line a place, and below it the lines that differ."""
+    """What a deployment would change: a line per place, and below it the diff."""
     colours = {"-": "red", "+": "green", "@": "cyan"}
     for one in found:
         new = one.before is None
@@ -222,7 +222,7 @@ def differences(found: Sequence[Difference], profile: Profile) -> None:
 
 
 def places(profile: Profile) -> None:
-    """Where everything is: addresses, names, directories."""
+    """Addresses, names and directories of all parts."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
     for what, where in (
         ("API stage", profile.api.invoke_url),
@@ -233,7 +233,7 @@ def places(profile: Profile) -> None:
         ("S3 objects", f"s3://{profile.storage.bucket}/topics/ at {profile.aws.endpoint_url or 'AWS'}"),
         ("Kinesis streams", f"{', '.join(profile.streams)} at {profile.aws.endpoint_url or 'AWS'}"),
         ("notebooks, jobs, runs", profile.databricks.given_host or "—"),
-        ("their token", f"databricks.token in {profile.path}"),
+        ("workspace token", f"databricks.token in {profile.path}"),
         ("Airflow", profile.airflow.url or "—"),
         ("Spark Connect", profile.spark.remote),
         ("batch tables", f"{profile.uid}_pin, _geo, _user, _q1 … _q8, _quarantine"),
@@ -245,7 +245,7 @@ def places(profile: Profile) -> None:
 
 
 def size(count: int) -> str:
-    """Bytes in words.
+    """Bytes as text.
 
     >>> size(300 * 2**20)
     '300 MB'
@@ -254,7 +254,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words.
+    """Seconds as text.
 
     >>> duration(3700)
     '1 h 01 min'

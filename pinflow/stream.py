@@ -1,4 +1,4 @@
-"""The stream job: our notebook as a continuous job of the workspace, and how far it is behind Kinesis."""
+"""The streams: our notebook as a continuous job of the workspace, and how far it is behind Kinesis."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from pinflow.account.streams import Lag, Stream
 Say = Callable[[str], None]
 
 FRESH = 15.0
-"""Seconds for which what the notebook wrote counts as its present state; it writes every 2 s."""
+"""Seconds for which the progress that the notebook writes (every 2 s) counts as current."""
 _FAILED_LATELY = 120.0
-"""Seconds for which a failed run says why the queries do not run; the job starts the next one sooner."""
+"""Seconds for which a failed run explains why the queries do not run; the job restarts sooner than that."""
 
 
 @dataclass(frozen=True)
 class StreamStatus:
     """One stream and its query.
 
-    state        running, stopped, waiting (the job is to run, and its notebook has not said anything lately), or failed
-                 (and its last run failed)
+    state        running, stopped, waiting (the job should run but its notebook reports no progress), or failed (like
+                 waiting, and the last run failed)
     read         records read since the query's start
-    rows         of its table, None where that cannot be read; quarantined: records that did not fit
-    lag          None where the query's position is unknown
-    reason       of failed: the first line of the run's error, and its page
-    missing      what does not add up between stream and table, in words; "" where all does
+    rows         of its table, None if unknown; quarantined: rejected records
+    lag          None if the query's position is unknown
+    reason       if failed: the first line of the run's error, and its page
+    missing      a sentence if stream and table do not match, else ""
     """
 
     name: str
@@ -51,10 +51,10 @@ class StreamStatus:
 
 
 def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
-    """Keep the three queries running, from now on and after every failure; harmless when they do.
+    """Start the three queries and keep them running after failures; does nothing if they are running.
 
     Raises PinflowError if they do not run after ``timeout`` seconds: by default 300, or 900 on Databricks, where a
-    cluster that is terminated is started first.
+    terminated cluster must start first.
     """
     timeout = timeout or (300 if profile.stack else 900)
     workspace = Workspace(profile)
@@ -68,7 +68,7 @@ def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
     began, said = time.time(), time.time()
     while not _is_fresh(found := _progress(workspace)) or min(query["time"] for query in found) < began:
         if time.time() - began > timeout:
-            raise PinflowError(f"stream: after {timeout:.0f} s the queries do not run", f"why is on {page}")
+            raise PinflowError(f"stream: the queries do not run after {timeout:.0f} s", f"see {page}")
         if time.time() - said > 5:
             say("waiting for the three queries")
             said = time.time()
@@ -77,18 +77,18 @@ def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
 
 
 def are_wanted(profile: Profile) -> bool:
-    """Whether the queries are to run: `make stream` was the last word."""
+    """Whether the queries should run: `make stream` came after the last `make stream-stop`."""
     return Workspace(profile).keeps_running(job_name(profile))
 
 
 def stop(profile: Profile, say: Say) -> None:
-    """End the job; what the queries have in hand they do again at the next start, and once only."""
+    """Stop the job; the queries repeat unfinished work at the next start, exactly once."""
     stopped = Workspace(profile).stop_running(job_name(profile))
     say("stopped the streams" if stopped else "no stream was running")
 
 
 class Watch:
-    """The streams, looked at again and again: what was read of Kinesis once is not read again."""
+    """The state of the streams; reads each record in Kinesis only once."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
@@ -96,9 +96,9 @@ class Watch:
         self._streams = [Stream(profile, name) for name in profile.streams]
 
     def status(self) -> list[StreamStatus]:
-        """Each stream at this moment: from the notebook, from the tables, and from Kinesis itself."""
+        """Each stream's current state, from the notebook, the tables and Kinesis itself."""
         profile, name = self._profile, job_name(self._profile)
-        # In this order a record that moves on meanwhile is seen again, and none is missed.
+        # In this order, a record that moves meanwhile is counted twice, never missed.
         acknowledged = posted.totals(profile.home) if profile.stack else Counter[str]()
         runs = self._workspace.keeps_running(name)
         found = {query["query"]: query for query in _progress(self._workspace)}
@@ -133,13 +133,13 @@ class Watch:
 
 
 def _missing(stream: Stream, offset: Any, handled: int, acknowledged: int) -> str:
-    """What does not add up between a stream and its table, in which ``handled`` records are rows or quarantined.
+    """A sentence if a stream and its table, with ``handled`` rows and quarantined records, do not match.
 
-    More rows than records are no fault: Kinesis lets go of what is older than its retention period.
+    More rows than records are fine: Kinesis deletes records after its retention period.
     """
     read = stream.read_by(offset)
     if read is not None and handled < read:
-        return f"{read - handled:,} records of it were read, and are neither in the table nor in the quarantine"
+        return f"{read - handled:,} records were read but are neither in the table nor in the quarantine"
     left = stream.records - (read or 0)
     if acknowledged > handled + left:
         return (
@@ -151,7 +151,7 @@ def _missing(stream: Stream, offset: Any, handled: int, acknowledged: int) -> st
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of one table: posts that both layers have, those that differ, those that only one has."""
+    """For one table: posts in both layers, posts that differ, posts in one layer only."""
 
     both: int
     differing: int
@@ -160,7 +160,7 @@ class Comparison:
 
 
 def compare(profile: Profile, say: Say) -> dict[str, Comparison]:
-    """The batch tables and the streams', compared on the cluster, by table. Raises PinflowError when that fails."""
+    """Compare batch and stream tables on the cluster; the result by table. Raises PinflowError if that fails."""
     workspace = Workspace(profile)
     folder = workspace.sync_notebooks(say)
     outcome = workspace.run(f"{profile.uid} compare", [Task("compare", f"{folder}/compare", {"uid": profile.uid})], say)
@@ -186,7 +186,7 @@ def _progress(workspace: Workspace) -> list[dict[str, Any]]:
     content = workspace.read_file(f"/FileStore/streams/{workspace.profile.uid}.json")
     try:
         return list(json.loads(content or "[]"))
-    except ValueError:  # just being written
+    except ValueError:  # it is being written
         return []
 
 

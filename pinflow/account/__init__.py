@@ -1,12 +1,12 @@
-"""The account of every record: where each one is, hop by hop, and what does not add up.
+"""The account of every record: where each one is, hop by hop, and where the numbers do not match.
 
     posted     = in Kafka
     in Kafka   = in S3 + dead letters + nulls + not yet in S3 + lost
     in S3      = rows of the table + duplicates of an `ind` + quarantined + not yet in the table
     in Kinesis = rows of the stream's table + quarantined + not yet read
 
-It is reckoned from what lies at each hop: offsets, the contents of the objects, dead letters, rows. The sink's
-committed offset only tells what is late from what is lost: before it nothing can still be under way.
+It is computed from what each hop holds: offsets, the contents of the objects, dead letters, rows. The sink's committed
+offset only separates late records from lost ones: nothing before it can still be on its way.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ T = TypeVar("T")
 
 _SERVICES = {"MySQL": "mysql", "Kafka": "kafka", "S3": "localstack", "tables": "spark"}
 _MOST_READ = 100_000
-"""Records that are read to find nulls where some are missing."""
+"""Records to read at most, when some are missing, to find nulls."""
 _CLOCK = 5.0
-"""Seconds by which an object may be younger than its time says: S3 tells whole seconds, and those of its beginning."""
+"""Seconds by which an object may be newer than its time says: S3 gives whole seconds, of the upload's start."""
 
 
 @dataclass(frozen=True)
 class TopicAccount:
-    """A topic and what became of its records. What cannot be seen from here is None.
+    """A topic and what became of its records; None for a number that cannot be seen from here.
 
-    posted        records that the emulator has had acknowledged
+    posted        records that the emulator sent and the API acknowledged
     in_kafka      records that Kafka holds
-    in_s3         of these, in an object
-    dead_letters  of these, not JSON: in the dead-letter topic
-    nulls         of these, without a value, which the sink leaves out
-    late          of these, not yet in S3
-    lost          of these, nowhere, though the sink is past them
-    lines         in the objects, also of records that Kafka no longer holds and of those that are there twice
-    rows          of the cleaned table; None where there is none
+    in_s3         Kafka's records in an object
+    dead_letters  Kafka's records that are not JSON: in the dead-letter topic
+    nulls         Kafka's records without a value, which the sink skips
+    late          Kafka's records that are not yet in S3
+    lost          Kafka's records that are nowhere, although the sink is past them
+    lines         in the objects, including records that Kafka no longer holds or that are there twice
+    rows          of the cleaned table; None if there is none
     duplicates    lines beyond the first with an `ind`
-    quarantined   lines that are in the quarantine
-    waiting       lines that are not in the table yet, for they came after it was made
+    quarantined   lines in the quarantine
+    waiting       lines that are not in the table, because they came after it was made
     """
 
     name: str
@@ -77,9 +77,10 @@ class TopicAccount:
 
 @dataclass(frozen=True)
 class Account:
-    """Of all topics; in words what does not add up (``broken``), what is still to come, and what else to know.
+    """The account of all topics.
 
-    ``unknown`` names the hops that did not answer, with the reason.
+    ``broken``: sentences about what does not match. ``pending``: what is still to come. ``notes``: other remarks.
+    ``unknown``: the hops that did not answer, with the reason.
     """
 
     topics: list[TopicAccount]
@@ -90,21 +91,20 @@ class Account:
 
     @property
     def adds_up(self) -> bool:
-        """Whether every record of every hop that answered is accounted for."""
+        """Whether every record of the hops that answered is accounted for."""
         return not self.broken
 
     @property
     def is_complete(self) -> bool:
-        """Whether every hop was looked at; on AWS neither objects nor tables are read."""
+        """Whether every hop was checked; on AWS objects and tables are not read."""
         return not self.unknown and all(topic.lines is not None and topic.in_s3 is not None for topic in self.topics)
 
 
 def take(profile: Profile, landed: Mapping[str, int] | None = None) -> Account:
-    """Ask every hop, side by side; a hop that does not answer is named, not guessed.
+    """Ask every hop in parallel; a hop that does not answer is listed as unknown.
 
-    ``landed``: after a batch, the lines that each topic had in S3 before it, all of which it must have read.
-
-    Of a bucket on AWS the objects are listed and not read: to read them all takes long and costs money.
+    ``landed``: after a batch, the lines that each topic had in S3 before it; the batch must have read them all.
+    Objects in a bucket on AWS are listed but not read, which would take long and cost money.
     """
     return _Reckoning(profile, landed or {}).account()
 
@@ -130,7 +130,7 @@ def listed(profile: Profile) -> dict[str, list[Listed]]:
 
 
 class _Reckoning:
-    """One account; what it finds wrong gathers in ``broken`` and ``pending``."""
+    """Computes one account."""
 
     def __init__(self, profile: Profile, landed: Mapping[str, int]) -> None:
         self._profile, self._landed = profile, landed
@@ -141,7 +141,7 @@ class _Reckoning:
         self._notes: list[str] = []
 
     def account(self) -> Account:
-        # What was posted first, then Kafka, then S3: a record that moves on meanwhile is seen again, not missed.
+        # First what was posted, then Kafka, then S3: a record that moves meanwhile is counted twice, never missed.
         acknowledged = posted.totals(self._profile.home) if self._here else Counter[str]()
         try:
             with Topics.of(self._profile) as topics:
@@ -183,8 +183,7 @@ class _Reckoning:
 
     def _does_not_answer(self, hop: str, error: PinflowError) -> None:
         self._unknown[hop] = error.what
-        # Elsewhere much cannot be seen from this machine: MSK's brokers answer inside their VPC only. And no equation
-        # needs the source.
+        # On AWS much is out of reach: MSK's brokers answer only inside their VPC. And no equation needs the source.
         if hop != "MySQL" and self._profile.stack and _SERVICES[hop] in self._profile.stack.services:
             self._broken.append(f"{hop}: {error.what}")
 
@@ -199,13 +198,13 @@ class _Reckoning:
             self._broken.append(f"{topic}: {acknowledged:,} records posted, {ever:,} in Kafka")
         if lost:
             self._broken.append(
-                f"{topic}: {lost:,} records in Kafka are neither in S3 nor dead letters, and the sink is past them: "
+                f"{topic}: {lost:,} records in Kafka are neither in S3 nor dead letters, though the sink is past them: "
                 f"{_places(fates, partitions)}"
             )
         if late:
             self._pending.append(f"{topic}: {late:,} records in Kafka are not yet in S3")
         if twice := sum(one.twice for one in fates.values()):
-            self._notes.append(f"{topic}: {twice:,} records are in two objects; the tables have them once")
+            self._notes.append(f"{topic}: {twice:,} records are in two objects each; the tables have them once")
         return {
             "in_s3": sum(one.in_s3 for one in fates.values()),
             "dead_letters": sum(_within(p.dead, p) for p in partitions.values()),
@@ -222,28 +221,28 @@ class _Reckoning:
             return {"lines": lines.total}
         rows, load = table.posts.total(), table.load
         if table.loading:
-            self._pending.append(f"{name}: a load is under way, or was interrupted: make batch")
+            self._pending.append(f"{name}: a load is running or was interrupted: make batch")
         if rows > len(table.posts):
-            self._broken.append(f"{name}: {rows - len(table.posts):,} rows have an `ind` that another row has")
+            self._broken.append(f"{name}: {rows - len(table.posts):,} rows share an `ind` with another row")
         if lines.overlooked and not table.loading:
             self._broken.append(
-                f"{name}: {lines.overlooked:,} records in S3 are neither in the table nor in the quarantine, and were "
-                f"there when it was made; one is in {lines.example}"
+                f"{name}: {lines.overlooked:,} records in S3 are neither in the table nor in the quarantine, although "
+                f"they were there when it was made; one is in {lines.example}"
             )
         bad = table.bad.total()
         if load is not None and not table.loading and (load.rows, load.quarantined) != (rows, bad):
             self._broken.append(
-                f"{name}: its load made {load.rows:,} rows and {load.quarantined:,} quarantined records, and there are "
+                f"{name}: its load made {load.rows:,} rows and {load.quarantined:,} quarantined records, but there are "
                 f"{rows:,} and {bad:,}: make batch"
             )
         if load is not None and load.records < (had := self._landed.get(topic, 0)):
-            self._broken.append(f"{name}: the load read {load.records:,} records, and S3 had {had:,} before it")
+            self._broken.append(f"{name}: the load read {load.records:,} records, but S3 had {had:,} before it")
         newer = max(lines.waiting, lines.total - load.records if load else 0)
         if newer > lines.overlooked:
             self._pending.append(f"{name}: {newer:,} records in S3 came after the table was made: make batch")
         if load is not None and lines.total < load.records:
             fewer = load.records - lines.total
-            self._pending.append(f"{name}: {fewer:,} of the records that it was made of are not in S3 now")
+            self._pending.append(f"{name}: {fewer:,} of the records that it was made of are no longer in S3")
         return {
             "lines": lines.total,
             "rows": rows,
@@ -254,7 +253,7 @@ class _Reckoning:
 
 
 class _Lines:
-    """The lines of a topic's objects, told apart by what is in the table and in its quarantine."""
+    """The lines of a topic's objects, sorted by whether they are in the table, its quarantine, or neither."""
 
     def __init__(self, table: Table, key: str) -> None:
         self.table, self._key = table, key
@@ -268,7 +267,7 @@ class _Lines:
         return sum(self.counts.values())
 
     def read(self, bucket: Bucket, objects: Sequence[Listed]) -> bool:
-        """Take in every object, each let go before the next. Raises NotReady."""
+        """Read every object, one at a time. Raises NotReady."""
         for one, body in bucket.bodies(objects):
             lines = split(body)
             self.counts[one] = len(lines)
@@ -278,7 +277,7 @@ class _Lines:
 
     def _take(self, one: Listed, lines: list[bytes], posts: Counter[int]) -> None:
         load = self.table.load
-        # Of a table whose load is unknown every line may be newer.
+        # If the table's load is unknown, every line may be newer.
         was_there = load is not None and one.modified + _CLOCK <= load.read_at
         for line in lines:
             if line in self.table.bad:
@@ -296,13 +295,13 @@ class _Lines:
 
 
 def placed(partition: Partition, number: int, lines: dict[Listed, int]) -> Fate:
-    """Where the records of a partition are, by the objects that the sink wrote of it."""
+    """Where the records of a partition are, according to the sink's objects."""
     objects = [(one.place[1], count) for one, count in lines.items() if one.place and one.place[0] == number]
     return fate(partition.begin, partition.end, objects, partition.skipped)
 
 
 def read_skipped(topics: Topics, topic: str, lines: dict[Listed, int]) -> None:
-    """Look in Kafka for nulls where records are missing; of a long backlog at its beginning only."""
+    """Look for nulls in Kafka where records are missing; only at the beginning of a long backlog."""
     for number, partition in topics.partitions[topic].items():
         starts = [one.place[1] for one in lines if one.place and one.place[0] == number]
         spans = suspects(placed(partition, number, lines).missing, starts)
@@ -314,7 +313,7 @@ def _within(offsets: set[int], partition: Partition) -> int:
 
 
 def _places(fates: dict[int, Fate], partitions: dict[int, Partition]) -> str:
-    """The first few spans of offsets that are lost, for a person."""
+    """The first few lost offsets, as text."""
     spans = []
     for number, one in fates.items():
         committed = partitions[number].committed

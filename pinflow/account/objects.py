@@ -1,4 +1,4 @@
-"""What lies in S3: the objects of each topic, and their lines."""
+"""The objects of each topic in S3, and their lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HIDDEN = re.compile(r"(?:\A|/)(?:\.|_(?![^/]*=))|\._COPYING_\Z")
 
 @dataclass(frozen=True)
 class Listed:
-    """An object as a listing shows it; ``modified`` in seconds since 1970, whole ones."""
+    """An object in a listing; ``modified`` in whole seconds since 1970."""
 
     key: str
     etag: str
@@ -35,13 +35,13 @@ class Listed:
 
     @cached_property
     def place(self) -> tuple[int, int] | None:
-        """Partition and first offset, by the key; None for an object that the sink did not write."""
+        """Partition and first offset, from the key; None for an object that the sink did not write."""
         found = _OF_THE_SINK.match(self.key)
         return (int(found[2]), int(found[3])) if found and found[1] == found[2] else None
 
 
 class Bucket:
-    """The profile's bucket; an object that was read once is not read again. Methods raise NotReady."""
+    """The profile's bucket; counts the lines of an object only once. Methods raise NotReady."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile, self._name = profile, profile.storage.bucket
@@ -49,7 +49,7 @@ class Bucket:
         self._counted: dict[tuple[str, str], int] = {}
 
     def listed(self, topic: str) -> list[Listed]:
-        """A topic's objects, as Spark sees them."""
+        """A topic's objects that Spark would read."""
         prefix = f"topics/{topic}/"
         try:
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
@@ -63,14 +63,14 @@ class Bucket:
             raise NotReady(f"s3://{self._name}: {brief(error)}") from None
 
     def lines(self, found: Sequence[Listed]) -> dict[str, int]:
-        """How many lines each object has, by its key; one that is gone by now is left out."""
+        """The number of lines of each object by key; skips objects that were deleted meanwhile."""
         new = [one for one in found if (one.key, one.etag) not in self._counted]
         for one, body in self.bodies(new):
             self._counted[one.key, one.etag] = len(split(body))
         return {one.key: self._counted[one.key, one.etag] for one in found if (one.key, one.etag) in self._counted}
 
     def bodies(self, found: Sequence[Listed]) -> Iterator[tuple[Listed, bytes]]:
-        """What the objects hold; one that is gone by now is left out."""
+        """The contents of the objects; skips objects that were deleted meanwhile."""
         with ThreadPoolExecutor(8) as pool:
             # A few at a time: together they may be gigabytes.
             for part in (found[start : start + 32] for start in range(0, len(found), 32)):
@@ -91,13 +91,13 @@ class Bucket:
 
 
 def split(body: bytes) -> list[bytes]:
-    """The lines of an object as Spark reads them, a record each."""
+    """The lines of an object as Spark reads them: one record each."""
     lines = body.split(b"\n")
     return lines if lines[-1] else lines[:-1]
 
 
 def key_of(line: bytes, name: str) -> int | None:
-    """The post's number in a record; None where there is none."""
+    """The post's number in a record; None if there is none."""
     try:
         post = json.loads(line)
     except (ValueError, RecursionError):

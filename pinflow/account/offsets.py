@@ -1,8 +1,8 @@
-"""What became of each offset of a partition, reckoned from the objects in S3 and the records that the sink skipped.
+"""What became of each offset of a partition, computed from the objects in S3 and the records that the sink skipped.
 
-An object's key says the offset of its first record, its lines how many records it holds. Records that the sink skipped
-(dead letters, nulls) take an offset and no line. So the offsets of an object are those from its first on, without the
-skipped ones, as many as it has lines: this needs no committed offset, and holds for the real sink and for ours.
+An object's key gives the offset of its first record, and its lines the number of records. Skipped records (dead
+letters, nulls) take an offset but no line. So an object holds as many offsets from its first as it has lines, not
+counting skipped ones. This needs no committed offset and holds for the real sink and for ours.
 
 >>> fate(0, 10, [(0, 3), (4, 2)], [3])
 Fate(in_s3=5, skipped=1, twice=0, missing=[(6, 10)])
@@ -20,11 +20,11 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Fate:
-    """Where the records of a partition are, of those that Kafka still holds.
+    """Where the records of a partition are that Kafka still holds.
 
     in_s3    records in an object
-    skipped  records that the sink skipped: dead letters and nulls
-    twice    lines beyond the first of a record that is in several objects (the real sink, after a kill)
+    skipped  dead letters and nulls
+    twice    lines beyond the first of a record that is in several objects (after a kill of the real sink)
     missing  offsets that are nowhere, in order
     """
 
@@ -59,9 +59,9 @@ def fate(begin: int, end: int, objects: Iterable[tuple[int, int]], skipped: Sequ
 
 
 def suspects(missing: Iterable[Span], starts: Iterable[int]) -> list[Span]:
-    """Where the records that explain a gap may be: from the start of the object before it to the gap's end.
+    """Where the skipped records that explain a gap may be: from the start of the object before it to the gap's end.
 
-    A record that was skipped within an object, and is not known as such, shifts the gap to the object's end.
+    An unknown skipped record within an object moves the gap to the object's end.
 
     >>> suspects([(4, 5)], [0, 5])
     [(0, 5)]
@@ -71,7 +71,7 @@ def suspects(missing: Iterable[Span], starts: Iterable[int]) -> list[Span]:
 
 
 def below(spans: Iterable[Span], offset: int) -> int:
-    """How many of these offsets lie below one."""
+    """The number of these offsets below one."""
     return sum(max(0, min(stop, offset) - start) for start, stop in spans)
 
 

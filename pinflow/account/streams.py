@@ -1,7 +1,7 @@
-"""What lies in Kinesis: the records of each stream, and how many of them its query has not read yet.
+"""The records of each Kinesis stream, and how many of them its query has not read yet.
 
-Here all records are read, each once in the life of a command. On AWS they are not: reading takes its share of the five
-requests and two megabytes a second that each shard has for all readers, the query among them.
+Locally a command reads all records once. On AWS it does not: all readers of a shard, including the query, share five
+requests and two megabytes a second.
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ from foundation.errors import NotReady, brief
 from foundation.profile import Profile
 
 _PAGE = 2000
-"""Records a request: kinesis-local gets slower beyond."""
+"""Records per request: kinesis-local is slower with more."""
 
 
 @dataclass(frozen=True)
 class Lag:
-    """Records of a stream that its query has not read yet, None where they are not counted (on AWS), and for how many
-    seconds the first of them has waited.
-    """
+    """How far a query is behind: unread records (None on AWS), and the seconds that the oldest has waited."""
 
     records: int | None
     seconds: float
@@ -36,7 +34,7 @@ class Lag:
 
 @dataclass
 class _Shard:
-    """The records of a shard that were seen: their sequence numbers and times of arrival (seconds), in order."""
+    """The records of a shard: sequence numbers and arrival times (seconds), in order."""
 
     numbers: list[int] = field(default_factory=list)
     arrivals: list[float] = field(default_factory=list)
@@ -44,15 +42,15 @@ class _Shard:
     began: bool = False
 
     def read(self, position: Any) -> int:
-        """How many of them a query at this position has read; raises ValueError for what is no position."""
+        """How many records a query at this position has read; raises ValueError for an unknown position."""
         match position:
             case {"type": "SHARD_END"} | {"closed": True}:
                 return len(self.numbers)
             case {"type": "AFTER_SEQUENCE_NUMBER", "sequenceNumber": str(number)} | {"lastSeqNum": str(number)}:
                 place, arrived = bisect_right(self.numbers, int(number)), position.get("arrived")
                 known = place and self.numbers[place - 1] == int(number)
-                # kinesis-local counts on from where it was, so that after a loss new records can have lower numbers
-                # than the lost ones, at which the query stands.
+                # After a loss kinesis-local may give new records lower numbers than the lost ones, at which the query
+                # stands.
                 return place if known or not arrived else bisect_right(self.arrivals, (arrived + 1) / 1000)
             case {"type": "AT_TIMESTAMP", "timestamp": int(milliseconds)}:
                 return bisect_right(self.arrivals, milliseconds / 1000 - 0.001)
@@ -64,7 +62,7 @@ class _Shard:
 
 
 class Stream:
-    """One stream, looked at again and again. Methods raise NotReady."""
+    """One stream. Methods raise NotReady."""
 
     def __init__(self, profile: Profile, name: str) -> None:
         self.name = name
@@ -73,18 +71,18 @@ class Stream:
 
     @property
     def records(self) -> int:
-        """Records that were in the stream at the last refresh."""
+        """Number of records at the last refresh."""
         return sum(len(shard.numbers) for shard in self._shards.values())
 
     def refresh(self) -> None:
-        """Read what has come."""
+        """Read new records."""
         with self._errors():
             pages = self._kinesis.get_paginator("list_shards").paginate(StreamName=self.name)
             for name in [shard["ShardId"] for page in pages for shard in page["Shards"]]:
                 self._read(name, self._shards.setdefault(name, _Shard()))
 
     def read_by(self, offset: Any) -> int | None:
-        """How many of its records a query at this offset has read; None where the offset says nothing of the stream."""
+        """How many records a query at this offset has read; None if the offset does not mention the stream."""
         positions = _positions(self.name, offset)
         if positions is None:
             return None
@@ -107,7 +105,7 @@ class Stream:
         return Lag(self.records - read, max(0.0, time.time() - min(first)) if first else 0.0)
 
     def seconds_behind(self, offset: Any) -> Lag | None:
-        """The same by one request a shard and a single record of it, for a stream on AWS."""
+        """`lag` for a stream on AWS, with one request per shard for a single record."""
         positions = _positions(self.name, offset)
         if positions is None:
             return None
@@ -157,10 +155,9 @@ class Stream:
 
 
 def _positions(stream: str, offset: Any) -> dict[str, Any] | None:
-    """The position in each shard of a stream, by the shard's id; None where the offset is of another form.
+    """The position in each shard of a stream, by shard id; None if the offset has another form.
 
-    Offsets differ: services/spark/kinesis writes {"streams": …}, Databricks a list of shards, as in its documents on
-    monitoring.
+    services/spark/kinesis writes {"streams": …}; Databricks writes a list of shards, as in its monitoring docs.
     """
     try:
         document = json.loads(offset) if isinstance(offset, str) else offset
@@ -174,7 +171,7 @@ def _positions(stream: str, offset: Any) -> dict[str, Any] | None:
 
 
 def _where(position: Any) -> dict[str, Any] | None:
-    """A position as GetShardIterator takes it; None at the end of a closed shard. Raises ValueError for no position."""
+    """The arguments of GetShardIterator; None at the end of a closed shard. Raises ValueError for an unknown one."""
     match position:
         case {"type": "SHARD_END"} | {"closed": True}:
             return None

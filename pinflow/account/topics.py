@@ -17,11 +17,11 @@ from foundation.profile import Profile
 from pinflow.account.offsets import Span
 
 _READ_WITHIN = 30.0
-"""Seconds without one record, of those that are known to be there."""
+"""Seconds to wait for a record that is known to exist."""
 _ASK_WITHIN = 10_000
-"""Milliseconds for one question to Kafka, which kafka-python by itself asks for ever."""
+"""Milliseconds for one request to Kafka; by default kafka-python waits for ever."""
 _CONTEXT = "__connect.errors."
-"""Of the headers in which Connect says where a dead letter comes from (KIP-298)."""
+"""Prefix of the headers with which Connect describes a dead letter's origin (KIP-298)."""
 
 
 def dead_letter_topic(profile: Profile) -> str:
@@ -31,7 +31,7 @@ def dead_letter_topic(profile: Profile) -> str:
 
 @dataclass
 class Partition:
-    """A partition: offsets that Kafka holds, the sink's committed offset, and the offsets that the sink skipped."""
+    """A partition: Kafka's offsets, the sink's committed offset, and the offsets that the sink skipped."""
 
     begin: int = 0
     end: int = 0
@@ -46,7 +46,7 @@ class Partition:
 
 
 class Topics:
-    """The profile's topics, looked at again and again through one consumer. Methods raise NotReady."""
+    """The profile's topics, read through one consumer. Methods raise NotReady."""
 
     def __init__(self, profile: Profile, admin: KafkaAdminClient, consumer: KafkaConsumer) -> None:
         self._profile, self._admin, self._consumer = profile, admin, consumer
@@ -57,7 +57,7 @@ class Topics:
     @classmethod
     @contextmanager
     def of(cls, profile: Profile) -> Iterator[Topics]:
-        """Raises NotReady where Kafka does not answer, also while it is asked."""
+        """Raises NotReady if Kafka does not answer, also within the block."""
         group = f"connect-{profile.connect.connector}"
         with (
             broker.admin(profile, request_timeout_ms=_ASK_WITHIN) as admin,
@@ -66,28 +66,28 @@ class Topics:
             yield cls(profile, admin, consumer)
 
     def refresh(self) -> None:
-        """Look at the ends and commits of all partitions, and read the dead letters that have come."""
-        there = self._there()
+        """Update the offsets and commits of all partitions, and read new dead letters."""
+        existing = self._existing()
         for topic in self._profile.topics:
-            if topic not in there:
+            if topic not in existing:
                 self.partitions[topic].clear()
                 continue
-            found = there[topic]
-            # Commits first: what is committed by then is below an end that is read later.
+            found = existing[topic]
+            # Commits first, so that they are below the ends, which are read later.
             committed = {tp: self._consumer.committed(tp, timeout_ms=_ASK_WITHIN) or 0 for tp in found}
             begin, end = self._consumer.beginning_offsets(found), self._consumer.end_offsets(found)
             for tp in found:
                 partition = self.partitions[topic].setdefault(tp.partition, Partition())
-                if end[tp] < partition.end:  # the topic was made anew
+                if end[tp] < partition.end:  # the topic was recreated
                     partition = self.partitions[topic][tp.partition] = Partition()
                 partition.begin, partition.end = begin[tp], end[tp]
                 partition.committed = max(committed[tp], begin[tp])
-        self._read_letters(there.get(dead_letter_topic(self._profile), []))
+        self._read_letters(existing.get(dead_letter_topic(self._profile), []))
 
     def read(self, topic: str, number: int, spans: Iterable[Span]) -> None:
-        """Find what of these offsets the sink skips without a letter that names them, by reading the records.
+        """Read the records at these offsets and find those that the sink skips without an attributable dead letter.
 
-        A connector that has no dead-letter topic leaves nulls out and says nothing.
+        A connector without a dead-letter topic skips nulls silently.
         """
         partition, tp = self.partitions[topic][number], TopicPartition(topic, number)
         for start, stop in spans:
@@ -97,8 +97,8 @@ class Topics:
                 elif record.value in self._unaddressed:
                     partition.dead.add(record.offset)
 
-    def _there(self) -> dict[str, list[TopicPartition]]:
-        """The partitions of those of the topics that exist, in order."""
+    def _existing(self) -> dict[str, list[TopicPartition]]:
+        """The partitions of the existing topics, in order."""
         names = {*self._profile.topics, dead_letter_topic(self._profile)} & set(self._admin.list_topics())
         return {
             topic["name"]: sorted(TopicPartition(topic["name"], p["partition_index"]) for p in topic["partitions"])
@@ -110,11 +110,11 @@ class Topics:
         for tp in found:
             start = max(self._letters_read.get(tp, 0), begin[tp])
             for letter in self._records(tp, start, end[tp]):
-                self._take(letter)
+                self._add_letter(letter)
             self._letters_read[tp] = end[tp]
 
-    def _take(self, letter: ConsumerRecord) -> None:
-        """After a restart the real sink writes the same letters again: offsets are a set."""
+    def _add_letter(self, letter: ConsumerRecord) -> None:
+        """Offsets are sets, because the real sink writes the same letters again after a restart."""
         says = {key.removeprefix(_CONTEXT): value for key, value in letter.headers if key.startswith(_CONTEXT)}
         try:
             topic, number, offset = says["topic"].decode(), int(says["partition"]), int(says["offset"])
@@ -126,7 +126,7 @@ class Topics:
             (partition.dead if letter.value else partition.nulls).add(offset)
 
     def _records(self, tp: TopicPartition, start: int, stop: int) -> Iterator[ConsumerRecord]:
-        """The records at these offsets; raises NotReady where Kafka does not give them."""
+        """The records at these offsets; raises NotReady if Kafka does not return them."""
         if start >= stop:
             return
         self._consumer.assign([tp])

@@ -1,4 +1,4 @@
-"""Waiting until what is in Kafka has come to S3."""
+"""Waiting until S3 holds everything that Kafka holds."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Say = Callable[[str], None]
 
 _LOOK_EVERY = 0.3
 _STUCK_AFTER = 2.0
-"""Seconds without a new object after which the missing records are read: what is a null never comes."""
+"""Seconds without a new object after which to read the missing records: nulls never arrive."""
 
 
 def until_landed(profile: Profile, timeout: float, say: Say) -> dict[str, int]:
-    """Wait until all that the topics hold now is in S3 or was skipped; returns the lines in S3 by topic, seen then.
+    """Wait until all records now in the topics are in S3 or were skipped; returns the lines in S3 by topic.
 
-    Raises PinflowError after ``timeout`` seconds without progress. What has landed is told from the objects and the
-    dead letters: the sink's committed offset stays before bad records at the end of a partition, for ever.
+    Raises PinflowError after ``timeout`` seconds without progress. It looks at objects and dead letters, because the
+    sink's committed offset stays before bad records at the end of a partition for ever.
 
-    A sink that does not run here is not waited for: MSK's brokers are reached from inside their VPC only, and MSK
-    Connect names its consumer groups as it likes.
+    Does not wait for a sink on AWS: MSK's brokers can be reached only inside their VPC, and MSK Connect chooses its
+    consumer groups' names.
     """
     if profile.stack is None:
-        say(f"taking what is in s3://{profile.storage.bucket} now; make doctor says how old the newest object is")
+        say(f"using what is in s3://{profile.storage.bucket} now; make doctor shows the age of the newest object")
         return {}
     bucket, said = Bucket(profile), time.monotonic()
     with Topics.of(profile) as topics:
@@ -49,9 +49,9 @@ def until_landed(profile: Profile, timeout: float, say: Say) -> dict[str, int]:
                     read_skipped(topics, topic, found)
             if now - since > timeout:
                 raise PinflowError(
-                    f"S3 sink: {missing:,} records are not in s3://{profile.storage.bucket}, and none has come for "
+                    f"S3 sink: {missing:,} records are not in s3://{profile.storage.bucket}, and none has arrived for "
                     f"{timeout:.0f} s",
-                    "make status shows which, and the connector's state; make logs S=connect its reason",
+                    "make status shows which, and the connector's state; make logs S=connect shows why",
                 )
             if now - said > 2:
                 say(f"waiting for the S3 sink: {missing:,} records to go")
@@ -61,10 +61,9 @@ def until_landed(profile: Profile, timeout: float, say: Say) -> dict[str, int]:
 
 
 def until_refilled(profile: Profile, timeout: float, say: Say) -> None:
-    """After LocalStack lost S3, wait until its hook has reset the sink; `timeout` seconds at most.
+    """After LocalStack lost S3, wait until its hook has reset the sink, ``timeout`` seconds at most.
 
-    Seen from outside: the sink has committed records of a topic of which no object is there, and which are not all
-    skipped.
+    The sign that it has not: the sink has committed records of a topic, not all skipped, that has no object.
     """
     began, bucket = time.monotonic(), Bucket(profile)
     with Topics.of(profile) as topics:
@@ -78,7 +77,7 @@ def until_refilled(profile: Profile, timeout: float, say: Say) -> None:
             }
             if all(bucket.listed(topic) for topic, records in landed.items() if records > 0):
                 return
-            say("S3 was lost with LocalStack: waiting until the sink writes again what Kafka holds")
+            say("LocalStack lost S3 in a restart: waiting until the sink writes Kafka's records again")
             time.sleep(1)
 
 
@@ -89,7 +88,7 @@ def _lines(bucket: Bucket, topic: str) -> dict[Listed, int]:
 
 
 def _missing(topics: Topics, wanted: dict[str, dict[int, int]], lines: dict[str, dict[Listed, int]]) -> int:
-    """How many of the records below these ends are nowhere."""
+    """How many of the records below these offsets are nowhere."""
     return sum(
         below(placed(topics.partitions[topic][number], number, lines[topic]).missing, end)
         for topic, ends in wanted.items()

@@ -1,4 +1,4 @@
-"""`aws-plan`, `aws-up`, `aws-down`: the template's resources on AWS. They ask before they change anything."""
+"""`aws-plan`, `aws-up`, `aws-down`: the template's resources on AWS. They ask before changing anything."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pinflow import report
 from pinflow.cloudformation.stack import Change, Data, Resource, Stack
 from pinflow.confirmation import confirmed
 
-_yes = click.option("--yes", is_flag=True, help="do not ask")
+_yes = click.option("--yes", is_flag=True, help="do not ask for confirmation")
 
 
 @click.command("aws-plan")
 @click.pass_obj
 def aws_plan(profile: Profile) -> None:
-    """Show what aws-up would add, change and remove; nothing is changed."""
+    """Show what aws-up would add, change and remove, without changing anything."""
     stack = Stack(profile)
     _say_where(stack)
     if changes := stack.plan():
@@ -29,7 +29,7 @@ def aws_plan(profile: Profile) -> None:
 @_yes
 @click.pass_obj
 def aws_up(profile: Profile, yes: bool) -> None:
-    """Make or change the stack: shows the plan, asks, then each event as it comes."""
+    """Create or update the stack: shows the plan, asks, then prints every event."""
     stack = Stack(profile)
     _say_where(stack)
 
@@ -43,7 +43,7 @@ def aws_up(profile: Profile, yes: bool) -> None:
         raise click.exceptions.Exit(1)
     for name, value in outputs.items():
         click.echo(f"{name:<16} {value}")
-    _say("InvokeUrl belongs into the profile, api.invoke_url; then make doctor")
+    _say("put InvokeUrl into the profile as api.invoke_url; then make doctor")
 
 
 @click.command("aws-down")
@@ -53,23 +53,23 @@ def aws_up(profile: Profile, yes: bool) -> None:
     "data",
     multiple=True,
     type=click.Choice(["bucket", "dag-bucket", "streams"]),
-    help="afterwards also delete this, with all that is in it; may be given again",
+    help="also delete this, with everything in it; repeatable",
 )
 @click.pass_obj
 def aws_down(profile: Profile, yes: bool, data: tuple[Data, ...]) -> None:
-    """Take the stack away. Buckets and streams stay, unless --delete names them."""
+    """Delete the stack. Buckets and streams stay, unless --delete names them."""
     stack = Stack(profile)
     _say_where(stack)
     resources = stack.resources()
     for resource in resources:
-        _say(f"{'stays' if resource.stays else 'goes':<6} {resource.kind:<28} {_shown(resource)}")
+        _say(f"{'keep' if resource.stays else 'delete':<6} {resource.kind:<28} {_shown(resource)}")
     for what in data:
-        _say(f"goes   with all that is in it: {', '.join(_names(stack, what))}")
+        _say(f"delete with all contents: {', '.join(_names(stack, what))}")
     if not resources and not data:
         _say(f"there is no stack {stack.name}")
         return
-    if not yes and not confirmed("take this away?"):
-        _say("nothing was taken away")
+    if not yes and not confirmed("delete this?"):
+        _say("nothing was deleted")
         raise click.exceptions.Exit(1)
     if resources:
         stack.down(_say)

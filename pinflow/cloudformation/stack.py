@@ -1,4 +1,4 @@
-"""The resources of localstack/template.yaml on AWS, as one CloudFormation stack: planned, made, changed, taken away."""
+"""The resources of localstack/template.yaml on AWS as one CloudFormation stack: plan, create, update, delete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Data = Literal["bucket", "dag-bucket", "streams"]
 
 TEMPLATE = ROOT / "localstack" / "template.yaml"
 STAYS = ("AWS::S3::Bucket", "AWS::Kinesis::Stream", "AWS::ApiGateway::Account")
-"""What outlives the stack by the template's DeletionPolicy; the role of the account's logs does too."""
+"""Types that survive the stack by the template's DeletionPolicy; so does the role for the account's logs."""
 
 _POLL = 1.0
 _LONGEST = 1800.0  # seconds; the whole stack takes about two minutes
@@ -31,7 +31,7 @@ _UNCHANGED = ("didn't contain changes", "No updates are to be performed")
 
 @dataclass(frozen=True)
 class Change:
-    """What would become of a resource: Add, Modify or Remove; ``replacement`` True, False or Conditional."""
+    """The planned action on a resource: Add, Modify or Remove; ``replacement`` is True, False or Conditional."""
 
     action: str
     resource: str
@@ -41,9 +41,9 @@ class Change:
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """A change set's name, what AWS says it would change, and the streams that are missing.
+    """A change set's name, the changes that AWS plans for the stack, and the missing streams.
 
-    The stack makes them if it ``makes_streams``; otherwise they are made beside it, and it goes on using their names.
+    If ``makes_streams``, the stack creates them; otherwise they are created outside the stack.
     """
 
     name: str
@@ -53,14 +53,14 @@ class ChangeSet:
 
     @property
     def changes(self) -> list[Change]:
-        """All of it."""
+        """All changes, including streams outside the stack."""
         beside = [] if self.makes_streams else self.missing_streams
         return [*self.of_stack, *(Change("Add", stream, "AWS::Kinesis::Stream") for stream in beside)]
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource of the stack: its name in the template, its type, what AWS calls it."""
+    """A resource of the stack: its logical id, its type, its physical name."""
 
     resource: str
     kind: str
@@ -68,35 +68,35 @@ class Resource:
 
     @property
     def stays(self) -> bool:
-        """Whether it is kept when the stack is taken away."""
+        """Whether it is kept when the stack is deleted."""
         return self.kind in STAYS or self.resource == "LogsRole"
 
 
 class Stack:
-    """The stack `pinflow-<uid>` of a profile. Every method raises PinflowError with what AWS said."""
+    """The stack `pinflow-<uid>` of a profile. Every method raises PinflowError with AWS's message."""
 
     def __init__(self, profile: Profile) -> None:
         if profile.stack and "localstack" in profile.stack.services:
             raise PinflowError(
-                f"{profile.path}: its LocalStack deploys {TEMPLATE.relative_to(ROOT)} by itself at each of its starts",
-                "make up; or take a profile for AWS, such as PROFILE=aws",
+                f"{profile.path}: LocalStack deploys {TEMPLATE.relative_to(ROOT)} by itself at every start",
+                "make up; or use a profile for AWS, such as PROFILE=aws",
             )
         self.profile, self.name = profile, f"pinflow-{profile.uid}"
         self._cloudformation: Any = client(profile, "cloudformation")
 
     def plan(self) -> list[Change]:
-        """What `up` would change; nothing is left behind: the change set is deleted again."""
+        """What `up` would change; deletes its change set afterwards."""
         with self._errors(), self._change_set() as planned:
             return planned.changes
 
     def up(self, agreed: Callable[[list[Change]], bool], say: Say) -> dict[str, str] | None:
-        """Make or change the stack, when ``agreed`` says so; its outputs, None after a no.
+        """Create or update the stack if ``agreed`` accepts the changes; returns its outputs, None if refused.
 
-        Says every event of the stack as it comes.
+        Reports every event of the stack.
         """
         with self._errors():
             if self._status() in _NEVER_MADE:
-                say(f"{self.name} was begun once and never made: what is left of it is removed first")
+                say(f"{self.name} was never created completely: deleting the remains of the failed attempt first")
                 self._delete(say)
             with self._change_set() as planned:
                 if planned.changes and not agreed(planned.changes):
@@ -107,7 +107,7 @@ class Stack:
             return cloudformation.outputs(self._cloudformation, self.name)
 
     def resources(self) -> list[Resource]:
-        """What the stack consists of; empty where there is none."""
+        """The stack's resources; empty if there is no stack."""
         with self._errors():
             if self._status() is None:
                 return []
@@ -120,7 +120,7 @@ class Stack:
             ]
 
     def down(self, say: Say) -> None:
-        """Take the stack away; buckets and streams stay, with all that is in them."""
+        """Delete the stack; buckets and streams stay with their contents."""
         with self._errors():
             self._delete(say)
 
@@ -153,12 +153,12 @@ class Stack:
 
     @contextmanager
     def _change_set(self) -> Iterator[ChangeSet]:
-        """A change set, by which AWS compares the template with what is there."""
+        """A change set: AWS compares the template with the existing stack."""
         status = self._status()
         if status and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-            raise PinflowError(f"stack {self.name} is {status}", "wait until that is done, then try again")
+            raise PinflowError(f"stack {self.name} is {status}", "wait until that has finished, then try again")
         if status in _NEVER_MADE:
-            raise PinflowError(f"stack {self.name} is {status}: it was never made", "make aws-up begins it anew")
+            raise PinflowError(f"stack {self.name} is {status}: it was never created completely", "make aws-up")
         new = status in (None, "REVIEW_IN_PROGRESS")
         parameters = self._parameters()
         before = {} if new else self._parameters_before()
@@ -183,7 +183,7 @@ class Stack:
         return {one["ParameterKey"]: one["ParameterValue"] for one in (self._described() or {}).get("Parameters", [])}
 
     def _creations(self, parameters: dict[str, str], before: dict[str, str], missing: list[str]) -> dict[str, bool]:
-        """What is to be the stack's own: what is already, under the same name, and what is not there."""
+        """Which resources the stack owns: those it owns already under the same name, and those that do not exist."""
 
         def own(create: str, name: str) -> bool:
             return before.get(create) == "true" and before.get(name) == parameters[name]
@@ -194,13 +194,13 @@ class Stack:
             "CreateDagBucket": own("CreateDagBucket", "DagBucketName")
             or not self._has_bucket("dag_bucket", storage.dag_bucket),
             "CreateStreams": own("CreateStreams", "UserId") or len(missing) == len(self.profile.streams),
-            # This account and region have one role by which API Gateway writes logs.
+            # An account has one role per region with which API Gateway writes logs.
             "CreateLogsRole": own("CreateLogsRole", "UserId")
             or not self._client("apigateway").get_account().get("cloudwatchRoleArn"),
         }
 
     def _has_bucket(self, key: str, bucket: str) -> bool:
-        """Whether this account has it, in this region; raises PinflowError where the name is somebody else's."""
+        """Whether this account has the bucket in this region; raises PinflowError if the name is taken elsewhere."""
         region = self.profile.aws.region
         try:
             found = self._client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=self._account)
@@ -210,16 +210,16 @@ class Stack:
                 return False
             if status not in (301, 403):
                 raise
-            why = "in another region" if status == 301 else f"not of account {self._account}, or it may not look at it"
+            why = "in another region" if status == 301 else f"not of account {self._account}, or hidden from it"
         else:
-            # boto3 goes after a bucket to its region by itself.
+            # boto3 follows a bucket to its region by itself.
             if found.get("BucketRegion", region) == region:
                 return True
             why = f"in {found['BucketRegion']}, and aws.region is {region}"
         raise PinflowError(
             f"s3://{bucket} is {why}",
-            f"the name is taken: choose another storage.{key}, such as one with your uid; if the bucket is yours, you "
-            "need s3:ListBucket on it, and it must be in aws.region",
+            f"choose another storage.{key}, such as one with your uid; if the bucket is yours, it must be in "
+            "aws.region, and you need s3:ListBucket on it",
         )
 
     @cached_property
@@ -232,10 +232,10 @@ class Stack:
             return
         cloudformation.make_streams(self._client, planned.missing_streams)
         for stream in planned.missing_streams:
-            say(f"stream {stream}: made")
+            say(f"stream {stream}: created")
 
     def _changes(self, name: str) -> list[Change]:
-        """What the change set says, once AWS has made it."""
+        """The changes in a change set, once AWS has created it."""
         deadline = time.monotonic() + _LONGEST
         names = {"StackName": self.name, "ChangeSetName": name}
         while (found := self._cloudformation.describe_change_set(**names))["Status"] not in (
@@ -249,7 +249,7 @@ class Stack:
             reason = str(found.get("StatusReason", ""))
             if any(text in reason for text in _UNCHANGED):
                 return []
-            raise PinflowError(f"stack {self.name}: {reason}", "mend what it names: the profile, or rights of yours")
+            raise PinflowError(f"stack {self.name}: {reason}", "fix what it names: the profile or your permissions")
         changes = list(found["Changes"])
         while token := found.get("NextToken"):
             found = self._cloudformation.describe_change_set(**names, NextToken=token)
@@ -257,7 +257,7 @@ class Stack:
         return [_change(one["ResourceChange"]) for one in changes]
 
     def _forget_change_set(self, name: str) -> None:
-        """Also the empty stack that a change set for a new one brings along; one that was executed is gone already."""
+        """Delete a change set, if it was not executed, and the empty stack that one for a new stack creates."""
         with suppress(self._cloudformation.exceptions.ChangeSetNotFoundException):
             self._cloudformation.delete_change_set(StackName=self.name, ChangeSetName=name)
         if self._status() == "REVIEW_IN_PROGRESS":
@@ -269,32 +269,32 @@ class Stack:
         status = self._follow(self.name, began, say)
         if status not in cloudformation.GOOD:
             why = cloudformation.first_failure(self._cloudformation, self.name)
-            raise PinflowError(f"stack {self.name} is {status}: {why}", "mend what it names, then make aws-up again")
+            raise PinflowError(f"stack {self.name} is {status}: {why}", "fix what it names, then make aws-up again")
 
     def _delete(self, say: Say) -> None:
-        # A deleted stack is to be found by its id only.
+        # A deleted stack can be found only by its id.
         (stack,) = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"]
         began = self._last_event()
         self._cloudformation.delete_stack(StackName=self.name)
         status = self._follow(stack["StackId"], began, say)
         if status not in (None, "DELETE_COMPLETE"):
             why = cloudformation.first_failure(self._cloudformation, stack["StackId"])
-            raise PinflowError(f"stack {self.name} is {status}: {why}", "mend what it names, then make aws-down again")
+            raise PinflowError(f"stack {self.name} is {status}: {why}", "fix what it names, then make aws-down again")
 
     def _follow(self, stack: str, began: str, say: Say) -> str | None:
-        """Say each event after ``began`` until nothing is in progress any more; the stack's status then."""
+        """Report each event after ``began`` until the stack has settled; returns its status."""
         deadline, seen = time.monotonic() + _LONGEST, {began}
         while time.monotonic() < deadline:
             status = self._status(stack)
             for event in reversed(self._events_after(stack, began)):
                 if event["EventId"] not in seen:
                     seen.add(event["EventId"])
-                    say(_told(event))
+                    say(_line(event))
             if status is None or not status.endswith("_IN_PROGRESS"):
                 return status
             time.sleep(_POLL)
         raise PinflowError(
-            f"stack {stack}: not done after {_LONGEST:.0f} s", "it goes on: CloudFormation's console shows it"
+            f"stack {stack}: not finished after {_LONGEST:.0f} s", "it continues: see CloudFormation's console"
         )
 
     def _last_event(self) -> str:
@@ -302,7 +302,7 @@ class Stack:
         return events[0]["EventId"] if events else ""
 
     def _events_after(self, stack: str, began: str) -> list[dict[str, Any]]:
-        """Newest first, as AWS gives them, a page at a time."""
+        """The events after ``began``, newest first."""
         found: list[dict[str, Any]] = []
         try:
             for page in self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack):
@@ -310,7 +310,7 @@ class Stack:
                     if event["EventId"] == began:
                         return found
                     found.append(dict(event))
-        except ClientError:  # gone, where a deleted stack leaves nothing behind
+        except ClientError:  # the stack is deleted
             return []
         return found
 
@@ -319,7 +319,7 @@ class Stack:
         return str(found["StackStatus"]) if found else None
 
     def _described(self, stack: str = "") -> dict[str, Any] | None:
-        """The stack as AWS describes it; None where it is not there, or no longer."""
+        """The stack's description; None if it does not exist or was deleted."""
         try:
             (found,) = self._cloudformation.describe_stacks(StackName=stack or self.name)["Stacks"]
         except ClientError as error:
@@ -333,9 +333,9 @@ class Stack:
         for stream in self.profile.streams:
             if stream not in absent:
                 self._client("kinesis").delete_stream(StreamName=stream, EnforceConsumerDeletion=True)
-        for stream in self.profile.streams:  # Kinesis takes minutes; until then nobody can make one of that name
+        for stream in self.profile.streams:  # deleting takes minutes; until then the name is taken
             cloudformation.wait_until_deleted(self._client, [stream])
-            say(f"stream {stream}: {'not there' if stream in absent else 'deleted'}")
+            say(f"stream {stream}: {'does not exist' if stream in absent else 'deleted'}")
 
     def _delete_bucket(self, bucket: str, say: Say) -> None:
         s3, count = self._client("s3"), 0
@@ -350,7 +350,7 @@ class Stack:
                 count += len(keys)
             s3.delete_bucket(Bucket=bucket)
         except s3.exceptions.NoSuchBucket:
-            say(f"s3://{bucket}: not there")
+            say(f"s3://{bucket}: does not exist")
         else:
             say(f"s3://{bucket}: deleted, with {count:,} objects and versions")
 
@@ -361,7 +361,7 @@ class Stack:
         except (ClientError, BotoCoreError, cloudformation.StackFailed) as error:
             where = self.profile.aws.endpoint_url or f"AWS, region {self.profile.aws.region}"
             raise PinflowError(
-                f"stack {self.name} on {where}: {brief(error)}", "make doctor says whether the credentials are well"
+                f"stack {self.name} on {where}: {brief(error)}", "make doctor checks the credentials"
             ) from None
 
 
@@ -374,7 +374,7 @@ def _change(document: dict[str, Any]) -> Change:
     )
 
 
-def _told(event: dict[str, Any]) -> str:
+def _line(event: dict[str, Any]) -> str:
     reason = event.get("ResourceStatusReason", "")
     what = f"{event['ResourceStatus']:<20} {event['ResourceType']:<28} {event['LogicalResourceId']}"
     return f"{event['Timestamp']:%H:%M:%S} {what}" + (f": {reason}" if reason else "")

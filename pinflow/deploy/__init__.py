@@ -1,4 +1,4 @@
-"""`make deploy`: what of ours runs elsewhere is put there, after what would change was shown and agreed to."""
+"""`make deploy`: puts our notebooks, DAGs, Variables and connector in place, after showing what would change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from foundation.profile import Profile
-from pinflow.deploy.connector import Connector
+from pinflow.deploy import connector
 from pinflow.deploy.dags import Dags, Variables
 from pinflow.deploy.difference import Difference
 from pinflow.deploy.notebooks import Notebooks
@@ -15,33 +15,31 @@ Say = Callable[[str], None]
 
 
 class Part(Protocol):
-    """One thing that is deployed. Both methods raise PinflowError."""
-
-    def __init__(self, profile: Profile) -> None: ...
+    """One part of a deployment. Both methods raise PinflowError."""
 
     def differences(self) -> list[Difference]:
-        """What of it is not there, or otherwise; reads only."""
+        """What is missing there or different; reads only."""
 
     def apply(self, say: Say) -> None:
-        """Make it so; called where there are differences."""
+        """Deploy it; called only if there are differences."""
 
 
-# In this order: what a DAG names is there before the DAG.
-PARTS: dict[str, type[Part]] = {
+# In this order, so that everything a DAG refers to exists before the DAG.
+PARTS: dict[str, Callable[[Profile], Part]] = {
     "notebooks": Notebooks,
     "variables": Variables,
     "dags": Dags,
-    "connector": Connector,
+    "connector": connector.find,
 }
 
 
 def deploy(
     profile: Profile, wanted: Sequence[str], agreed: Callable[[list[Difference]], bool], say: Say
 ) -> list[Difference]:
-    """Deploy the parts of these names, when ``agreed`` says so to what differs; returns what differed.
+    """Deploy these parts if ``agreed`` accepts the differences; returns the differences.
 
-    Repeatable: where nothing differs, nobody is asked and nothing is written. Raises PinflowError before anything is
-    written when a DAG cannot be imported, or a far end does not answer.
+    Without differences it neither asks nor writes. Raises PinflowError before writing anything if a DAG cannot be
+    imported or a server does not answer.
     """
     parts = {name: PARTS[name](profile) for name in PARTS if name in wanted}
     found = {name: part.differences() for name, part in parts.items()}

@@ -1,4 +1,4 @@
-"""The S3 sink connector of services/connect/s3-sink.json: in MSK Connect, or behind a Kafka Connect REST API."""
+"""Deploys the S3 sink connector of services/connect/s3-sink.json to MSK Connect or to a Kafka Connect worker."""
 
 from __future__ import annotations
 
@@ -17,24 +17,13 @@ from services.connect import connector as rest
 Say = Callable[[str], None]
 
 VERSION = "3.7.x"
-"""Of Kafka Connect; MSK Connect has 2.7.1 too, which refuses `consumer.override.…` unless its worker is told."""
+"""The version of Kafka Connect; MSK Connect's 2.7.1 refuses `consumer.override.…` by default."""
 _CHANGEABLE = ("RUNNING", "FAILED")
 
 
-class Connector:
-    """The profile's connector."""
-
-    def __init__(self, profile: Profile) -> None:
-        msk = profile.connect.msk
-        self._at: InMskConnect | BehindRest = InMskConnect(profile, msk) if msk else BehindRest(profile)
-
-    def differences(self) -> list[Difference]:
-        """One, or none."""
-        return self._at.differences()
-
-    def apply(self, say: Say) -> None:
-        """Create or change it."""
-        self._at.apply(say)
+def find(profile: Profile) -> InMskConnect | BehindRest:
+    """The profile's connector, where it runs."""
+    return InMskConnect(profile, profile.connect.msk) if profile.connect.msk else BehindRest(profile)
 
 
 class BehindRest:
@@ -44,7 +33,7 @@ class BehindRest:
         self.profile = profile
 
     def differences(self) -> list[Difference]:
-        """The configuration there beside ours."""
+        """The difference between the deployed configuration and ours, if any."""
         name = self.profile.connect.connector
         current, wanted = rest.configuration(self.profile), {**rest.render(self.profile), "name": name}
         place = f"{self.profile.connect.url}/connectors/{name}"
@@ -64,22 +53,22 @@ class InMskConnect:
         self._client: Any = client(profile, "kafkaconnect")
 
     def differences(self) -> list[Difference]:
-        """The configuration there beside ours."""
+        """The difference between the deployed configuration and ours, if any."""
         with self._errors():
             current, wanted = self._described(), configuration(self.profile)
             if current is None:
-                self._creation()  # what it names must be there before anybody is asked
+                self._creation()  # raises now if the plugin does not exist
                 return [_difference(f"MSK Connect: {self.name}", None, wanted)]
             found = current["connectorConfiguration"]
             return [] if found == wanted else [_difference(f"MSK Connect: {self.name}", found, wanted)]
 
     def apply(self, say: Say) -> None:
-        """Create or change it; both take MSK Connect minutes, which are not waited for."""
+        """Create or change it, without waiting: MSK Connect takes minutes."""
         with self._errors():
             current = self._described()
             if current is None:
                 self._client.create_connector(**self._creation())
-                say(f"MSK Connect makes {self.name}, in about ten minutes: make doctor shows its state")
+                say(f"MSK Connect is creating {self.name}, which takes about ten minutes: make doctor shows its state")
                 return
             state = current["connectorState"]
             if state not in _CHANGEABLE:
@@ -89,7 +78,7 @@ class InMskConnect:
                 currentVersion=current["currentVersion"],
                 connectorConfiguration=configuration(self.profile),
             )
-            say(f"MSK Connect changes {self.name}, in some minutes: make doctor shows its state")
+            say(f"MSK Connect is changing {self.name}, which takes minutes: make doctor shows its state")
 
     def _described(self) -> dict[str, Any] | None:
         pages = self._client.get_paginator("list_connectors").paginate(connectorNamePrefix=self.name)
@@ -98,7 +87,7 @@ class InMskConnect:
         return found
 
     def _creation(self) -> dict[str, Any]:
-        """What CreateConnector takes; raises PinflowError for a plugin or worker configuration that is not there."""
+        """The arguments of CreateConnector; raises PinflowError if a resource that it names is missing."""
         profile, msk = self.profile, self.msk
         iam = profile.kafka.security == "iam"
         plugin = self._named("custom_plugins", "customPlugins", msk.plugin)
@@ -134,7 +123,7 @@ class InMskConnect:
         if found is None:
             what = listing.removesuffix("s").replace("_", " ")
             raise PinflowError(
-                f"MSK Connect: there is no {what} {name}", "make it as docs/aws.md says, or mend connect.msk"
+                f"MSK Connect: there is no {what} {name}", "create it as docs/aws.md says, or correct connect.msk"
             )
         return found
 
@@ -145,12 +134,12 @@ class InMskConnect:
         except (ClientError, BotoCoreError) as error:
             raise PinflowError(
                 f"MSK Connect, connector {self.name}: {brief(error)}",
-                "they need kafkaconnect:* and iam:PassRole on connect.msk.role_arn; --only leaves the connector out",
+                "you need kafkaconnect:* and iam:PassRole on connect.msk.role_arn; --only can skip the connector",
             ) from None
 
 
 def configuration(profile: Profile) -> dict[str, str]:
-    """s3-sink.json for a cluster of several brokers: the dead letters are kept as often as there are, three at most."""
+    """s3-sink.json for a cluster: the dead-letter topic gets a replica per broker, three at most."""
     brokers = len(profile.kafka.bootstrap_servers.split(","))
     factor = {"errors.deadletterqueue.topic.replication.factor": str(min(3, brokers))}
     return rest.render(profile) | factor

@@ -1,4 +1,4 @@
-"""airflow/ in the bucket of the DAGs, once the installed Airflow can import it; the Airflow Variables that it reads."""
+"""Deploys airflow/ to the DAG bucket, after a test import, and the Airflow Variables that the DAGs read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foundation import packages
 from foundation.dag_bucket import FOLDER
 from foundation.databricks import Workspace
 from foundation.errors import PinflowError
-from foundation.mwaa import AirflowError, Mwaa, explained
+from foundation.mwaa import AirflowError, Mwaa, explained, variables
 from foundation.profile import ROOT, Profile
 from pinflow import airflow, install
 from pinflow.deploy.difference import Difference
@@ -36,7 +36,7 @@ class Dags:
     def differences(self) -> list[Difference]:
         """Files of airflow/ that the bucket lacks or has with another content. Raises PinflowError on import errors."""
         if self.profile.stack is None or isinstance(runtime.current(self.profile), NativeStack):
-            check_imports(self.profile)  # in containers Airflow itself says so, once they are there
+            check_imports(self.profile)  # in containers Airflow reports them after the upload
         bucket = self.profile.storage.dag_bucket
         return [
             Difference(f"s3://{bucket}/{key}", before, file.read_text(encoding="utf-8", errors="replace"))
@@ -44,25 +44,25 @@ class Dags:
         ]
 
     def apply(self, say: Say) -> None:
-        """Upload them, and wait until Airflow has read them."""
+        """Upload them and wait until Airflow has read them."""
         requirements_too = REQUIREMENTS in airflow.changed(self.profile)
         airflow.deploy(self.profile, say)
         if requirements_too:
             name = self.profile.airflow.environment
             say(
-                f"{REQUIREMENTS} changed: MWAA installs it when the environment is updated, in about half an hour: "
+                f"{REQUIREMENTS} changed: update the environment to install it, which takes about half an hour: "
                 f"MWAA's console, {name}, Edit, the newest version of {REQUIREMENTS}"
             )
 
 
 class Variables:
-    """What airflow/dags read as Airflow Variables and the profile knows."""
+    """The Airflow Variables that airflow/dags reads and the profile provides."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile, self.mwaa = profile, Mwaa(profile)
 
     def differences(self) -> list[Difference]:
-        """Variables that Airflow has not, or with another value."""
+        """Variables that are missing in Airflow or have another value."""
         found = {name: self._value(name) for name in self._wanted()}
         return [
             Difference(f"Airflow Variable {name}", found[name], wanted)
@@ -92,17 +92,8 @@ class Variables:
             raise
 
 
-def variables(profile: Profile) -> dict[str, str]:
-    """The Airflow Variables of airflow/dags, without the notebooks' folder, which the workspace knows."""
-    return {
-        "pinterest_uid": profile.uid,
-        "pinterest_bucket": profile.storage.bucket,
-        "pinterest_cluster_id": profile.databricks.cluster_id,
-    }
-
-
 def check_imports(profile: Profile, folder: Path = FOLDER / "dags") -> list[str]:
-    """The ids of the DAGs that the profile's version of Airflow, which is installed for it, reads from a folder.
+    """The ids of the DAGs that the profile's version of Airflow finds in a folder; installs that version if necessary.
 
     Raises PinflowError with the text of every import error.
     """
@@ -116,7 +107,7 @@ def check_imports(profile: Profile, folder: Path = FOLDER / "dags") -> list[str]
     environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     command = [str(python), "-W", "ignore", str(_READ), str(folder)]
     pipe = subprocess.PIPE
-    # A session of its own: what it starts (airflow db migrate) is stopped with it, and keeps no pipe open.
+    # Its own session, so that a child (airflow db migrate) is stopped too and keeps no pipe open.
     with subprocess.Popen(
         command, env=environment, cwd=home, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     ) as reader:
@@ -125,16 +116,16 @@ def check_imports(profile: Profile, folder: Path = FOLDER / "dags") -> list[str]
         except subprocess.TimeoutExpired:
             raise PinflowError(
                 f"Airflow {version} did not read {folder} within {_LONGEST} s",
-                "look for a DAG file that waits, or calls a server, while it is imported; nothing was deployed",
+                "look for a DAG file that waits or calls a server while it is imported; nothing was deployed",
             ) from None
         finally:
             if reader.poll() is None:
                 os.killpg(reader.pid, signal.SIGKILL)
     if reader.returncode:
         last = (err.strip().splitlines() or ["no reason given"])[-1]
-        raise PinflowError(f"Airflow {version} cannot read {folder}: {last}", f"delete {home}, and try again")
+        raise PinflowError(f"Airflow {version} cannot read {folder}: {last}", f"delete {home} and try again")
     found = json.loads(out.splitlines()[-1])
     if found["errors"]:
-        told = "\n".join(f"{name}: {explained(text.strip())}" for name, text in found["errors"].items())
-        raise PinflowError(f"Airflow {version} cannot import:\n{told}", "correct the file; nothing was deployed")
+        errors = "\n".join(f"{name}: {explained(text.strip())}" for name, text in found["errors"].items())
+        raise PinflowError(f"Airflow {version} cannot import:\n{errors}", "correct the file; nothing was deployed")
     return list(found["dags"])

@@ -1,4 +1,4 @@
-"""What a deployment would change, as text; secrets that the profile knows, or that a name gives away, are masked."""
+"""What a deployment would change, as text; masks the profile's secrets and settings whose name suggests a secret."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from foundation.profile import Profile
 MASK = "********"
 _SECRET = re.compile(r"secret|password|token|access\.key|jaas", re.IGNORECASE)
 _SHORTEST = 6
-"""Shorter secrets are words such as "local", which mask half of a text and guard nothing."""
+"""Shorter secrets are words such as "local": masking them would hide half of a text and protect nothing."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A place (a key in S3, a path in the workspace, a connector), what is there (None: nothing), what will be."""
+    """A place (a key in S3, a path in the workspace, a connector), its text now (None: missing) and its new text."""
 
     place: str
     before: str | None
     after: str
 
     def lines(self, profile: Profile) -> list[str]:
-        """A unified diff without its header; nothing for what is new."""
+        """A unified diff without its header; empty for a new place."""
         if self.before is None:
             return []
         before, after = (masked(text, profile).splitlines() for text in (self.before, self.after))
@@ -35,13 +35,13 @@ class Difference:
 
 
 def as_text(settings: Mapping[str, str]) -> str:
-    """Settings as sorted lines; of those whose name speaks of a secret, only that they are there."""
+    """Settings as sorted lines; the value is masked if the name suggests a secret."""
     shown = {name: MASK if _SECRET.search(name) else value for name, value in settings.items()}
     return "".join(f"{name}={value}\n" for name, value in sorted(shown.items()))
 
 
 def masked(text: str, profile: Profile) -> str:
-    """The text without any secret of the profile."""
+    """The text with the profile's secrets masked."""
     for secret in sorted(_secrets(profile), key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text

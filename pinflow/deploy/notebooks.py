@@ -1,4 +1,4 @@
-"""spark/ in the Databricks workspace: our notebooks, and the package that they import."""
+"""Deploys spark/ to the Databricks workspace: our notebooks and the package that they import."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Notebooks:
         self.workspace = Workspace(profile)
 
     def differences(self) -> list[Difference]:
-        """Files of spark/ that the workspace has not, or otherwise."""
+        """Files of spark/ that are missing from the workspace or different there."""
         target = self.workspace.spark_folder
         found = self.workspace.differing(ROOT / "spark", target)
         return [Difference(path, before, after) for path, (before, after) in found.items()]
 
     def apply(self, say: Say) -> None:
-        """Put the folder there."""
+        """Upload the folder."""
         self.workspace.sync_notebooks(say)

@@ -1,4 +1,4 @@
-"""The doctor: walks the path hop by hop and says what is missing and how to make it. It reads and never writes."""
+"""The doctor: checks every hop of the pipeline and says how to fix it. It never writes anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foundation.profile import Profile
 from pinflow.doctor import airflow, api, aws, database, databricks, kafka
 from pinflow.doctor.finding import Finding, failed
 
-# In the order in which a post travels. A new hop is a function of the profile in a module of its own, and a line here.
+# In the order in which a post travels. To add a hop, write a function of the profile and add a line here.
 HOPS: dict[str, Callable[[Profile], list[Finding]]] = {
     "AWS credentials": aws.identity,
     "database": database.source,
@@ -28,7 +28,7 @@ HOPS: dict[str, Callable[[Profile], list[Finding]]] = {
 
 
 def walk(profile: Profile) -> list[Finding]:
-    """Every hop's findings, in order; the hops are asked side by side, each waits for seconds only."""
+    """Every hop's findings, in order. The hops are checked in parallel, each within seconds."""
     with ThreadPoolExecutor(len(HOPS)) as pool:
         asked = {hop: pool.submit(_ask, hop, check, profile) for hop, check in HOPS.items()}
         return [finding for answer in asked.values() for finding in answer.result()]
@@ -39,6 +39,6 @@ def _ask(hop: str, check: Callable[[Profile], list[Finding]], profile: Profile) 
         return [finding.of(hop) for finding in check(profile)]
     except PinflowError as error:
         return [failed(hop.lower(), error.what, error.fix).of(hop)]
-    except Exception as error:  # one hop's surprise must not hide what the others found
-        fix = "this is a defect of the doctor: please report it"
+    except Exception as error:  # an unexpected error of one hop must not hide the others' findings
+        fix = "this is a bug in the doctor: please report it"
         return [failed(hop.lower(), f"{type(error).__name__}: {error}", fix).of(hop)]

@@ -1,7 +1,7 @@
-"""The stage of API Gateway: each route by a request that changes nothing, and its resources as the API describes them.
+"""The stage of API Gateway: sends a harmless request to each route, and compares the API's resources.
 
-A route that writes is tried in a way in which nothing can be written: records to a stream that does not exist, an
-empty list of records to a topic.
+A route that writes gets a request that cannot write: records for a stream that does not exist, an empty list of
+records for a topic.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from emulator.authorization import authorization
 from foundation.aws import QUICK, client
 from foundation.errors import brief
+from foundation.loopback import is_local
 from foundation.profile import Profile
-from pinflow.doctor.finding import Finding, failed, mend, ok, unknown
+from pinflow.doctor.finding import Finding, failed, fix_for, ok, unknown
 
 _TIMEOUT = (4, 15)
-_KAFKA = "application/vnd.kafka.v2+json"  # the REST proxy answers 415 to any other, also with a GET
+_KAFKA = "application/vnd.kafka.v2+json"  # for any other, even on a GET, the REST proxy answers 415
 _KAFKA_JSON = "application/vnd.kafka.json.v2+json"
-_DEPLOY = "API Gateway's console: Deploy API, to the stage of api.invoke_url; a change reaches the stage only so"
+_DEPLOY = "API Gateway's console: Deploy API to the stage of api.invoke_url; changes reach the stage only that way"
 
 
 @dataclass(frozen=True)
 class _Route:
-    """A request, the statuses by which it is there, and the resource that it goes to."""
+    """A request, the statuses of a working route, and the resource behind it."""
 
     method: str
     path: str
@@ -40,7 +41,7 @@ class _Route:
 
 
 def _routes(profile: Profile) -> list[_Route]:
-    absent = f"/streams/streaming-{profile.uid}-doctor"  # fits the role's rights, and does not exist
+    absent = f"/streams/streaming-{profile.uid}-doctor"  # the role may use this name; the stream does not exist
     row = {"ind": 0}
     return [
         _Route("GET", "/topics", (200,), "/{proxy+}", None, _KAFKA),
@@ -60,13 +61,13 @@ def routes(profile: Profile) -> list[Finding]:
     parts = urlsplit(url)
     of_aws = ".execute-api." in (parts.hostname or "")
     if of_aws and not parts.path.strip("/"):
-        return [failed(url, "the stage's name is missing", f"api.invoke_url ends in the stage: {url}/dev")]
+        return [failed(url, "the stage's name is missing", f"api.invoke_url must end in the stage: {url}/dev")]
     if of_aws and parts.scheme == "http":
-        return [failed(url, "http", "API Gateway speaks https only: api.invoke_url begins with https://")]
+        return [failed(url, "http", "API Gateway serves https only: api.invoke_url must begin with https://")]
     findings: list[Finding] = []
     with requests.Session() as session:
         session.auth = authorization(profile)
-        session.trust_env = parts.hostname not in ("127.0.0.1", "localhost", "::1")
+        session.trust_env = not is_local(url)
         for route in _routes(profile):
             tried = f"{route.method} {url}{route.path}"
             try:
@@ -84,10 +85,10 @@ def routes(profile: Profile) -> list[Finding]:
 
 
 def resources(profile: Profile) -> list[Finding]:
-    """Reads the API's resources, and what of them was deployed to the stage."""
+    """Reads the API's resources, and which of them are deployed to the stage."""
     api_id, stage = _names(profile)
     if not api_id:
-        return [unknown(profile.api.invoke_url, "not an address of API Gateway, so its resources cannot be looked up")]
+        return [unknown(profile.api.invoke_url, "not an API Gateway address, so its resources cannot be read")]
     tried = f"resources of the API {api_id}, stage {stage}"
     try:
         gateway = client(profile, "apigateway", QUICK)
@@ -96,9 +97,7 @@ def resources(profile: Profile) -> list[Finding]:
         deployment = gateway.get_stage(restApiId=api_id, stageName=stage)["deploymentId"]
         snapshot = gateway.get_deployment(restApiId=api_id, deploymentId=deployment, embed=["apisummary"])
     except (ClientError, BotoCoreError) as error:
-        return [
-            unknown(tried, brief(error), "apigateway:GET would show more than the requests above; not needed to run")
-        ]
+        return [unknown(tried, brief(error), "the right apigateway:GET would show more; the pipeline runs without it")]
     deployed: Mapping[str, Any] = snapshot.get("apiSummary") or {}
     findings = [_resource(path, found, deployed, tried) for path in sorted({r.resource for r in _routes(profile)})]
     return [*findings, *_integration(profile, found.get("/{proxy+}", {})), *_access(profile, deployed)]
@@ -106,47 +105,47 @@ def resources(profile: Profile) -> list[Finding]:
 
 def _resource(path: str, found: Mapping[str, Any], deployed: Mapping[str, Any], tried: str) -> Finding:
     if path not in found:
-        return failed(tried, f"{path} is not there", f"create the resource {path}, or deploy localstack/template.yaml")
+        return failed(tried, f"{path} does not exist", f"create the resource {path}, or run make aws-up")
     if deployed and path not in deployed:
-        return failed(tried, f"{path} is there, and not in the stage: not redeployed after a change", _DEPLOY)
-    return ok(tried, f"{path} is there")
+        return failed(tried, f"{path} exists but not in the stage: the API was not redeployed after a change", _DEPLOY)
+    return ok(tried, f"{path} exists")
 
 
-# What LocalStack's container was told: PINFLOW_REST_PROXY_URL in docker-compose.yml.
+# PINFLOW_REST_PROXY_URL of LocalStack's container in docker-compose.yml.
 _IN_COMPOSE = ("rest_proxy", 8082)
 
 
 def _integration(profile: Profile, resource: Mapping[str, Any]) -> list[Finding]:
-    """Where `/{proxy+}` forwards to, beside rest_proxy.url: EC2's public DNS changes with each stop and start."""
+    """Compares the target of `/{proxy+}` with rest_proxy.url: EC2's public DNS changes at each stop and start."""
     uri = str(resource.get("resourceMethods", {}).get("ANY", {}).get("methodIntegration", {}).get("uri", ""))
     if not uri:
         return []
     tried, wanted, actual = f"/{{proxy+}} forwards to {uri}", urlsplit(profile.rest_proxy.url), urlsplit(uri)
     if profile.stack and (actual.hostname, actual.port) == _IN_COMPOSE:
-        return [ok(tried, "its name and port among the containers of docker-compose.yml")]
+        return [ok(tried, "the REST proxy's name and port in docker-compose.yml")]
     if actual.hostname != wanted.hostname:
         fix = f"EC2's public DNS changed? Set the integration's URL to {profile.rest_proxy.url}/{{proxy}}, then deploy"
-        return [failed(tried, f"another host than rest_proxy.url, {wanted.hostname}", fix)]
+        return [failed(tried, f"rest_proxy.url has another host: {wanted.hostname}", fix)]
     if actual.scheme != wanted.scheme or actual.port != wanted.port:
-        fix = f"the REST proxy speaks {wanted.scheme}: set it to {profile.rest_proxy.url}/{{proxy}}, then deploy"
-        return [failed(tried, f"{actual.scheme} and port {actual.port}, not as in rest_proxy.url", fix)]
-    return [ok(tried, "as rest_proxy.url says")]
+        fix = f"the REST proxy serves {wanted.scheme}: set the URL to {profile.rest_proxy.url}/{{proxy}}, then deploy"
+        return [failed(tried, f"{actual.scheme} and port {actual.port} differ from rest_proxy.url", fix)]
+    return [ok(tried, "matches rest_proxy.url")]
 
 
 def _access(profile: Profile, deployed: Mapping[str, Any]) -> list[Finding]:
-    """Whether the profile brings what the stage's methods ask for."""
+    """Compares the profile's authorization and API key with what the stage's methods require."""
     methods = [method for methods in deployed.values() for name, method in methods.items() if name != "OPTIONS"]
     findings = []
     if profile.api.authorization == "none" and any(m.get("authorizationType") == "AWS_IAM" for m in methods):
-        findings.append(failed("api.authorization: none", "methods ask for AWS_IAM", "set api.authorization to iam"))
+        findings.append(failed("api.authorization: none", "methods require AWS_IAM", "set api.authorization to iam"))
     if profile.api.api_key is None and any(m.get("apiKeyRequired") for m in methods):
-        fix = "set api.api_key to ${ENV_VAR} and export the key of your usage plan there"
-        findings.append(failed("api.api_key: null", "methods ask for an API key", fix))
+        fix = "set api.api_key to ${ENV_VAR} and export the key of your usage plan in that variable"
+        findings.append(failed("api.api_key: null", "methods require an API key", fix))
     return findings
 
 
 def _names(profile: Profile) -> tuple[str, str]:
-    """The API's id and its stage, from an invoke URL of AWS or of LocalStack; empty where it is neither."""
+    """The API's id and stage, from an invoke URL of AWS or LocalStack; empty for any other URL."""
     parts = urlsplit(profile.api.invoke_url)
     of_aws = re.match(r"([^.]+)\.execute-api\.", parts.hostname or "")
     if of_aws:
@@ -158,10 +157,10 @@ def _names(profile: Profile) -> tuple[str, str]:
 def _judge(profile: Profile, route: _Route, tried: str, answer: requests.Response) -> Finding:
     said = " ".join(answer.text.split())[:200]
     found = f"HTTP {answer.status_code}: {said}"
-    # A 400 must be Kinesis' own (no such stream), or API Gateway's of a body that does not fit its model.
+    # A good 400 is Kinesis' own: no such stream.
     if answer.status_code in route.good and not (answer.status_code == 400 and _wrong_400(said)):
-        shown = "answered as it should; nothing was written" if route.body is not None else f"HTTP {answer.status_code}"
-        return ok(tried, shown)
+        expected = "responded as expected (nothing was written)"
+        return ok(tried, f"HTTP {answer.status_code}" if route.body is None else expected)
     return failed(tried, found, _fix(profile, route, answer.status_code, said))
 
 
@@ -176,25 +175,25 @@ def _fix(profile: Profile, route: _Route, status: int, said: str) -> str:
             f"the stage's name is wrong, or {route.resource} has no {route.method}, or the API was not redeployed "
             f"after a change. {_DEPLOY}"
         )
-    if status == 403 and '"Forbidden"' in said:  # API Gateway's own word for a key
+    if status == 403 and '"Forbidden"' in said:  # API Gateway's answer to a wrong key
         if profile.api.api_key is None:
-            return "the API wants an API key: set api.api_key to ${ENV_VAR} and export the key there"
-        return "api.api_key is no key of a usage plan that this stage belongs to"
+            return "the API requires an API key: set api.api_key to ${ENV_VAR} and export the key in that variable"
+        return "api.api_key belongs to no usage plan of this stage"
     if status in (401, 403):
         if profile.api.authorization == "iam":
             return (
                 "the credentials of `aws` may not call this API: execute-api:Invoke, and the right region and account"
             )
-        return "the API wants an API key (api.api_key) or a signature (api.authorization: iam)"
+        return "the API requires an API key (api.api_key) or a signature (api.authorization: iam)"
     if status == 406:
         return f"set the header Accept of the integration to '{_KAFKA_JSON}': API Gateway sends application/json itself"
     if status == 415:
         where = "pass Content-Type on to the REST proxy" if kafka else "add application/json to the mapping templates"
         return f"wrong content type: the integration must {where}"
-    if kafka and status >= 500 and "error_code" in said:  # the REST proxy's own words
-        return mend(profile, "kafka", "the REST proxy does not reach MSK: see there, below")
+    if kafka and status >= 500 and "error_code" in said:  # the REST proxy's own error document
+        return fix_for(profile, "kafka", "the REST proxy does not reach MSK: see the findings on the REST proxy below")
     if kafka and status >= 500:
-        return mend(
+        return fix_for(
             profile,
             "rest_proxy",
             "API Gateway does not reach the REST proxy: is EC2 running, did its public DNS change (the integration's "
@@ -214,7 +213,7 @@ def _fix(profile: Profile, route: _Route, status: int, said: str) -> str:
 def _unreachable(profile: Profile, error: requests.RequestException) -> str:
     text = str(error)
     if "SSL" in text:
-        return "api.invoke_url says https where the other end speaks http, or its certificate is not trusted"
+        return "api.invoke_url says https but the server speaks http, or its certificate is not trusted"
     if "resolve" in text or "Name or service" in text:
         return "no such host: copy the invoke URL of the stage again (API Gateway's console, Stages)"
-    return mend(profile, "localstack", "is api.invoke_url right, and does this machine reach the internet?")
+    return fix_for(profile, "localstack", "is api.invoke_url right, and does this machine reach the internet?")

@@ -1,4 +1,4 @@
-"""Credentials, the bucket with what the sink writes, the streams."""
+"""Credentials, the bucket of the sink, the streams."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from foundation.aws import QUICK, client
 from foundation.errors import PinflowError, brief
 from foundation.profile import Profile
-from pinflow.doctor.finding import Finding, failed, mend, ok, unknown
+from pinflow.doctor.finding import Finding, failed, fix_for, ok, unknown
 
 _SIGN_IN = "aws configure, aws sso login, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-_PAGES = 20  # of 1000 keys; the newest object of a bucket cannot be asked for
+_PAGES = 20  # of 1000 keys each; S3 cannot be asked for the newest object
 
 
 def identity(profile: Profile) -> list[Finding]:
-    """Who the credentials say one is."""
+    """Whose credentials these are."""
     where = profile.aws.endpoint_url or f"AWS, region {profile.aws.region}"
     tried = f"sts get-caller-identity at {where}, keys from {_origin(profile)}"
     try:
@@ -30,13 +30,13 @@ def identity(profile: Profile) -> list[Finding]:
         return [failed(tried, brief(error), _SIGN_IN)]
     except BotoCoreError as error:
         return [
-            failed(tried, brief(error), mend(profile, "localstack", "aws.region, aws.endpoint_url, or the network"))
+            failed(tried, brief(error), fix_for(profile, "localstack", "aws.region, aws.endpoint_url, or the network"))
         ]
     return [ok(tried, f"account {found['Account']}, {found['Arn']}")]
 
 
 def bucket(profile: Profile) -> list[Finding]:
-    """Whether the bucket is there, and each topic's newest object."""
+    """Whether the bucket exists, and each topic's newest object."""
     name = profile.storage.bucket
     s3 = client(profile, "s3", QUICK)
     try:
@@ -45,14 +45,14 @@ def bucket(profile: Profile) -> list[Finding]:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         fixes = {
             404: "no such bucket: storage.bucket, or deploy localstack/template.yaml",
-            403: "it is somebody else's, or these credentials lack s3:ListBucket on it",
-            301: "it is in another region than aws.region",
+            403: "it belongs to another account, or these credentials lack s3:ListBucket on it",
+            301: "it is not in aws.region",
             400: f"the credentials are not accepted: {_SIGN_IN}",
         }
-        fix = mend(profile, "localstack", fixes.get(status, "storage.bucket, aws.region"))
+        fix = fix_for(profile, "localstack", fixes.get(status, "storage.bucket, aws.region"))
         return [failed(f"head s3://{name}", f"HTTP {status}: {brief(error)}", fix)]
     except BotoCoreError as error:
-        fix = mend(profile, "localstack", f"aws.region, the network; {_SIGN_IN}")
+        fix = fix_for(profile, "localstack", f"aws.region, the network; {_SIGN_IN}")
         return [failed(f"head s3://{name}", brief(error), fix)]
     return [_newest(profile, topic) for topic in profile.topics]
 
@@ -72,7 +72,7 @@ def _newest(profile: Profile, topic: str) -> Finding:
         return failed(tried, brief(error), "s3:ListBucket for these credentials")
     if newest is None:
         fix = (
-            "post something (make emulate-batch); if it does not come within a minute: the connector, its topics.regex"
+            "send posts (make emulate-batch); if none arrives within a minute, check the connector and its topics.regex"
         )
         return unknown(tried, "no object yet", fix)
     age = (datetime.now(UTC) - newest).total_seconds()
@@ -81,7 +81,7 @@ def _newest(profile: Profile, topic: str) -> Finding:
 
 
 def streams(profile: Profile) -> list[Finding]:
-    """Whether each stream is there and active."""
+    """Whether each stream exists and is active."""
     findings = []
     kinesis = client(profile, "kinesis", QUICK)
     for name in profile.streams:
@@ -91,9 +91,9 @@ def streams(profile: Profile) -> list[Finding]:
         except ClientError as error:
             absent = error.response["Error"]["Code"] == "ResourceNotFoundException"
             elsewhere = "create it on demand, or deploy localstack/template.yaml" if absent else _SIGN_IN
-            findings.append(failed(tried, brief(error), mend(profile, "localstack", elsewhere)))
+            findings.append(failed(tried, brief(error), fix_for(profile, "localstack", elsewhere)))
         except BotoCoreError as error:
-            findings.append(failed(tried, brief(error), mend(profile, "localstack", f"aws.region; {_SIGN_IN}")))
+            findings.append(failed(tried, brief(error), fix_for(profile, "localstack", f"aws.region; {_SIGN_IN}")))
             break
         else:
             status = found["StreamStatus"]

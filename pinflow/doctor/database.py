@@ -1,4 +1,4 @@
-"""The source: can it be reached, as whom, and are the three tables there."""
+"""The source database: whether it can be reached, and whether its tables exist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from foundation.errors import brief
 from foundation.profile import Profile
 from foundation.registry import TABLES
-from pinflow.doctor.finding import Finding, failed, mend, ok
+from pinflow.doctor.finding import Finding, failed, fix_for, ok
 
 # MySQL's error numbers.
 _ACCESS_DENIED, _NO_DATABASE, _NO_TABLE = (1045, 1044, 1698), (1049,), (1146,)
@@ -32,8 +32,8 @@ def source(profile: Profile) -> list[Finding]:
             except SQLAlchemyError as error:
                 findings.append(failed(tried, _said(error), _fix(profile, error)))
                 continue
-            empty = mend(profile, "mysql", "load the dump of the three tables into it")
-            findings.append(ok(tried, f"{rows:,} rows") if rows else failed(tried, "no row", empty))
+            empty = fix_for(profile, "mysql", "load the dump of the three tables into it")
+            findings.append(ok(tried, f"{rows:,} rows") if rows else failed(tried, "no rows", empty))
     engine.dispose()
     return findings
 
@@ -54,10 +54,10 @@ def _fix(profile: Profile, error: Exception) -> str:
     if code in _ACCESS_DENIED:
         return "the user in database.url, or its password (database.password), is wrong"
     if code in _NO_DATABASE:
-        return "the name after the last / of database.url is not a database there"
+        return "the name after the last / of database.url does not exist there"
     if code in _NO_TABLE:
-        return mend(profile, "mysql", "load the dump of the three tables into this database")
-    return mend(
+        return fix_for(profile, "mysql", "load the dump of the three tables into this database")
+    return fix_for(
         profile,
         "mysql",
         "RDS: is the instance available and publicly accessible, and does its security group let this machine in?",

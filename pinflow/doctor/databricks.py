@@ -1,4 +1,4 @@
-"""The workspace: its token, its cluster, our notebooks in it."""
+"""The workspace: its token, its cluster, our notebooks."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from databricks.sdk.errors.base import DatabricksError
 from foundation.databricks import SPARK_FOLDER
 from foundation.errors import brief
 from foundation.profile import Profile
-from pinflow.doctor.finding import Finding, failed, left_out, mend, ok, unknown
+from pinflow.doctor.finding import Finding, failed, fix_for, ok, skipped, unknown
 
 _OLDEST_RUNTIME = 17  # Databricks' first with Spark 4: try_parse_json, DataFrame.toArrow and others are of that
 _NOTEBOOKS = ("load", "questions")
 
 
 def workspace(profile: Profile) -> list[Finding]:
-    """Signs in, looks at the cluster, and at the notebooks that `make batch` puts there."""
+    """Signs in, then checks the cluster and the notebooks that `make batch` uploads."""
     host = profile.databricks.host
-    if absent := left_out(profile, "databricks", host):
+    if absent := skipped(profile, "databricks", host):
         return absent
     tried = f"current user at {host}"
     try:
-        # Databricks' client would try for minutes to reach a host that is not there.
+        # Databricks' client would retry for minutes if the host does not exist.
         requests.get(f"{host}/.well-known/databricks-config", timeout=(4, 10))
         config = Config(
             host=host, token=profile.databricks.token.get_secret_value(), auth_type="pat",
@@ -35,10 +35,10 @@ def workspace(profile: Profile) -> list[Finding]:
         client = WorkspaceClient(config=config)
         user = client.current_user.me().user_name
     except (Unauthenticated, PermissionDenied) as error:
-        fix = "Databricks: Settings, Developer, Access tokens: make one and export it (databricks.token in the profile)"
+        fix = "Databricks: Settings, Developer, Access tokens: create one and export it (databricks.token)"
         return [failed(tried, brief(error), fix)]
     except (DatabricksError, OSError, ValueError) as error:
-        fix = mend(profile, "databricks", "databricks.host is the workspace's address, as the browser shows it")
+        fix = fix_for(profile, "databricks", "databricks.host is the workspace's address, as the browser shows it")
         return [failed(tried, brief(error), fix)]
     return [
         ok(tried, str(user)),
@@ -66,12 +66,12 @@ def _cluster(client: WorkspaceClient, profile: Profile) -> Finding:
     if shown in ("RUNNING", "RESIZING"):
         return ok(tried, shown)
     if shown in ("TERMINATED", "PENDING", "RESTARTING"):
-        return ok(tried, f"{shown}: a run starts it")
-    return failed(tried, shown, mend(profile, "spark", "Databricks: Compute, the cluster's event log says why"))
+        return ok(tried, f"{shown}: the next run starts it")
+    return failed(tried, shown, fix_for(profile, "spark", "Databricks: Compute, the cluster's event log says why"))
 
 
 def _is_older(version: str) -> bool:
-    """Whether a cluster's version, such as 16.4.x-scala2.12, is of a runtime before Spark 4; others are not judged."""
+    """Whether a cluster's version, such as 16.4.x-scala2.12, has a runtime before Spark 4; False for other formats."""
     runtime = re.match(r"(\d+)\.[\dx]", version)
     return runtime is not None and int(runtime.group(1)) < _OLDEST_RUNTIME
 
@@ -87,5 +87,5 @@ def _notebooks(client: WorkspaceClient, folder: str) -> Finding:
     except (DatabricksError, OSError) as error:
         return failed(f"notebooks in {folder}", brief(error), "the token's user may not read that folder")
     if missing:
-        return unknown(f"notebooks in {folder}", f"not there yet: {', '.join(missing)}", "make batch puts them there")
+        return unknown(f"notebooks in {folder}", f"not uploaded yet: {', '.join(missing)}", "make batch uploads them")
     return ok(f"notebooks in {folder}", f"{len(_NOTEBOOKS)} of {len(_NOTEBOOKS)}")

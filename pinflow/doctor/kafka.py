@@ -14,26 +14,26 @@ from foundation.connect import cause
 from foundation.errors import brief
 from foundation.profile import Profile
 from pinflow.account.topics import dead_letter_topic
-from pinflow.doctor.finding import Finding, failed, mend, ok, unknown, warning
+from pinflow.doctor.finding import Finding, failed, fix_for, ok, unknown, warning
 
 _TIMEOUT = (4, 15)
 
 
 def rest_proxy(profile: Profile) -> list[Finding]:
-    """Asks it for its topics, without API Gateway in between."""
+    """Asks the REST proxy for its topics directly, without API Gateway."""
     tried = f"GET {profile.rest_proxy.url}/topics"
     try:
         answer = requests.get(f"{profile.rest_proxy.url}/topics", timeout=_TIMEOUT)
     except requests.RequestException as error:
         return [failed(tried, brief(error), _unreachable(profile, error))]
     if answer.status_code != 200:
-        fix = mend(
+        fix = fix_for(
             profile, "kafka", "the REST proxy does not reach MSK: kafka-rest.properties (make client-config), IAM role"
         )
         return [failed(tried, f"HTTP {answer.status_code}: {answer.text[:200]}", fix)]
     known = _json(answer)
     if not isinstance(known, list):
-        fix = "something else answers there: rest_proxy.url is the REST proxy itself, its host and port without a path"
+        fix = "another server answers there: rest_proxy.url must be the REST proxy's host and port, without a path"
         return [failed(tried, f"not a list of topics: {answer.text[:200]}", fix)]
     # Confluent's proxy ignores enable.idempotence, and says so in its log only (seen on 7.9.9 and 8.2.0).
     retries = "a retry of its producer may write a record twice; the cleaned tables keep one row per ind"
@@ -41,7 +41,7 @@ def rest_proxy(profile: Profile) -> list[Finding]:
 
 
 def topics(profile: Profile) -> list[Finding]:
-    """Which of the topics the REST proxy knows; MSK's brokers themselves are reached from inside the VPC only."""
+    """Which topics the REST proxy knows; MSK's brokers can be reached only from inside their VPC."""
     url = f"{profile.rest_proxy.url}/topics"
     try:
         answer = requests.get(url, timeout=_TIMEOUT)
@@ -49,17 +49,17 @@ def topics(profile: Profile) -> list[Finding]:
     except requests.RequestException:
         known = None
     if not isinstance(known, list):
-        return [unknown(f"GET {url}", "the REST proxy does not say", "mend the REST proxy first")]
+        return [unknown(f"GET {url}", "the REST proxy does not answer", "fix the REST proxy first")]
     tried = f"topics of {profile.kafka.bootstrap_servers}"
-    create = mend(
+    create = fix_for(
         profile,
         "kafka",
         "run the commands of create-topics.sh (make client-config) on the EC2 client: "
         f"the topics are {', '.join(profile.topics)}",
     )
-    blocks = "the REST proxy holds a batch to it for producer.max.block.ms a record, one after the other"
+    blocks = "the REST proxy blocks a batch to it for producer.max.block.ms per record"
     findings = [
-        ok(tried, f"{topic} is there") if topic in known else failed(tried, f"{topic} is not there; {blocks}", create)
+        ok(tried, f"{topic} exists") if topic in known else failed(tried, f"{topic} does not exist; {blocks}", create)
         for topic in profile.topics
     ]
     letters = dead_letter_topic(profile)
@@ -67,7 +67,7 @@ def topics(profile: Profile) -> list[Finding]:
 
 
 def _dead_letters(url: str) -> list[Finding]:
-    """A warning where the sink found records that are not JSON; nothing where it found none, or none can be counted."""
+    """A warning if the sink found records that are not JSON; empty if there are none or they cannot be counted."""
     try:
         offsets = [
             requests.get(f"{url}/{one['partition']}/offsets", timeout=_TIMEOUT).json()
@@ -76,13 +76,13 @@ def _dead_letters(url: str) -> list[Finding]:
         count = sum(one["end_offset"] - one["beginning_offset"] for one in offsets)
     except (requests.RequestException, TypeError, KeyError):
         return []
-    stuck = "the REST proxy gives a consumer of format json none of the records from such a one on, only 408 (40801)"
-    fix = "read those topics in format binary, or by bin/kafka-console-consumer.sh"
+    stuck = "from such a record on, the REST proxy answers a consumer of format json only with 408 (40801)"
+    fix = "read those topics in format binary, or with bin/kafka-console-consumer.sh"
     return [warning(f"GET {url}", f"{count} dead letters: not every record is JSON, and {stuck}", fix)] if count else []
 
 
 def role(profile: Profile) -> list[Finding]:
-    """The role that clients of MSK assume: it must name itself in its trust policy."""
+    """The role that clients of MSK assume: its trust policy must name the role itself."""
     arn = profile.kafka.role_arn
     if arn is None:
         return []
@@ -102,7 +102,7 @@ def role(profile: Profile) -> list[Finding]:
 
 
 def _trusted(policy: Any) -> set[str]:
-    """Whom of AWS a trust policy allows; IAM keeps a single statement or principal as it was given, without a list."""
+    """The AWS principals that a trust policy allows; IAM returns a single statement or principal without a list."""
     principals = [
         statement.get("Principal", {}) for statement in _several(policy["Statement"]) if statement["Effect"] == "Allow"
     ]
@@ -118,7 +118,7 @@ def _several(value: Any) -> list[Any]:
 
 
 def connector(profile: Profile) -> list[Finding]:
-    """The sink's state: of Connect's REST API, or of MSK Connect where nothing runs on this machine."""
+    """The sink's state: from Connect's REST API, or from MSK Connect if nothing runs on this machine."""
     if profile.connect.msk:
         return [_of_msk_connect(profile)]
     name = profile.connect.connector
@@ -128,24 +128,20 @@ def connector(profile: Profile) -> list[Finding]:
     except requests.RequestException as error:
         if profile.stack is None:
             return [_of_msk_connect(profile)]
-        fix = mend(profile, "connect", "is the worker running?")
+        fix = fix_for(profile, "connect", "is the worker running?")
         return [failed(f"GET {url}", brief(error), fix)]
     if answer.status_code != 200:
         found = f"HTTP {answer.status_code}: {answer.text[:200]}"
-        return [
-            failed(f"GET {url}", found, mend(profile, "connect", "create the connector (services/connect/README.md)"))
-        ]
+        return [failed(f"GET {url}", found, fix_for(profile, "connect", "create the connector: make deploy"))]
     status = _json(answer)
     if not (isinstance(status, dict) and {"connector", "tasks"} <= status.keys()):
-        fix = "something else answers there: connect.url is Kafka Connect's REST API, its host and port without a path"
+        fix = "another server answers there: connect.url must be Kafka Connect's REST API, host and port without a path"
         return [failed(f"GET {url}", f"not a connector's state: {answer.text[:200]}", fix)]
     states = [task["state"] for task in status["tasks"]]
     broken = next((t for t in [status["connector"], *status["tasks"]] if t["state"] == "FAILED"), None)
     if broken:
         trace = cause(broken) or "no reason given"
-        fix = (
-            f"mend what it says, then: curl -X POST '{profile.connect.url}/connectors/{name}/restart?includeTasks=true'"
-        )
+        fix = f"fix the cause, then: curl -X POST '{profile.connect.url}/connectors/{name}/restart?includeTasks=true'"
         return [failed(f"GET {url}", f"FAILED: {trace[:300]}", fix)]
     if status["connector"]["state"] != "RUNNING" or not states:
         fix = f"curl -X PUT {profile.connect.url}/connectors/{name}/resume"
@@ -168,12 +164,10 @@ def _of_msk_connect(profile: Profile) -> Finding:
         return failed(
             tried,
             "no such connector",
-            "make deploy makes it (connect.msk); or MSK's console, its name to connect.connector",
+            "make deploy creates it (connect.msk); or create it in MSK's console and set connect.connector",
         )
     if states[0] != "RUNNING":
-        fix = (
-            "its log (CloudWatch) says why: bucket, role, bootstrap servers or topics.regex; a failed one is made anew"
-        )
+        fix = "its log in CloudWatch says why: bucket, role, bootstrap servers or topics.regex; then recreate it"
         return failed(tried, states[0], fix)
     return ok(tried, "RUNNING")
 
@@ -181,10 +175,10 @@ def _of_msk_connect(profile: Profile) -> Finding:
 def _unreachable(profile: Profile, error: requests.RequestException) -> str:
     text, address = str(error), urlsplit(profile.rest_proxy.url)
     if "SSL" in text:
-        return "the REST proxy speaks http: rest_proxy.url (and the API's integration) begin with http://"
+        return "the REST proxy serves http: rest_proxy.url and the API's integration must begin with http://"
     if "resolve" in text or "Name or service" in text or not _resolves(address.hostname or ""):
-        return "EC2's public DNS changed (with each stop and start): the new one into rest_proxy.url and the API"
-    return mend(
+        return "EC2's public DNS changes at each stop and start: put the new one into rest_proxy.url and the API"
+    return fix_for(
         profile,
         "rest_proxy",
         "is port 8082 open in EC2's security group, is kafka-rest running there (systemctl status kafka-rest), and is "
@@ -193,7 +187,7 @@ def _unreachable(profile: Profile, error: requests.RequestException) -> str:
 
 
 def _json(answer: requests.Response) -> Any:
-    """The answer's document; None where it is no JSON."""
+    """The answer's document; None if it is not JSON."""
     try:
         return answer.json()
     except requests.JSONDecodeError:

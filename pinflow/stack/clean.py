@@ -1,4 +1,4 @@
-"""`make clean`: .pinflow goes with the packages and the state of every stack in it, once none of them runs."""
+"""`make clean`: deletes .pinflow, with the packages and the state of every stack in it, if none is running."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pinflow.stack.start import Say
 
 @dataclass(frozen=True)
 class Running:
-    """A stack that lives on what would be deleted, and the command that stops it."""
+    """A running stack that uses what would be deleted, and the command that stops it."""
 
     what: str
     stop: str
 
 
 def refuse_while_running() -> None:
-    """Raise PinflowError where a stack runs out of .pinflow, whichever profile it belongs to."""
+    """Raise PinflowError if any profile's stack is running from .pinflow."""
     found = running()
     if found:
         raise PinflowError(
@@ -35,7 +35,7 @@ def refuse_while_running() -> None:
 
 
 def running() -> list[Running]:
-    """Every stack of this repository that runs, natively or in containers."""
+    """Every running stack of this repository, native or in containers."""
     profiles = list(_profiles())
     natively = [
         Running(f"the stack in {home}", f"make down PROFILE={install.profile_of(home)}")
@@ -53,7 +53,7 @@ def running() -> list[Running]:
 
 
 def projects() -> list[str]:
-    """The Compose projects with running containers that were started in this repository."""
+    """The Compose projects with running containers that this repository started."""
     if shutil.which("docker") is None:
         return []
     where = f"label=com.docker.compose.project.working_dir={ROOT}"
@@ -65,7 +65,7 @@ def projects() -> list[str]:
 
 
 def contents() -> list[str]:
-    """The names of all that is in .pinflow."""
+    """The names of everything in .pinflow."""
     return sorted(path.name for path in PACKAGES.iterdir()) if PACKAGES.exists() else []
 
 
@@ -78,7 +78,7 @@ def delete_packages(say: Say) -> None:
 
 
 def _profiles() -> Iterator[Profile]:
-    """Those of profiles/ that have a stack here; one that cannot be read has none that could be named."""
+    """The profiles in profiles/ with a stack on this machine; skips unreadable ones."""
     for file in sorted((ROOT / "profiles").glob("*.yaml")):
         with suppress(PinflowError):
             profile = load(str(file))

@@ -1,7 +1,6 @@
-"""The stack in containers: docker-compose.yml with the profile's values, and the same questions to each service.
+"""The stack in containers: docker-compose.yml, filled in from the profile through environment variables.
 
-What the compose file leaves open is filled from the profile through environment variables, so that any instance works
-and no secret stands in an argument. COMPOSE_FILE, Docker's own variable, may add an override.
+So any instance works and no secret is in an argument. COMPOSE_FILE, Docker's own variable, may add an override.
 """
 
 from __future__ import annotations
@@ -28,31 +27,28 @@ from foundation.service import Service
 from pinflow.stack import images, launch, preflight, state
 from pinflow.stack.compose_variables import variables
 from pinflow.stack.health import Health
-from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Life, Say, Start
+from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Say, Start, Vitals
 
-# GiB beside the services: Docker itself, and Spark, which takes more there than natively (bench/README.md).
+# GiB besides the services: Docker itself, and Spark, which needs more there than natively (bench/README.md).
 MEMORY_MARGIN = 1.3
-# Times the timeout without progress: containers are slower than processes, and `docker compose up` says nothing.
-PATIENCE = 3.0
+# Factor for the services' timeouts: containers start more slowly, and `docker compose up` shows no progress.
+SLOWNESS = 3.0
 _NOBODY_LISTENS = re.compile(r"Connection reset by peer|Remote end closed connection without response")
-# Images with what runs natively as well; any other is the official one, and no stand-in.
+# Images that contain what also runs natively; any other is an official one, not a stand-in.
 _AS_NATIVELY = ("pinflow/packages:", "pinflow/spark:", "pinflow/databricks:")
 _UP = ("up", "--no-build", "--pull", "never")
 _UNITS = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
 def project_name(home: Path) -> str:
-    """The Compose project of the stack in this directory.
-
-    By its whole path: two clones of this repository, each with its own .pinflow/local, are two projects.
-    """
+    """The Compose project of the stack in this directory; two clones of this repository have different ones."""
     digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
     return f"pinflow-{re.sub(r'[^a-z0-9_-]', '-', home.name.lower())}-{digest}"
 
 
 @dataclass(frozen=True)
 class Container:
-    """What Docker says of a service's container: created, running, restarting, exited, …; its check's state."""
+    """A service's container; ``state`` is created, running, restarting, exited, …"""
 
     identity: str
     image: str
@@ -72,15 +68,15 @@ class ComposeStack:
         self.services = launch.services(profile)
         self.project = project_name(profile.home)
         self._creation: subprocess.Popen[bytes] | None = None
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - what `docker compose up` says, until this is gone
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - output of `docker compose up`, kept as long as this object
         self._running: set[str] = set()
         self._restarts: dict[str, int] = {}
 
     def up(self, say: Say) -> None:
-        """Start what is not running and wait until everything can be used.
+        """Start what is not running and wait until all services are ready.
 
-        Raises NoImages or PreflightError before anything is started, PinflowError with the last log lines of each
-        service that did not become ready. What did start keeps running.
+        Raises NoImages or PreflightError before starting anything, or PinflowError with the last log lines of each
+        service that did not become ready. Services that did start keep running.
         """
         definitions = json.loads(self._compose("config", "--format", "json"))["services"]
         self.services = [self._in_container(service, definitions[service.name]) for service in self.services]
@@ -91,7 +87,7 @@ class ComposeStack:
         self._replace_changed(say)
         self._creation = self._start(*_UP, "--detach", *self._names())
         try:
-            Start(self, say, PATIENCE).run()
+            Start(self, say, SLOWNESS).run()
         except BaseException:
             self._creation.terminate()
             raise
@@ -101,60 +97,60 @@ class ComposeStack:
             raise PinflowError(failure, "run `make up` again: it continues with what is not ready")
 
     def down(self, say: Say) -> None:
-        """Stop and remove every container; data stays in the volumes."""
+        """Stop and remove every container; keep the data in the volumes."""
         self._down(say)
 
     def reset(self, say: Say) -> None:
-        """Stop everything and delete all volumes and state of this stack; images stay, and what is not pinflow's."""
+        """Stop everything and delete this stack's volumes and state; keep images and files of others."""
         self._down(say, "--volumes")
         say(f"deleted the volumes of {self.project}")
         state.delete(self.profile.home, say)
 
     def health(self) -> list[Health]:
-        """The state of every service, each asked at this moment."""
+        """The current state of every service."""
         containers = self.containers()
         memory = self._memory(containers)
         with ThreadPoolExecutor() as pool:
             return list(pool.map(lambda s: self._health(s, containers.get(s.name), memory), self.services))
 
     def logs(self, names: list[str], lines: int, follow: bool) -> None:
-        """Print the last lines of these services' logs, and go on as lines come in."""
+        """Print the last lines of these services' logs and optionally follow them."""
         command = ["docker", "compose", "logs", "--tail", str(lines), *(["--follow"] if follow else []), *names]
         subprocess.run(command, cwd=ROOT, env=self.environment(), check=False)
 
     def containers(self) -> dict[str, Container]:
-        """Every container of the project, by its service."""
+        """Every container of the project, by service."""
         found = self._compose("ps", "--all", "--quiet").split()
         inspected = json.loads(_docker("inspect", *found)) if found else []
         return {one["Config"]["Labels"]["com.docker.compose.service"]: _container(one) for one in inspected}
 
     def running(self, name: str) -> bool:
-        """Whether its container ran before this `up`, and stays."""
+        """Whether its container ran before this `up` and is kept."""
         return name in self._running
 
     def launch(self, service: Service) -> None:
-        """Nothing: `docker compose up` starts all of them, in the order of the compose file."""
+        """Do nothing: `docker compose up` starts all of them, in the compose file's order."""
 
     def probe(self, service: Service) -> None:
-        """Raise NotReady unless the service can be used from this machine."""
+        """Raise NotReady unless the service is ready for this machine."""
         try:
             service.probe(self.profile)
         except NotReady as reason:
-            # Docker takes connections for a published port before anybody listens behind it.
+            # Docker accepts connections to a published port before the container listens.
             words = _NOBODY_LISTENS.sub("Connection refused", reason.what)
             raise NotReady(words, reason.fix) from None
 
     def initialise(self, service: Service, say: Say) -> None:
-        """What a service needs right after it is ready, as far as Compose has not done it."""
+        """Do what a service needs right after it is ready and Compose has not done."""
         (service.initialise_in_compose or service.initialise)(self.profile, say)
 
-    def life(self, name: str) -> Life:
-        """What is seen of the service's container."""
+    def vitals(self, name: str) -> Vitals:
+        """What can be seen of the service's container."""
         container = self._container(name)
         if container is None or container.state == "created":
-            return Life(over=self._creation_failed())
+            return Vitals(dead=self._creation_failed())
         exits = container.restarts - self._restarts.get(container.identity, 0)
-        return Life(exits, _cpu(container.identity))
+        return Vitals(exits, _cpu(container.identity))
 
     def last_lines(self, name: str) -> str:
         """The end of a service's log."""
@@ -162,7 +158,7 @@ class ComposeStack:
         return "\n".join(f"    {line}" for line in done.stdout.splitlines()) or "    (no output)"
 
     def log(self, name: str) -> str:
-        """Where the whole log is, for a person."""
+        """Where to find the whole log."""
         return f"make logs S={name}"
 
     def environment(self) -> dict[str, str]:
@@ -172,17 +168,17 @@ class ComposeStack:
             **variables(self.profile, self._rootless),
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_PROFILES": "*",
-            # Compose labels containers with it, and a shell may have come here by a link: see `make clean`.
+            # Compose labels containers with it (see `make clean`), and the shell's may be a symbolic link.
             "PWD": str(ROOT),
         }
 
     @functools.cached_property
     def _rootless(self) -> bool:
-        """Whether the engine runs as the person: rootless Docker, or Podman."""
+        """Whether the engine runs as the user: rootless Docker or Podman."""
         return "rootless" in _docker("info", "--format", "{{.SecurityOptions}}")
 
     def _names(self) -> list[str]:
-        """The compose file's services: those of the profile, and the step that puts the connector."""
+        """The compose file's services: the profile's, and the one that creates the connector."""
         names = [service.name for service in self.services]
         return [*names, "connector"] if "connect" in names else names
 
@@ -192,9 +188,9 @@ class ComposeStack:
         say(f"stopped {', '.join(sorted(was))}" if was else "nothing was running")
 
     def _in_container(self, service: Service, definition: dict[str, Any]) -> Service:
-        """What differs of a service where Compose runs it: its image, its memory, what it waits for.
+        """The service as Compose runs it: its image, its memory, the services that it waits for.
 
-        Containers start in the compose file's order: the time that a service may take counts from then.
+        Containers start in the compose file's order, and a service's timeout counts from its container's start.
         """
         names = {service.name for service in self.services}
         needs = tuple(name for name in definition.get("depends_on", ()) if name in names)
@@ -202,14 +198,12 @@ class ComposeStack:
         return replace(service, title=_title(service, definition["image"]), memory=memory, needs=needs)
 
     def _replace_changed(self, say: Say) -> None:
-        """Have Compose make every container, and none that is defined otherwise now stay: that one would answer the
-        probes until it goes.
-        """
+        """Have Compose create or replace the containers now: an outdated one would answer the probes meanwhile."""
         before = self._running
         self._compose(*_UP, "--no-start", *self._names(), timeout=300)
         self._running = _running(self.containers())
         if replaced := before - self._running:
-            say(f"other settings or images for {', '.join(sorted(replaced))}: starting again")
+            say(f"restarting {', '.join(sorted(replaced))}: settings or images have changed")
 
     def _preflight(self) -> None:
         containers = self.containers()
@@ -230,7 +224,7 @@ class ComposeStack:
                     preflight.check_port(service.name, port)
 
     def _make_home(self) -> None:
-        """The directory that Spark's container writes to, as its user: made by Docker it would be root's."""
+        """Create the directory that Spark's container writes to; if Docker created it, it would belong to root."""
         spark = self.profile.home / "spark"
         spark.mkdir(parents=True, exist_ok=True)
         if os.getuid() == 0:
@@ -263,10 +257,10 @@ class ComposeStack:
         return f"`docker compose up` failed: {said[-1] if said else 'no output'}"
 
     def _container(self, name: str) -> Container | None:
-        """One of ``containers``, without `docker compose`, which takes too long to be asked every few seconds."""
+        """One of ``containers``, without `docker compose`, which is too slow to call every few seconds."""
         label = "label=com.docker.compose"
         of = ["--filter", f"{label}.project={self.project}", "--filter", f"{label}.service={name}"]
-        with contextlib.suppress(PinflowError):  # it is just being replaced
+        with contextlib.suppress(PinflowError):  # it is being replaced
             for identity in _docker("ps", "--all", "--quiet", *of).split():
                 return _container(json.loads(_docker("inspect", identity))[0])
         return None
@@ -275,7 +269,7 @@ class ComposeStack:
         return self.last_lines(service.name).strip().splitlines()[-1]
 
     def _memory(self, containers: dict[str, Container]) -> dict[str, int]:
-        """Bytes in use, by container, as its memory limit counts them without the page cache."""
+        """Bytes in use by container, as its memory limit counts them, without the page cache."""
         running = [one.identity for one in containers.values() if one.state == "running"]
         if not running:
             return {}
@@ -307,12 +301,12 @@ class ComposeStack:
         return done.stdout
 
 
-# Spark's second port is for the workspace only, Kafka's second is its controller's: both stay inside the network.
+# How many ports are published: Spark's second is for the workspace, Kafka's second for its controller.
 _PUBLISHED = {"spark": 1, "kafka": 1}
 
 
 def _title(service: Service, image: str) -> str:
-    """What runs in a container of this image."""
+    """The title for a container of this image."""
     return service.title if image.startswith(_AS_NATIVELY) else image
 
 
@@ -370,5 +364,5 @@ def _run(command: list[str], timeout: float, environment: dict[str, str]) -> sub
         raise PinflowError("Docker: no `docker` on PATH", "install Docker, or leave RUNTIME empty") from None
     except subprocess.TimeoutExpired:
         raise PinflowError(
-            f"`{' '.join(command[:3])}` did not end within {timeout:.0f} s", "does `docker info` answer?"
+            f"`{' '.join(command[:3])}` did not finish within {timeout:.0f} s", "does `docker info` answer?"
         ) from None

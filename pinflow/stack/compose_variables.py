@@ -11,14 +11,14 @@ from pydantic import SecretStr
 from foundation.profile import Profile
 from services.mysql import accounts
 
-# The first user of most machines, and the one that the images make; root's containers do not run as root either.
+# The first user of most machines, and the images' user; containers of root do not run as root either.
 _FIRST_USER = 1000
 
 
 def variables(profile: Profile, rootless: bool = False) -> dict[str, str]:
-    """Every variable that docker-compose.yml reads; its defaults there are those of profiles/local.yaml.
+    """Every variable that docker-compose.yml reads; its defaults are those of profiles/local.yaml.
 
-    ``rootless``: the engine runs as the person, who is root in its containers and nobody else there.
+    ``rootless``: the engine runs as the user, who is root in its containers.
     """
     airflow, databricks, database = profile.airflow, profile.databricks, profile.database.engine_url
     services = profile.stack.services if profile.stack else []
@@ -63,7 +63,7 @@ def variables(profile: Profile, rootless: bool = False) -> dict[str, str]:
 
 
 def _port(url: str | None) -> str:
-    """Of a service that is not on this machine none is needed: it is not in stack.services."""
+    """A URL's port; 1 for a service that is not on this machine, because nothing reads it."""
     return str(urlsplit(url or "").port or 1)
 
 

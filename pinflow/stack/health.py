@@ -1,4 +1,4 @@
-"""What is seen of a service at this moment."""
+"""The state of a service."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Health:
-    """One line of `make status`: what a service is, whether it can be used, and what it costs.
+    """One line of `make status`.
 
-    state is what was seen just now: ready, starting, stopped, failed; detail says why it is not ready, or what else a
-    person must know.
-    memory is the proportional set size of the process and its children, in bytes (in a container: what its memory limit
-    counts); seconds since its start.
+    state    ready, starting, stopped or failed, as seen just now
+    detail   why it is not ready, or a remark for the user
+    memory   bytes: the proportional set size of the process and its children; in a container, what its limit counts
+    seconds  since its start
     """
 
     name: str

@@ -1,7 +1,7 @@
 """`python -m pinflow.stack.launch SERVICE PROFILE`: become the service's process.
 
-The supervisor starts every service this way, so that settings are rendered anew at each start and no secret
-stands in the supervisor's own configuration. `exec` keeps the pid: a signal reaches the service itself.
+The supervisor starts every service this way, so that settings are rendered at each start and no secret is in the
+supervisor's configuration. `exec` keeps the pid, so signals reach the service itself.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def service(name: str) -> Service:
 
 
 def services(profile: Profile) -> list[Service]:
-    """The services that the profile names; raises ProfileError for one without a folder or without its needs."""
+    """The profile's services; raises ProfileError for an unknown one, or one without the services that it needs."""
     profile.home  # noqa: B018 - raises where nothing runs on this machine
     names = profile.stack.services if profile.stack else []
     known = sorted(p.parent.name for p in (ROOT / "services").glob("*/native.py"))
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ProfileError(
-            f"{profile.path}: stack.services: no service {', '.join(unknown)}", f"known are {', '.join(known)}"
+            f"{profile.path}: stack.services: no service {', '.join(unknown)}", f"known services: {', '.join(known)}"
         )
     found = [service(name) for name in names]
     for one in found:
@@ -50,7 +50,7 @@ def services(profile: Profile) -> list[Service]:
 
 
 def changed(one: Service, profile: Profile) -> bool:
-    """Whether the service was started with other settings than those of the profile as it is now."""
+    """Whether the service was started with other settings than the profile's current ones."""
     try:
         salt, found = _settings_file(one.name, profile).read_text().split()
     except (FileNotFoundError, ValueError):
@@ -59,7 +59,7 @@ def changed(one: Service, profile: Profile) -> bool:
 
 
 def write_settings(one: Service, profile: Profile) -> None:
-    """Write down, for ``changed`` and for nobody else to read, what the service is started with."""
+    """Save a hash of the service's settings for ``changed``, readable by its owner only."""
     salt, file = secrets.token_hex(16), _settings_file(one.name, profile)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
@@ -67,13 +67,13 @@ def write_settings(one: Service, profile: Profile) -> None:
 
 
 def digest_of_settings(one: Service, profile: Profile, salt: str) -> str:
-    """A hash of all that a start of the service takes from the profile, secrets included; hence the salt."""
+    """A salted hash of everything that the service takes from the profile, including secrets."""
     settings: object
     if one.settings is not None:
         settings = one.settings(profile)
     else:
         command = one.command(profile)
-        # PATH is the terminal's and not the profile's.
+        # PATH comes from the terminal, not from the profile.
         settings = command.arguments, sorted(item for item in command.environment.items() if item[0] != "PATH")
     return digest(repr(settings), salt)
 
@@ -83,14 +83,14 @@ def become(name: str, profile: Profile) -> None:
     run = profile.home / "run"
     run.mkdir(parents=True, exist_ok=True)
     _note_start(run / f"{name}.starts", profile.home / "logs" / f"{name}.log")
-    # Before the command is made: a JVM takes no notice of TMPDIR and must be given it in an argument.
+    # Before building the command: a JVM ignores TMPDIR and gets it as an argument.
     os.environ["TMPDIR"] = str(state.temporary(profile.home, name))
     one = service(name)
     command = one.command(profile)
     if command.directory:
         command.directory.mkdir(parents=True, exist_ok=True)
         os.chdir(command.directory)
-    # For a stack whose supervisord was killed: the next `up` or `down` ends what is written down here.
+    # If supervisord is killed, the next `up` or `down` stops the processes recorded here.
     (run / f"{name}.pid").write_text(f"{os.getpid()} {psutil.Process().create_time()}")
     write_settings(one, profile)
     sys.stdout.flush()
@@ -98,7 +98,7 @@ def become(name: str, profile: Profile) -> None:
 
 
 def _note_start(file: Path, log: Path) -> None:
-    """Add this moment and the log's length in bytes: supervisord does not tell how often it started a program again."""
+    """Record this start and the log's length in bytes: supervisord does not count its restarts."""
     earlier = file.read_text().splitlines() if file.exists() else []
     size = log.stat().st_size if log.exists() else 0
     file.write_text("".join(f"{line}\n" for line in [*earlier[-9:], f"{time.time()} {size}"]))

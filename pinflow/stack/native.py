@@ -1,4 +1,4 @@
-"""The stack without Docker: services side by side as far as their needs allow, with a bound on every wait."""
+"""The stack without Docker: services as plain processes under supervisord."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from foundation.profile import ROOT, Profile
 from foundation.service import Service
 from pinflow.stack import launch, preflight, state
 from pinflow.stack.health import Health
-from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Life, Say, Start
+from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Say, Start, Vitals
 from pinflow.stack.supervision import Process, Supervision
 
-# Seconds back in which `make status` counts exits.
+# Seconds in which `make status` counts exits.
 _RECENTLY = 300.0
 
 
@@ -32,10 +32,10 @@ class NativeStack:
         self._began = 0.0
 
     def up(self, say: Say) -> None:
-        """Start what is not running and wait until everything can be used.
+        """Start what is not running and wait until all services are ready.
 
-        Raises PreflightError before anything is started, PinflowError with the last log lines of each service that
-        did not become ready. What did start keeps running.
+        Raises PreflightError before starting anything, or PinflowError with the last log lines of each service that
+        did not become ready. Services that did start keep running.
         """
         changed = self._changed()
         self._preflight(changed)
@@ -46,10 +46,14 @@ class NativeStack:
         Start(self, say).run()
 
     def down(self, say: Say) -> None:
-        """Stop every process of the stack, consumers before what they consume from; data stays."""
+        """Stop every process of the stack, consumers first; keep all data."""
         if not self.supervision.alive():
-            ended = self.supervision.end_orphans()
-            say(f"ended what a killed supervisor had left: {', '.join(ended)}" if ended else "nothing was running")
+            stopped = self.supervision.stop_orphans()
+            say(
+                f"stopped processes orphaned by a killed supervisor: {', '.join(stopped)}"
+                if stopped
+                else "nothing was running"
+            )
             self.supervision.shutdown()
             return
         for names in self._levels_from_the_top():
@@ -59,21 +63,21 @@ class NativeStack:
         self.supervision.shutdown()
 
     def reset(self, say: Say) -> None:
-        """Stop everything and delete all state of this stack; installed packages stay, and what is not pinflow's."""
+        """Stop everything and delete this stack's state; keep installed packages and files of others."""
         self.down(say)
         state.delete(self.profile.home, say)
 
     def health(self) -> list[Health]:
-        """The state of every service, each asked at this moment."""
+        """The current state of every service."""
         processes = self.supervision.processes()
         with ThreadPoolExecutor() as pool:
             return list(pool.map(lambda s: self._health(s, processes), self.services))
 
     def logs(self, names: list[str], lines: int, follow: bool) -> None:
-        """Print the last lines of these services' logs, and go on as lines come in; raises PinflowError."""
+        """Print the last lines of these services' logs and optionally follow them; raises PinflowError."""
         present = [str(self.supervision.log(name)) for name in names if self.supervision.log(name).exists()]
         if not present:
-            raise PinflowError(f"logs: nothing in {self.supervision.logs}", "make up")
+            raise PinflowError(f"logs: no log files in {self.supervision.logs}", "make up")
         subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), *present], check=False)
 
     def running(self, name: str) -> bool:
@@ -87,28 +91,28 @@ class NativeStack:
         self.supervision.launch(service.name)
 
     def probe(self, service: Service) -> None:
-        """Raise NotReady unless the service can be used, and is this stack's own."""
+        """Raise NotReady unless the service is ready and belongs to this stack."""
         service.probe(self.profile)
         service.owned(self.profile)
 
     def initialise(self, service: Service, say: Say) -> None:
-        """What a service needs right after it is ready."""
+        """Do what a service needs right after it is ready."""
         service.initialise(self.profile, say)
 
-    def life(self, name: str) -> Life:
-        """What is seen of the service's process."""
+    def vitals(self, name: str) -> Vitals:
+        """What can be seen of the service's process."""
         process = self.supervision.processes().get(name)
         if process is None:
-            return Life(over="supervisord has been stopped")
+            return Vitals(dead="supervisord has been stopped")
         over = "exits immediately after starting" if process.state == "FATAL" else ""
-        return Life(self.supervision.exits(name, process, self._began), _cpu(process.pid), over)
+        return Vitals(self.supervision.exits(name, process, self._began), _cpu(process.pid), over)
 
     def last_lines(self, name: str) -> str:
         """The end of a service's log."""
         return self.supervision.last_lines(name)
 
     def log(self, name: str) -> str:
-        """Where the whole log is, for a person."""
+        """Where to find the whole log."""
         log = self.supervision.log(name)
         return str(log.relative_to(ROOT) if log.is_relative_to(ROOT) else log)
 
@@ -138,27 +142,27 @@ class NativeStack:
             return
         variables = self.supervision.changed_variables()
         if variables:
-            # supervisord hands its own environment to what it starts.
-            say(f"another value of {', '.join(variables)}: everything starts again")
+            # supervisord passes its own environment on.
+            say(f"{', '.join(variables)} changed in the environment: restarting everything")
             self.down(say)
             return
-        say(f"other settings for {', '.join(sorted(changed))}: starting again")
+        say(f"restarting {', '.join(sorted(changed))}: settings have changed")
         for names in self._levels_from_the_top():
             with ThreadPoolExecutor() as pool:
                 list(pool.map(self.supervision.stop, changed.intersection(names)))
 
     def _changed(self) -> set[str]:
-        """The services that run with other settings than the profile has now."""
+        """The running services whose settings differ from the profile's."""
         pids = {name: process.pid for name, process in self.supervision.processes().items()}
         return {s.name for s in self.services if pids.get(s.name) and launch.changed(s, self.profile)}
 
     def _preflight(self, changed: set[str]) -> None:
         running = {name for name, p in self.supervision.processes().items() if p.pid}
         if not running:
-            self.supervision.end_orphans()
+            self.supervision.stop_orphans()
             preflight.check_machine(self.profile.home, self.services)
         for service in self.services:
-            # What is to be stopped holds its old ports; of its new ones some may be old ones of others.
+            # A service that will be restarted still holds its old ports, which may be the new ports of another.
             for port in service.ports(self.profile):
                 if service.name not in running or (service.name in changed and not self.supervision.holds(port)):
                     preflight.check_port(service.name, port)
@@ -175,7 +179,7 @@ class NativeStack:
 
 
 def _cpu(pid: int) -> float:
-    """Seconds of CPU time, of its children too."""
+    """Seconds of CPU time, including its children."""
     total = 0.0
     if not pid:  # macOS has a process 0, of which all others are children
         return total
@@ -189,7 +193,7 @@ def _cpu(pid: int) -> float:
 
 
 def _memory(pid: int) -> int:
-    """Proportional set size where the system tells it (Linux), else resident set size; bytes, children included."""
+    """Bytes, including its children: proportional set size (Linux), else resident set size."""
     if not pid:
         return 0
     total = 0

@@ -1,4 +1,4 @@
-"""What this machine must have before anything is started; every finding says what to do."""
+"""Checks this machine before anything is started; every error says what to do."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from foundation.java import java
 from foundation.profile import ROOT
 from foundation.service import Service
 
-# GiB for the commands themselves: the emulator, the tool, what else runs here.
+# GiB for the commands themselves, such as the emulator.
 MEMORY_MARGIN = 0.7
 DISK_NEEDED = 3 * 2**30
 
 
 def check_machine(home: Path, services: Sequence[Service]) -> None:
-    """Raise PreflightError when Java, memory for these services, disk space or the directories do not suffice."""
+    """Raise PreflightError unless Java, memory for these services, disk space and directory names suffice."""
     java()
     for what, directory in (("this repository", ROOT), ("stack.directory", home)):
         check_path(what, directory)
@@ -42,29 +42,29 @@ def check_machine(home: Path, services: Sequence[Service]) -> None:
 
 
 def check_path(what: str, directory: Path) -> None:
-    """Raise PreflightError for a path with a character at which Java and Spark split lists of paths, quoted or not."""
+    """Raise PreflightError for a path with a character at which Java and Spark split lists of paths, even if quoted."""
     found = [character for character in ":," if character in str(directory)]
     if found:
         raise PreflightError(
-            f"{what}: the path {directory} has `{found[0]}` in it, at which Java and Spark split lists of directories",
-            "rename the folder, or move to another one; blanks, accents and quotes are fine",
+            f"{what}: the path {directory} contains `{found[0]}`, at which Java and Spark split lists of directories",
+            "rename the folder or move to another; blanks, accents and quotes are fine",
         )
 
 
 def memory_needed(services: Sequence[Service], margin: float) -> int:
-    """Bytes for these services at work; ``margin`` in GiB."""
+    """Bytes that these services need; ``margin`` in GiB."""
     return int((sum(service.memory for service in services) + margin) * 2**30)
 
 
 def memory_of_each(services: Sequence[Service]) -> str:
-    """What each takes of it, in GiB: who makes room sees where it is."""
+    """The GiB that each service needs, as text."""
     return ", ".join(f"{service.name} {service.memory:.1f}" for service in services)
 
 
 def check_port(service: str, port: int) -> None:
     """Raise PreflightError that names the process which holds a port on this machine."""
     with socket.socket() as probe:
-        # Without this a port that was closed seconds ago would count as in use.
+        # Without this, a port that was closed seconds ago would count as in use.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -77,7 +77,7 @@ def check_port(service: str, port: int) -> None:
 
 def _holder(port: int) -> str:
     for process in psutil.process_iter():
-        # Another user's sockets are hidden from all but root, a process may end while it is looked at.
+        # Another user's sockets are visible to root only, and a process may end meanwhile.
         with contextlib.suppress(psutil.Error):
             for connection in process.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:

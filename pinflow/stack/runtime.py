@@ -1,6 +1,6 @@
-"""Containers or processes: RUNTIME says which, else an engine that answers decides.
+"""Containers or processes: RUNTIME decides, else whether a Docker engine answers.
 
-What runs already is looked at and stopped the way that it was started.
+A running stack is always shown and stopped the way that it was started.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _CHOICES = ("compose", "native", "")
 
 
 def up(profile: Profile, say: Callable[[str], None]) -> Stack:
-    """Start the stack one way or the other, say which and why, and return it.
+    """Start the stack in containers or as processes, report which and why, and return it.
 
-    Where nobody has chosen, an engine without images is no reason to fail: it starts natively then, and says so. What
-    runs natively is installed first. Raises PinflowError where containers are asked for and processes run.
+    Without RUNTIME, an engine without images falls back to processes, which are installed first. Raises PinflowError
+    if containers are requested while processes run.
     """
     chosen, stack, why = _choose(profile)
     if isinstance(stack, ComposeStack):
@@ -41,7 +41,7 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
                 raise
             stack, why = NativeStack(profile), reason.what
     elif chosen == "compose":
-        raise PinflowError(f"{profile.path.stem} runs without Docker already", "make down, then again")
+        raise PinflowError(f"{profile.path.stem} runs without Docker already", "run make down first")
     if isinstance(stack, NativeStack):
         home = profile.home.relative_to(ROOT) if profile.home.is_relative_to(ROOT) else profile.home
         say(f"starting without Docker ({why}), state in {home}")
@@ -50,51 +50,51 @@ def up(profile: Profile, say: Callable[[str], None]) -> Stack:
     if profile.stack and "connect" in profile.stack.services:
         # After LocalStack lost S3, its hook makes the sink write everything again.
         until_refilled(profile, 30, say)
-    _written_down(profile, say)
+    _finish_start(profile, say)
     return stack
 
 
-def _written_down(profile: Profile, say: Callable[[str], None]) -> None:
-    """After a start: end the streams of a uid that the profile had before, and write down what was started."""
+def _finish_start(profile: Profile, say: Callable[[str], None]) -> None:
+    """After a start: stop the streams of the profile's previous uid, and save what was started."""
     before = next((change.before for change in changes.since_start(profile) if change.key == "uid"), None)
     if before and profile.stack and "databricks" in profile.stack.services:
-        # Here, because Databricks' client takes two seconds to import, which every other command would pay.
+        # Imported here because Databricks' client takes two seconds.
         from pinflow import stream
 
-        say(f"the streams of {before}, which nobody would see any more:")
+        say(f"stopping the streams of the previous uid {before}")
         stream.stop(profile.model_copy(update={"uid": before}), say)
     changes.remember(profile)
 
 
 def current(profile: Profile) -> Stack:
-    """The stack that runs, else the one that `up` would start."""
+    """The running stack, else the one that `up` would start."""
     return _choose(profile)[1]
 
 
 def _choose(profile: Profile) -> tuple[str, Stack, str]:
-    """What was asked for, the stack, and why it is that one; what runs natively is never taken for anything else."""
+    """RUNTIME, the stack, and why it is that one. Running processes always make it the native one."""
     chosen = os.environ.get("RUNTIME", "")
     if chosen not in _CHOICES:
-        raise PinflowError(f"RUNTIME={chosen}", "write RUNTIME=compose or RUNTIME=native, or leave it out")
+        raise PinflowError(f"RUNTIME={chosen}", "use RUNTIME=compose or RUNTIME=native, or unset it")
     native = NativeStack(profile)
-    # Also what a killed supervisord has left: the next `up` or `down` ends it.
+    # Includes orphans of a killed supervisord: the next `up` or `down` stops them.
     alive = native.supervision.alive() or bool(supervision.survivors(profile.home))
     if alive or chosen == "native":
-        return chosen, native, "it runs so" if alive else "RUNTIME=native"
+        return chosen, native, "it is running that way" if alive else "RUNTIME=native"
     missing = _no_engine()
     if missing:
         if chosen:
-            raise PinflowError(f"RUNTIME=compose: {missing}", "start Docker, or leave RUNTIME out")
+            raise PinflowError(f"RUNTIME=compose: {missing}", "start Docker, or unset RUNTIME")
         return chosen, native, missing
     return (
         chosen,
         ComposeStack(profile),
-        "RUNTIME=compose" if chosen else "an engine answers; RUNTIME=native does without",
+        "RUNTIME=compose" if chosen else "a Docker engine answers; RUNTIME=native does without",
     )
 
 
 def _no_engine() -> str:
-    """Why Compose cannot be used; nothing where it can."""
+    """Why Compose cannot be used; "" if it can."""
     if shutil.which("docker") is None:
         return "no `docker` on PATH"
     for command, what in (

@@ -1,4 +1,4 @@
-"""Bringing services up side by side as far as their needs allow: as long as one makes progress, it is waited for."""
+"""Starts services in parallel as far as their needs allow, and waits for each as long as it makes progress."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from foundation.service import Service
 Say = Callable[[str], None]
 
 TOO_MANY_EXITS = 3
-"""So often a process may exit without having been ready; the supervisor starts it again each time."""
+"""A process that exits this often without becoming ready has failed; the supervisor restarts it until then."""
 LONGEST = 10
-"""A service that makes progress and is still not ready fails after so many times its timeout."""
+"""A service that makes progress but is not ready fails after this many times its timeout."""
 
 _PROBE_EVERY = 0.2
 _LOOK_EVERY = 1.0
 _REPEAT_WAITING_LINE_AFTER = 10.0
-# Seconds. An idle JVM, or a service that does nothing but answer the probe, uses less in a minute.
+# Seconds. An idle JVM, or a service that only answers the probe, uses less in a minute.
 _CPU_OF_PROGRESS = 2.0
 
 
 @dataclass(frozen=True)
-class Life:
-    """What is seen of a service's process from outside.
+class Vitals:
+    """What can be seen of a service's process from outside.
 
     exits  how often it exited since this `up` began
-    cpu    seconds of CPU time that it and its children have used; 0 where that is not known
-    over   why it is not going to be ready, where that is certain; else ""
+    cpu    seconds of CPU time that it and its children have used; 0 if unknown
+    dead   why it will never become ready, if that is certain; else ""
     """
 
     exits: int = 0
     cpu: float = 0
-    over: str = ""
+    dead: str = ""
 
 
 class Runner(Protocol):
@@ -48,7 +48,7 @@ class Runner(Protocol):
         """In the profile's order."""
 
     def running(self, name: str) -> bool:
-        """Whether it was started before."""
+        """Whether it was running before this `up`."""
 
     def launch(self, service: Service) -> None:
         """Start it without waiting for it."""
@@ -59,8 +59,8 @@ class Runner(Protocol):
     def initialise(self, service: Service, say: Say) -> None:
         """Work right after it is ready."""
 
-    def life(self, name: str) -> Life:
-        """What is seen of its process."""
+    def vitals(self, name: str) -> Vitals:
+        """What can be seen of its process."""
 
     def last_lines(self, name: str) -> str:
         """The end of its log."""
@@ -70,40 +70,40 @@ class Runner(Protocol):
 
 
 class Progress:
-    """Since when nothing new was seen of a service.
+    """Since when a service has made no progress.
 
-    New is a log line or an answer of the probe that differs from all before in more than numbers (so that neither a
-    retry nor the log of our own probes counts), and a good second of CPU time.
+    Progress is a log line or a probe's answer that differs from all earlier ones in more than numbers (so retries and
+    the log of our own probes do not count), or some seconds of CPU time.
     """
 
     def __init__(self, now: float) -> None:
         self.since = now
         self._seen: set[str | int] = set()
 
-    def see(self, answer: str, log: str, life: Life, now: float) -> None:
-        """Take in what is seen at this moment."""
+    def see(self, answer: str, log: str, vitals: Vitals, now: float) -> None:
+        """Record an observation."""
         words = {re.sub(r"\d+", "", line) for line in (answer, *log.splitlines())}
-        new = (words | {int(life.cpu / _CPU_OF_PROGRESS)}) - self._seen
+        new = (words | {int(vitals.cpu / _CPU_OF_PROGRESS)}) - self._seen
         if new:
             self._seen |= new
             self.since = now
 
 
 class Start:
-    """One `up`: a thread a service, each waiting for the services that it needs."""
+    """One `up`: a thread per service, which first waits for the services that it needs."""
 
     def __init__(
         self,
         stack: Runner,
         say: Say,
-        patience: float = 1,
+        slowness: float = 1,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``patience``: what each service's timeout is multiplied by."""
+        """``slowness``: factor for each service's timeout."""
         self.stack = stack
         self.say = say
-        self.patience = patience
+        self.slowness = slowness
         self.clock = clock
         self.sleep = sleep
         self.settled = {s.name: threading.Event() for s in stack.services}
@@ -114,13 +114,12 @@ class Start:
     def run(self) -> None:
         """Return when all are ready.
 
-        A service that fails keeps only those from starting that need it. Raises one PinflowError about all that failed
-        and all that were not started.
+        If a service fails, only those that need it are not started. Raises one PinflowError about all of them.
         """
         threads = [threading.Thread(target=self._bring_up, args=(s,), daemon=True) for s in self.stack.services]
         for thread in threads:
             thread.start()
-        # Joined with a timeout so that Ctrl-C is heard.
+        # A timeout, so that Ctrl-C can interrupt the wait.
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
                 thread.join(0.1)
@@ -144,7 +143,7 @@ class Start:
             self.settled[service.name].set()
 
     def _wait_for_needs(self, service: Service) -> str:
-        """The first of the services that it needs which is not going to be ready; "" once all are."""
+        """Wait for the services that it needs; the first that failed, "" once all are ready."""
         for need in service.needs:
             self.settled[need].wait()
             if need not in self.ready:
@@ -163,7 +162,7 @@ class Start:
 
     def _wait(self, service: Service, began: float) -> None:
         progress = Progress(began)
-        look_every = _LOOK_EVERY * self.patience
+        look_every = _LOOK_EVERY * self.slowness
         looked, said, said_at = began - look_every, "", 0.0
         while True:
             try:
@@ -174,9 +173,9 @@ class Start:
             now = self.clock()
             if now - looked >= look_every:
                 looked = now
-                life, log = self.stack.life(service.name), self.stack.last_lines(service.name)
-                progress.see(waiting, log, life, now)
-                why = self._hopeless(service, life, now - began, now - progress.since)
+                vitals, log = self.stack.vitals(service.name), self.stack.last_lines(service.name)
+                progress.see(waiting, log, vitals, now)
+                why = self._hopeless(service, vitals, now - began, now - progress.since)
                 if why:
                     raise PinflowError(
                         f"{service.name}: {why}: {waiting}\n  last lines of its log:\n{log}", self._see(service)
@@ -185,16 +184,16 @@ class Start:
             if waited > 1 and (waiting != said or waited - said_at > _REPEAT_WAITING_LINE_AFTER):
                 self.say(f"{service.name:<12} waiting, {waited:.0f} s: {waiting}")
                 said, said_at = waiting, waited
-            # Slower and slower: on a busy machine the probes must not be what keeps it busy.
+            # Less and less often, so that probes do not load a busy machine.
             self.sleep(min(max(_PROBE_EVERY, waited / 50), _LOOK_EVERY))
 
-    def _hopeless(self, service: Service, life: Life, waited: float, idle: float) -> str:
-        """Why it is not going to be ready; "" while it may."""
-        timeout = service.timeout * self.patience
-        if life.over:
-            return life.over
-        if life.exits >= TOO_MANY_EXITS:
-            return f"exited {life.exits} times without becoming ready"
+    def _hopeless(self, service: Service, vitals: Vitals, waited: float, idle: float) -> str:
+        """Why to stop waiting; "" to go on."""
+        timeout = service.timeout * self.slowness
+        if vitals.dead:
+            return vitals.dead
+        if vitals.exits >= TOO_MANY_EXITS:
+            return f"exited {vitals.exits} times without becoming ready"
         if idle > timeout:
             return f"not ready after {waited:.0f} s, and no progress for {idle:.0f} s"
         if waited > timeout * LONGEST:
@@ -206,7 +205,7 @@ class Start:
 
     def _fail(self, service: Service, error: PinflowError) -> None:
         self.errors[service.name] = error
-        self.say(f"{service.name:<12} failed; what does not need it goes on")
+        self.say(f"{service.name:<12} failed; starting the services that do not need it")
 
     def _error(self) -> PinflowError:
         failed = [str(error) for error in self.errors.values()]

@@ -1,4 +1,4 @@
-"""What a stack has written into its directory, and how it is deleted: nothing that somebody else put there."""
+"""What a stack has written into its directory, and how to delete it without touching anybody else's files."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import psutil
 from foundation.profile import ROOT
 from pinflow.stack.start import Say
 
-# Beside a directory for each service: the launcher's, the supervisor's, the emulator's books and undelivered posts, and
-# the services' temporary files.
+# Directories besides the services': of the launcher, the supervisor, the emulator, and temporary files.
 _OWN = ("logs", "posts", "run", "spill", "supervisor", "tmp")
 
 
 def held(home: Path) -> list[Path]:
-    """What lies in a stack's directory and is pinflow's own."""
+    """The entries of a stack's directory that pinflow wrote."""
     services = [file.parent.name for file in (ROOT / "services").glob("*/native.py")]
     return [path for name in sorted([*services, *_OWN]) if (path := home / name).exists() or path.is_symlink()]
 
 
 def temporary(home: Path, service: str) -> Path:
-    """A new, empty directory for the temporary files of this process, which is about to become the service.
+    """A new, empty temporary directory for this process, which is about to become the service.
 
-    Those of its earlier lives are deleted: what was killed has deleted nothing. Only a notebook or a task that still
-    runs, because its service alone was killed, keeps its own until the next start.
+    Deletes those of earlier starts, because a killed service has not. A notebook or task that still runs, because
+    only its service was killed, keeps its directory until the next start.
     """
     lives = home / "tmp" / service
     lives.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -42,7 +41,7 @@ def temporary(home: Path, service: str) -> Path:
 
 
 def processes(home: Path) -> list[psutil.Process]:
-    """Every process that a service of this stack is or has started, also one whose service is gone: by its TMPDIR."""
+    """Every process of this stack's services, even if its service is gone: recognised by its TMPDIR."""
     places = (f"{home}/tmp/", f"{home}/spark/tmp")
     return [process for process in psutil.process_iter() if (_temporary(process) or "").startswith(places)]
 
@@ -54,12 +53,12 @@ def _temporary(process: psutil.Process) -> str | None:
 
 
 def delete(home: Path, say: Say) -> None:
-    """Delete that, and the directory itself where nothing else is in it."""
+    """Delete what pinflow wrote, and the directory itself if nothing else is in it."""
     for path in held(home):
         remove(path)
     left = sorted(path.name for path in home.iterdir()) if home.exists() else []
     if left:
-        say(f"deleted the state in {home}; not pinflow's, and left there: {', '.join(left)}")
+        say(f"deleted the state in {home}; kept, because pinflow did not write it: {', '.join(left)}")
         return
     if home.exists():
         home.rmdir()
@@ -67,7 +66,7 @@ def delete(home: Path, say: Say) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a directory with all that is in it; of a link the link only."""
+    """Delete a file or a directory with its contents; of a link, only the link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,7 +1,4 @@
-"""The processes of one local stack, kept by supervisord (PyPI: supervisor).
-
-Every service is one program, started as `pinflow.stack.launch`; a program that dies is started again.
-"""
+"""The processes of one local stack under supervisord (PyPI: supervisor), which restarts a service that exits."""
 
 from __future__ import annotations
 
@@ -30,12 +27,12 @@ from pinflow.stack import state
 # A socket's path may have 107 bytes on Linux and 103 on macOS.
 _SOCKET_PATH_LIMIT = 100
 _STOPPING = 40
-"""Seconds in which a service has to end when it is told to; then it is killed."""
+"""Seconds that a service has to exit after SIGTERM before it is killed."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """What supervisord says of a service: state (RUNNING, STOPPED, BACKOFF, FATAL, …), pid or 0, seconds up."""
+    """A service's process: state (RUNNING, STOPPED, BACKOFF, FATAL, …), pid or 0, seconds since its start."""
 
     state: str
     pid: int
@@ -43,7 +40,7 @@ class Process:
 
 
 class Supervision:
-    """supervisord for the profile's stack: its files, its socket, its processes."""
+    """The supervisord of a profile's stack: its files, its socket, its processes."""
 
     def __init__(self, profile: Profile, services: list[str]) -> None:
         self.profile = profile
@@ -57,7 +54,7 @@ class Supervision:
 
     @property
     def socket(self) -> Path:
-        """supervisord's socket; in the temporary directory where the state's own path is too long for one."""
+        """supervisord's socket; in the temporary directory if the state's own path is too long for a socket."""
         path = self.home / "supervisor.sock"
         if len(str(path)) <= _SOCKET_PATH_LIMIT:
             return path
@@ -65,14 +62,14 @@ class Supervision:
         return Path(tempfile.gettempdir()) / f"pinflow-{os.getuid()}-{digest}.sock"
 
     def log(self, service: str) -> Path:
-        """Where a service's output goes."""
+        """A service's log file."""
         return self.logs / f"{service}.log"
 
     def start(self) -> None:
-        """Start supervisord if it is not running, and give it the profile's list of services; starts no service."""
+        """Start supervisord if it is not running, and load the profile's services without starting them."""
         self._write_configuration()
         if not self.profile.home.is_relative_to(PACKAGES):
-            # So that neither the installer nor `make clean` takes the packages from under it.
+            # So that the installer and `make clean` find this stack while it uses their packages.
             self.link.parent.mkdir(parents=True, exist_ok=True)
             self.link.unlink(missing_ok=True)
             self.link.symlink_to(self.profile.home)
@@ -84,7 +81,7 @@ class Supervision:
             for name in (*added, *changed):
                 self._rpc().supervisor.addProcessGroup(name)
             return
-        self.end_orphans()
+        self.stop_orphans()
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         for _ in range(100):
@@ -104,7 +101,7 @@ class Supervision:
             return False
 
     def processes(self) -> dict[str, Process]:
-        """The state of each service; empty when supervisord is not running."""
+        """The state of each service; empty if supervisord is not running."""
         try:
             infos = self._rpc().supervisor.getAllProcessInfo()
         except (OSError, xmlrpc.client.Error):
@@ -112,7 +109,7 @@ class Supervision:
         return {i["name"]: Process(i["statename"], i["pid"], i["now"] - i["start"] if i["pid"] else 0.0) for i in infos}
 
     def changed_variables(self) -> list[str]:
-        """The environment variables of the profile that have another value here than in supervisord's environment."""
+        """The environment variables of the profile whose values here and in supervisord's environment differ."""
         process = supervisor(self.profile.home)
         if process is None:
             return []
@@ -120,13 +117,13 @@ class Supervision:
         return sorted({name for name in names if there.get(name) != os.environ.get(name)})
 
     def launch(self, service: str) -> None:
-        """Start a service without waiting for it; harmless when it runs already."""
+        """Start a service without waiting for it, unless it is running."""
         (self.profile.home / "run" / f"{service}.starts").unlink(missing_ok=True)
         with contextlib.suppress(_Harmless):
             self._call("startProcess", service, False)
 
     def stop(self, service: str) -> None:
-        """Stop a service and wait until its process is gone; harmless when it is not running."""
+        """Stop a service, if it is running, and wait until its process is gone."""
         with contextlib.suppress(_Harmless):
             self._call("stopProcess", service, True)
 
@@ -140,7 +137,7 @@ class Supervision:
         return False
 
     def shutdown(self) -> None:
-        """End supervisord with all that it runs, and wait for its own end."""
+        """Stop supervisord and everything that it runs, and wait for its exit."""
         process = supervisor(self.profile.home)
         if self.alive():
             with contextlib.suppress(OSError, xmlrpc.client.Error):
@@ -150,32 +147,32 @@ class Supervision:
                 process.wait(timeout=60)
             except psutil.TimeoutExpired:
                 raise PinflowError("supervisord did not exit within 60 s", f"see {self.home}/supervisord.log") from None
-        self.end_orphans()
+        self.stop_orphans()
         self.socket.unlink(missing_ok=True)
         self.link.unlink(missing_ok=True)
 
-    def end_orphans(self) -> list[str]:
-        """End services whose supervisord was killed, and what services that were killed have left running.
+    def stop_orphans(self) -> list[str]:
+        """Stop services whose supervisord was killed, and processes that killed services left running.
 
-        Only processes that this stack's launcher wrote down, their children, and those with a TMPDIR of this stack.
+        These are the processes that this stack's launcher recorded, their children, and those with its TMPDIR.
         """
         home = self.profile.home
         alive = survivors(home)
-        ended = list(alive)
+        stopped = list(alive)
         families = [process for service in alive.values() for process in _children(service)]
-        # A service ends its own children, in its order: Kinesis is written when LocalStack ends.
-        _end(list(alive.values()))
-        _end([process for process in families if process.is_running()])
-        # One that a service started again while it was told to end is found by a second look.
+        # The services first: each stops its own children in order (LocalStack has Kinesis save its data).
+        _stop_all(list(alive.values()))
+        _stop_all([process for process in families if process.is_running()])
+        # Look again: a service may have restarted a child while it was stopping.
         while left := state.processes(home):
-            ended += [
+            stopped += [
                 f"process {process.pid}" for process in left if process.pid not in {p.pid for p in alive.values()}
             ]
-            _end(left)
+            _stop_all(left)
         for pattern in ("*.pid", "*.starts"):
             for file in (self.profile.home / "run").glob(pattern):
                 file.unlink()
-        return ended
+        return stopped
 
     def last_lines(self, service: str, count: int = 15) -> str:
         """The end of a service's log, for an error message."""
@@ -188,12 +185,12 @@ class Supervision:
         return "\n".join(f"    {line}" for line in lines[-count:]) or "    (no output)"
 
     def exits(self, service: str, process: Process, since: float) -> int:
-        """How often it has exited since then (seconds since 1970), without having been told to."""
+        """How often it has exited by itself since then (seconds since 1970)."""
         again = [time for time, _ in self._starts(service)[1:] if time > since]
         return len(again) + (process.state in ("BACKOFF", "FATAL", "EXITED"))
 
     def last_line_before_exit(self, service: str) -> str:
-        """The last line that it logged before it was last started."""
+        """The last line that it logged before its last start."""
         starts = self._starts(service)
         with contextlib.suppress(OSError, IndexError), self.log(service).open("rb") as log:
             end = starts[-1][1]
@@ -202,14 +199,14 @@ class Supervision:
         return self.last_lines(service, 1).strip()
 
     def _starts(self, service: str) -> list[tuple[float, int]]:
-        """Of its last starts, oldest first: when, in seconds since 1970, and how long its log was (see launch.py)."""
+        """Its last starts, oldest first: time in seconds since 1970, and length of its log (see launch.py)."""
         with contextlib.suppress(FileNotFoundError):
             lines = (self.profile.home / "run" / f"{service}.starts").read_text().splitlines()
             return [(float(time), int(size)) for time, size in (line.split() for line in lines)]
         return []
 
     def _rpc(self) -> Any:
-        # The host in the URL is not used: the transport speaks to the socket.
+        # The transport uses the socket and ignores the URL's host.
         return xmlrpc.client.ServerProxy(
             "http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{self.socket}")
         )
@@ -229,32 +226,32 @@ class Supervision:
         self.logs.mkdir(parents=True, exist_ok=True)
         beside = self.socket.parent == self.home
         text = _SUPERVISORD.format(socket="%(here)s/supervisor.sock" if beside else _escape(str(self.socket)))
-        # supervisord warns at every start when it runs as root without being told so.
+        # Without this, supervisord warns at every start as root.
         text = text.replace("[supervisord]", "[supervisord]\nuser=root" if os.getuid() == 0 else "[supervisord]")
         for service in self.services:
             command = (sys.executable, "-m", "pinflow.stack.launch", service, str(self.profile.path))
-            # Its log: from the directory that supervisord starts in; supervisord expands this value twice.
+            # Relative to supervisord's working directory; supervisord expands this value twice.
             log = _escape(_escape(os.path.relpath(self.log(service), ROOT)))
             text += _PROGRAM.format(service=service, command=" ".join(map(_word, command)), log=log, stopping=_STOPPING)
         self.configuration.write_text(text)
 
 
 def survivors(home: Path) -> dict[str, psutil.Process]:
-    """The services of the stack in this directory that live, by what its launcher wrote down of each."""
+    """The running services of the stack in this directory, according to its launcher's records."""
     found = {}
     for file in sorted((home / "run").glob("*.pid")):
-        # Gone by now, or just being written.
+        # The process is gone, or the file is being written.
         with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
             pid, created = file.read_text().split()
             process = psutil.Process(int(pid))
-            # The system gives a number again: only together with the time it means this process.
+            # The system reuses pids: compare the start time too.
             if abs(process.create_time() - float(created)) < 1 and process.status() != psutil.STATUS_ZOMBIE:
                 found[file.stem] = process
     return found
 
 
 def supervisor(home: Path) -> psutil.Process | None:
-    """The supervisord of the stack in this directory, if it lives."""
+    """The supervisord of the stack in this directory, if it is running."""
     files = home / "supervisor"
     with contextlib.suppress(FileNotFoundError, ValueError, psutil.Error):
         process = psutil.Process(int((files / "supervisord.pid").read_text()))
@@ -269,7 +266,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
     return []
 
 
-def _end(processes: list[psutil.Process]) -> None:
+def _stop_all(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
@@ -280,7 +277,7 @@ def _end(processes: list[psutil.Process]) -> None:
 
 
 class _Harmless(Exception):
-    """The service was in the wanted state already."""
+    """The service is already in the requested state."""
 
 
 def _escape(text: str) -> str:
@@ -289,12 +286,12 @@ def _escape(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """One word of a command, which supervisord splits like a shell, once it has cut off what follows ` #` or ` ;`."""
+    """One word of a command: supervisord cuts off what follows ` #` or ` ;`, then splits the rest like a shell."""
     return _escape(re.sub(r"([^\w./-])", r"\\\1", text))
 
 
-# Where a path can be told by %(here)s, this file's directory, it is: a path that is written down may hold what begins a
-# comment here. supervisord starts in the project's directory, and so do the services.
+# Paths are relative to %(here)s, this file's directory, where possible: a path may contain the beginning of a comment.
+# supervisord starts in the project's directory, and so do the services.
 _SUPERVISORD = """\
 [unix_http_server]
 file={socket}

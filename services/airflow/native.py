@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from foundation import environment, loops, packages
+from foundation import environment, loopback, loops, packages
 from foundation.aws import client
 from foundation.errors import NotReady, PinflowError, PreflightError, ProfileError, brief
-from foundation.mwaa import Mwaa
+from foundation.mwaa import Mwaa, variables
 from foundation.paths import shown
 from foundation.profile import Profile
 from foundation.service import Command, Service
@@ -29,9 +29,10 @@ def home(profile: Profile) -> Path:
 
 def command(profile: Profile) -> Command:
     """start.py with the variables of airflow.env and this machine's addresses; tokens are in its environment only."""
+    values = {f"AIRFLOW_VAR_{name.upper()}": value for name, value in variables(profile).items()}
     return Command(
         [str(packages.python(_environment(profile))), str(HERE / "start.py")],
-        environment.read("airflow") | _addresses(profile) | _connections(profile) | _variables(profile),
+        environment.read("airflow") | _addresses(profile) | _connections(profile) | values,
         home(profile),
     )
 
@@ -103,7 +104,7 @@ def _environment(profile: Profile) -> str:
 
 def _port(profile: Profile, key: str, url: str | None) -> int:
     split = urlsplit(url or "")
-    if split.hostname not in ("127.0.0.1", "localhost") or split.port is None:
+    if split.hostname not in loopback.SERVED or split.port is None:
         raise ProfileError(
             f"{profile.path}: airflow.{key}: {url} is not an address of this machine",
             "write one as in profiles/local.yaml, or leave airflow out of stack.services",
@@ -171,15 +172,6 @@ def _connections(profile: Profile) -> dict[str, str]:
     return keys | {
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
         "AIRFLOW_CONN_DATABRICKS_DEFAULT": json.dumps(workspace),
-    }
-
-
-def _variables(profile: Profile) -> dict[str, str]:
-    """The Airflow Variables of airflow/dags that the profile has something to say of."""
-    return {
-        "AIRFLOW_VAR_PINTEREST_UID": profile.uid,
-        "AIRFLOW_VAR_PINTEREST_BUCKET": profile.storage.bucket,
-        "AIRFLOW_VAR_PINTEREST_CLUSTER_ID": profile.databricks.cluster_id,
     }
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from foundation import loops
+from foundation import loopback, loops
 from foundation.environment import read
 from foundation.errors import NotReady, ProfileError, brief
 from foundation.packages import python
@@ -21,7 +21,7 @@ from services.spark.native import control_url
 def port(profile: Profile) -> int:
     """The port of databricks.host; raises ProfileError if that is not on this machine."""
     url = urlsplit(profile.databricks.host)
-    if url.hostname not in ("127.0.0.1", "localhost"):
+    if url.hostname not in loopback.SERVED:
         raise ProfileError(
             f"{profile.path}: databricks.host: {profile.databricks.host} is not on this machine",
             "write http://127.0.0.1:8180 (or another port), or leave databricks out of stack.services",

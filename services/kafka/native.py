@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from foundation import environment, packages, versions
+from foundation import environment, loopback, packages, versions
 from foundation.errors import NotReady, PinflowError, ProfileError, brief
 from foundation.java import LOCALE
 from foundation.java import java as java_executable
@@ -36,7 +36,7 @@ def address(profile: Profile) -> tuple[str, int]:
     """Host and port of the one local broker; raises ProfileError if the profile names anything else."""
     servers = profile.kafka.bootstrap_servers
     host, _, port = servers.rpartition(":")
-    if host not in ("127.0.0.1", "localhost") or not port.isdigit():
+    if host not in loopback.SERVED or not port.isdigit():
         raise ProfileError(
             f"{profile.path}: kafka.bootstrap_servers: {servers} is not one broker on this machine",
             "write 127.0.0.1:9092 (or another port), or leave kafka out of stack.services",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pymysql
 from pymysql.constants import CR
 
+from foundation import loopback
 from foundation.errors import NotReady, ProfileError
 from foundation.profile import Profile
 from foundation.service import Command, Service
@@ -84,7 +85,7 @@ def _fix(profile: Profile) -> str:
 
 def _port(profile: Profile) -> int:
     url = profile.database.engine_url
-    if url.host not in ("127.0.0.1", "localhost"):
+    if url.host not in loopback.SERVED:
         raise ProfileError(
             f"{profile.path}: database.url: {url.host} is not this machine, yet stack.services starts MySQL here",
             "take mysql out of stack.services, and your own database is used as it is",

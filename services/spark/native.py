@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from foundation import environment, loops, packages, versions
+from foundation import environment, loopback, loops, packages, versions
 from foundation.errors import NotReady, ProfileError
 from foundation.profile import ROOT, Profile
 from foundation.service import Command, Service
@@ -24,7 +24,7 @@ _STARTING = "Spark is starting: it has not yet done its warm-up"
 def address(profile: Profile) -> tuple[str, int]:
     """Host and port of the Spark Connect server; raises ProfileError if the profile names one elsewhere."""
     url = urlsplit(profile.spark.remote)
-    if url.hostname not in ("127.0.0.1", "localhost") or url.port is None:
+    if url.hostname not in loopback.SERVED or url.port is None:
         raise ProfileError(
             f"{profile.path}: spark.remote: {profile.spark.remote} is not on this machine",
             "write sc://127.0.0.1:15002 (or another port), or leave spark out of stack.services",

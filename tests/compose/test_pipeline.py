@@ -90,7 +90,7 @@ def test_a_changed_password_is_applied_by_up_to_mysql_alone(stack: TestStack, mo
     before = {name: containers.identity(stack.profile, name) for name in SERVICES}
     monkeypatch.setenv("PINFLOW_DATABASE_PASSWORD", 'it\'s "new" \\ $HOME 100%')
     said = stack.pinflow("up").stderr
-    assert "other settings or images for mysql: starting again" in said
+    assert "restarting mysql: settings or images have changed" in said
     changed = {name for name in SERVICES if containers.identity(stack.profile, name) != before[name]}
     assert changed == {"mysql"}
     with stack.reloaded().connect() as connection:

@@ -135,7 +135,7 @@ def test_the_same_secret_is_written_down_in_another_way_each_time(stack: Profile
 
 
 def test_what_up_cannot_change_is_said(stack: Profile) -> None:
-    assert "topics that exist keep their number" in changes.notice(edit(stack, "kafka.partitions", 3))
+    assert "existing topics keep their number" in changes.notice(edit(stack, "kafka.partitions", 3))
 
 
 def test_a_stack_whose_directory_was_changed_is_not_forgotten(

@@ -274,7 +274,7 @@ def test_a_secret_that_stands_in_the_file_is_refused_and_not_repeated(
     draft: Draft, section: str, key: str, literal: Any
 ) -> None:
     error = draft.set(f"{section}.{key}", literal).error()
-    assert f"{draft.path}: {section}.{key}: a secret must not stand in a file" in error
+    assert f"{draft.path}: {section}.{key}: a profile must not contain a secret" in error
     assert str(literal) not in error
 
 

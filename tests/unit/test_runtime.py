@@ -183,7 +183,7 @@ def test_what_a_killed_supervisor_left_counts_as_running_natively_until_down_has
         assert isinstance(stack, NativeStack)
         said: list[str] = []
         stack.down(said.append)
-        assert said == ["ended what a killed supervisor had left: mysql"]
+        assert said == ["stopped processes orphaned by a killed supervisor: mysql"]
         assert not psutil.pid_exists(orphan.pid)
     assert isinstance(runtime.current(profile), ComposeStack)
 
@@ -309,7 +309,7 @@ def test_a_container_that_compose_replaces_is_not_taken_for_one_that_runs(change
     said: list[str] = []
     runtime.up(profile, said.append)
     assert Watched.seen == {"mysql": True, "kafka": False}
-    assert said[1:] == ["other settings or images for kafka: starting again"]
+    assert said[1:] == ["restarting kafka: settings or images have changed"]
     ups = [line for line in changed.calls.read_text().splitlines() if " up " in line]
     assert ["--no-start" in line for line in ups] == [True, False]
     assert all(line.endswith(" mysql kafka") for line in ups)

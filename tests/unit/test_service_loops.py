@@ -136,7 +136,7 @@ def test_the_search_for_topics_goes_on_and_is_shown_while_it_fails(
     assigned = []
     monkeypatch.setattr(FakeTask, "assign", lambda task, partitions, generation: assigned.append(len(partitions)))
     said = wait_for(lambda: reason(lambda: connect.probe(profile)))
-    assert f"search for topics of {profile.connect.connector} fails since " in said
+    assert f"search for topics of {profile.connect.connector} has been failing since " in said
     assert LINE in said
     assert "second line" not in said
     assert said.endswith("see: make logs S=connect PROFILE=local")
@@ -197,7 +197,7 @@ def test_the_expiry_of_consumers_goes_on_and_is_shown_while_it_fails(monkeypatch
     profile = load("local")
     with served(rest_proxy.application(settings), settings.port) as url:
         said = wait_for(lambda: reason(lambda: loops.check(profile, "rest_proxy", url)))
-        assert "expiry of consumers fails since " in said
+        assert "expiry of consumers has been failing since " in said
         assert LINE in said
         expiry.mended = True
         wait_for(lambda: expiry.calls > 2)

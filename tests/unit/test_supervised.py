@@ -108,7 +108,7 @@ def test_the_same_reason_is_logged_once_with_its_traceback_and_the_recovery_too(
         with supervised.turn("loop"):
             pass
     assert [record.getMessage() for record in caplog.records] == [
-        "loop failed, it is tried again: ValueError: broken",
+        "loop failed and will be retried: ValueError: broken",
         "loop works again",
     ]
     assert caplog.records[0].exc_info is not None
@@ -132,5 +132,5 @@ def test_a_failing_loop_is_told_with_the_command_that_shows_more(tmp_path: Path)
     failures = [{"name": "topics of sink", "reason": "ValueError: no", "since": 0.0}]
     with pytest.raises(NotReady) as told:
         loops.report(load("local"), "connect", failures)
-    assert "topics of sink fails since" in told.value.what
+    assert "topics of sink has been failing since" in told.value.what
     assert "ValueError: no\nsee: make logs S=connect PROFILE=local" in told.value.what

@@ -147,7 +147,7 @@ def test_a_quarantined_record_of_one_table_hides_nothing_of_another(world: World
     assert len(found.broken) == 2
     assert all(f"{world.uid}_pin" in text for text in found.broken)
     assert "3 records in S3 are neither in the table nor in the quarantine" in found.broken[0]
-    assert "made 5 rows and 0 quarantined records, and there are 2 and 0" in found.broken[1]
+    assert "made 5 rows and 0 quarantined records, but there are 2 and 0" in found.broken[1]
 
 
 def test_a_dead_letter_of_one_topic_hides_no_lost_line_of_another(world: World) -> None:
@@ -158,7 +158,7 @@ def test_a_dead_letter_of_one_topic_hides_no_lost_line_of_another(world: World) 
 
 def test_a_record_that_the_quarantine_lacks_is_missed(world: World) -> None:
     DeltaTable(str(world.table("quarantine"))).delete("table = 'geo'")
-    assert f"{world.uid}_geo: its load made 5 rows and 1 quarantined records, and there are 5 and 0" in broken(world)
+    assert f"{world.uid}_geo: its load made 5 rows and 1 quarantined records, but there are 5 and 0" in broken(world)
 
 
 def test_a_load_between_its_two_commits_is_under_way_and_not_wrong(world: World) -> None:
@@ -172,7 +172,7 @@ def test_a_load_between_its_two_commits_is_under_way_and_not_wrong(world: World)
         file.unlink()
     found = account.take(world.profile)
     assert found.broken == []
-    assert f"{world.uid}_user: a load is under way, or was interrupted: make batch" in found.pending
+    assert f"{world.uid}_user: a load is running or was interrupted: make batch" in found.pending
 
 
 def test_what_spark_does_not_read_is_not_counted(world: World) -> None:

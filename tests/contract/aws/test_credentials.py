@@ -14,7 +14,7 @@ from foundation.mwaa import Mwaa
 from foundation.profile import Profile
 from pinflow.account import listed, take
 from pinflow.cloudformation.stack import Stack
-from pinflow.deploy.connector import Connector
+from pinflow.deploy import connector
 from tests.contract.aws.conftest import write_profile
 
 
@@ -24,7 +24,7 @@ def mistyped(as_person: pytest.MonkeyPatch, tmp_path: Path) -> Profile:
     return write_profile(tmp_path / "mistyped.yaml", "http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("ask", [Stack, Connector, listed, lambda profile: client(profile, "kinesis")])
+@pytest.mark.parametrize("ask", [Stack, connector.find, listed, lambda profile: client(profile, "kinesis")])
 def test_it_is_named_with_what_to_do(mistyped: Profile, ask: Callable[[Profile], Any]) -> None:
     with pytest.raises(PinflowError, match=r"The config profile \(nobody\) could not be found") as raised:
         ask(mistyped)

@@ -215,7 +215,7 @@ def test_the_demo_s_batch_does_without_airflow_where_the_batch_dag_is_the_projec
 
     for name in ("runtime.up", "run_module", "until_landed", "report.places", "report.comparison", "_require_account"):
         as_person.setattr(f"pinflow.cli.{name}", lambda *arguments: None)
-    as_person.setattr("pinflow.cli.show_streams", lambda profile: True)
+    as_person.setattr("pinflow.status.streams", lambda profile, say: True)
     for name in ("start", "compare"):
         as_person.setattr(f"pinflow.stream.{name}", lambda *arguments: {})
     as_person.setattr("pinflow.batch.run", result)

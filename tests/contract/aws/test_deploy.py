@@ -107,7 +107,7 @@ def test_what_changed_is_shown_line_by_line_and_only_that(profile: Profile, airf
 
 def test_without_anybody_to_ask_nothing_is_deployed(profile: Profile, airflow: Airflow) -> None:
     result = deploy(profile, "--only", "variables")
-    assert "add --yes" in str(result.exception)
+    assert "pass --yes" in str(result.exception)
     assert airflow.variables == {}
 
 
@@ -224,7 +224,7 @@ def test_a_connector_that_is_not_there_is_made_with_iam_in_the_vpc(stubs: Stubs,
     name, config = profile.connect.connector, connector.configuration(profile)
     there(stubs, name, None)
     plugins(stubs, MSK["plugin"] or "")
-    part = connector.Connector(profile)
+    part = connector.find(profile)
     (difference,) = part.differences()
     assert difference == Difference(f"MSK Connect: {name}", None, as_text(config))
     there(stubs, name, None)
@@ -260,7 +260,7 @@ def test_its_configuration_is_that_of_s3_sink_json_without_localstack(make: Make
 def test_a_connector_as_it_should_be_is_left_alone(stubs: Stubs, make: Make) -> None:
     profile = make()
     there(stubs, profile.connect.connector, connector.configuration(profile))
-    assert connector.Connector(profile).differences() == []
+    assert connector.find(profile).differences() == []
 
 
 def test_a_connector_that_differs_is_changed_by_its_version_and_shows_no_key(stubs: Stubs, make: Make) -> None:
@@ -268,7 +268,7 @@ def test_a_connector_that_differs_is_changed_by_its_version_and_shows_no_key(stu
     name, config = profile.connect.connector, connector.configuration(profile)
     old = {**config, "flush.size": "1", "aws.secret.access.key": "c4nary", "aws.access.key.id": "c4nary"}
     there(stubs, name, old)
-    part = connector.Connector(profile)
+    part = connector.find(profile)
     (difference,) = part.differences()
     shown = difference.lines(profile)
     assert "-flush.size=1" in shown
@@ -286,7 +286,7 @@ def test_a_connector_under_way_is_not_changed(stubs: Stubs, make: Make) -> None:
     profile = make()
     there(stubs, profile.connect.connector, {}, "UPDATING")
     with pytest.raises(PinflowError, match="is UPDATING"):
-        connector.Connector(profile).apply(lambda text: None)
+        connector.find(profile).apply(lambda text: None)
 
 
 def test_a_plugin_or_worker_configuration_that_is_not_there_is_named_before_anybody_is_asked(
@@ -296,18 +296,18 @@ def test_a_plugin_or_worker_configuration_that_is_not_there_is_named_before_anyb
     there(stubs, profile.connect.connector, None)
     stubs.of("kafkaconnect").add_response("list_custom_plugins", {"customPlugins": []})
     with pytest.raises(PinflowError, match="no custom plugin confluent-s3-sink"):
-        connector.Connector(profile).differences()
+        connector.find(profile).differences()
     there(stubs, profile.connect.connector, None)
     plugins(stubs, MSK["plugin"] or "")
     stubs.of("kafkaconnect").add_response("list_worker_configurations", {"workerConfigurations": []})
     with pytest.raises(PinflowError, match="no worker configuration mine"):
-        connector.Connector(profile).differences()
+        connector.find(profile).differences()
 
 
 def test_a_refusal_of_msk_connect_says_which_rights_it_takes(stubs: Stubs, make: Make) -> None:
     stubs.of("kafkaconnect").add_client_error("list_connectors", "ForbiddenException", "not allowed")
     with pytest.raises(PinflowError) as caught:
-        connector.Connector(make()).differences()
+        connector.find(make()).differences()
     assert "iam:PassRole" in caught.value.fix
 
 
@@ -321,7 +321,7 @@ def test_behind_a_rest_api_it_is_put_there(as_person: pytest.MonkeyPatch, tmp_pa
 
     backend = Backend(worker)
     profile = write_profile(tmp_path / "p.yaml", "http://127.0.0.1:9", connect__url=backend.url, connect__msk=None)
-    part = connector.Connector(profile)
+    part = connector.find(profile)
     (difference,) = part.differences()
     assert (difference.place, difference.before) == (
         f"{backend.url}/connectors/{profile.connect.connector}", None,

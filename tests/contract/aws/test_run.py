@@ -206,7 +206,7 @@ def test_batch_runs_on_the_workspace_that_databricks_own_settings_name(
     posting.path.write_text(text)
     result = CliRunner().invoke(cli, ["--profile", str(posting.path), "batch"])
     assert result.exit_code == 0, result.exception
-    assert "taking what is in s3://" in result.output
+    assert "using what is in s3://" in result.output
     assert "Albania" in result.output
     assert TOKEN not in result.output
 

@@ -61,7 +61,7 @@ def test_a_bucket_that_exists_is_used_and_not_made(other: Profile) -> None:
 
 def test_without_anybody_to_ask_nothing_is_made(other: Profile) -> None:
     result = run(other, "aws-up")
-    assert "add --yes" in str(result.exception)
+    assert "pass --yes" in str(result.exception)
     assert Stack(other).resources() == []
 
 
@@ -376,7 +376,7 @@ def test_a_stream_is_made_once_its_predecessor_is_gone(stubs: Stubs, filled_in: 
     status(stubs, "CREATE_COMPLETE")
     said: list[str] = []
     assert Stack(filled_in).up(lambda changes: [c.resource for c in changes] == [name], said.append) == {}
-    assert said == [f"stream {name}: made"]
+    assert said == [f"stream {name}: created"]
     kinesis.assert_no_pending_responses()
 
 
@@ -390,7 +390,7 @@ def test_streams_are_deleted_once_they_are_gone(stubs: Stubs, filled_in: Profile
         kinesis.add_client_error("describe_stream", "ResourceNotFoundException")
     said: list[str] = []
     Stack(filled_in).delete_data("streams", said.append)
-    assert [line.rpartition(": ")[2] for line in said] == ["deleted", "not there", "not there"]
+    assert [line.rpartition(": ")[2] for line in said] == ["deleted", "does not exist", "does not exist"]
     kinesis.assert_no_pending_responses()
 
 
@@ -416,8 +416,8 @@ def test_data_goes_only_when_it_is_named(moto: str, as_person: pytest.MonkeyPatc
     assert said == [
         f"s3://{profile.storage.dag_bucket}: deleted, with 3 objects and versions",
         *(f"stream {stream}: deleted" for stream in profile.streams[:2]),
-        f"stream {profile.streams[2]}: not there",
+        f"stream {profile.streams[2]}: does not exist",
         f"s3://{profile.storage.bucket}: deleted, with 0 objects and versions",
-        f"s3://{profile.storage.bucket}: not there",
+        f"s3://{profile.storage.bucket}: does not exist",
     ]
     assert s3.list_buckets()["Buckets"] == []

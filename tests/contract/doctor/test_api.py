@@ -133,12 +133,12 @@ def test_resources_as_they_should_be(make: Make, stubs: Stubs, far_end: FarEnd) 
 @pytest.mark.parametrize(
     ("changes", "found", "fix"),
     [
-        ({"absent": "/streams"}, "/streams is not there", "create the resource /streams"),
+        ({"absent": "/streams"}, "/streams does not exist", "create the resource /streams"),
         ({"undeployed": "/streams"}, "not redeployed after a change", "Deploy API"),
         ({"uri": "http://ec2-9-9-9-9.example:8082/{proxy}"}, "another host", "EC2's public DNS changed?"),
         ({"uri": "https://127.0.0.1:8082/{proxy}"}, "https", "speaks http"),
-        ({"authorizationType": "AWS_IAM"}, "ask for AWS_IAM", "api.authorization to iam"),
-        ({"apiKeyRequired": True}, "ask for an API key", "api.api_key"),
+        ({"authorizationType": "AWS_IAM"}, "require AWS_IAM", "api.authorization to iam"),
+        ({"apiKeyRequired": True}, "require an API key", "api.api_key"),
     ],
 )
 def test_a_resource_that_is_wrong_is_named_with_its_fix(

@@ -78,7 +78,7 @@ def test_a_topic_that_is_missing_is_named(make: Make, far_end: FarEnd) -> None:
     far_end.answer("GET", "/topics", 200, TOPICS[:2])
     *others, finding = kafka.topics(make())
     assert {other.state for other in others} == {"ok"}
-    assert (finding.state, finding.found.partition(";")[0]) == ("failed", f"{TOPICS[2]} is not there")
+    assert (finding.state, finding.found.partition(";")[0]) == ("failed", f"{TOPICS[2]} does not exist")
     assert "holds a batch to it for producer.max.block.ms a record" in finding.found
     assert "make client-config" in finding.fix
 
@@ -406,7 +406,7 @@ def test_what_the_stack_leaves_out_is_no_failure(make: Make, hop: Any) -> None:
     assert profile.stack is not None
     stack = profile.stack.model_copy(update={"services": ["kafka"]})
     (finding,) = hop(profile.model_copy(update={"stack": stack}))
-    assert (finding.state, finding.found) == ("unknown", "stack.services leaves it out")
+    assert (finding.state, finding.found) == ("unknown", "not in stack.services")
 
 
 def test_an_environment_that_does_not_answer_is_named(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_a_replay_that_fails_is_shown_and_goes_on(localstack: Running, connect: 
         except NotReady as error:
             said = error.what
         time.sleep(0.2)
-    assert "replay of the topics into S3 fails since " in said
+    assert "replay of the topics into S3 has been failing since " in said
     assert "KeyError: 'offsets'" in said
     assert "see: make logs S=localstack" in said
     connect.offsets, connect.backend.answer = [{"partition": {}, "offset": {}}], usual

@@ -113,9 +113,9 @@ def test_nothing_secret_goes_with_a_project(empty: Service, person: Path, tmp_pa
     result = pinflow(empty, tmp_path, "sync", str(project(person)))
     assert arrived(empty) == {f"project/{name}" for name in ("report", "lib/module.py", "cities.csv", "towns.csv")}
     assert leaked(empty) == []
-    for said in ("hidden: .env, .ssh/", "installed packages: environment/, node_modules/", "no regular file: pipe"):
-        assert f"left out, {said}" in result.output
-    assert "left out, link to what does not go: settings.txt, users.txt" in result.output
+    for said in ("hidden: .env, .ssh/", "installed packages: environment/, node_modules/", "not a regular file: pipe"):
+        assert f"skipped, {said}" in result.output
+    assert "skipped, link to a skipped file: settings.txt, users.txt" in result.output
     assert "__pycache__" not in result.output
 
 
@@ -154,7 +154,7 @@ def test_a_notebook_in_the_home_directory_runs_and_takes_only_code_along(
     assert (result.exit_code, "it ran" in result.output) == (0, True), result.output
     assert arrived(empty) == {"ann/x", "ann/helper.py"}
     assert leaked(empty) == []
-    assert "is your home directory: all but the notebooks and modules directly beside this one" in result.output
+    assert "is your home directory: everything except the notebooks and modules beside this one" in result.output
 
 
 def test_a_notebook_runs_beside_its_modules_and_data(empty: Service, person: Path, tmp_path: Path) -> None:
@@ -187,8 +187,8 @@ def test_to_another_machine_goes_nothing_that_git_ignores_and_no_private_key(
     planted(folder / "pair.pem", f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n")
     planted(folder / "ca.pem", "-----BEGIN CERTIFICATE-----\n")
     result = pinflow(empty, tmp_path, "sync", str(folder), "--yes", here=False)
-    assert "left out, ignored by git: db_creds.yaml, out/rows.csv" in result.output
-    assert "left out, private key: pair.pem" in result.output
+    assert "skipped, ignored by git: db_creds.yaml, out/rows.csv" in result.output
+    assert "skipped, private key: pair.pem" in result.output
     assert "project/ca.pem" in arrived(empty) and "project/report" in arrived(empty)
     assert leaked(empty) == []
 
@@ -208,7 +208,7 @@ def test_what_git_ignores_in_a_repository_inside_or_around_stays_too(
 def test_where_git_cannot_tell_nothing_goes(empty: Service, person: Path, tmp_path: Path) -> None:
     folder = project(person)
     planted(folder / ".git", "gitdir: nowhere\n")
-    with pytest.raises(PinflowError, match="git does not say which files it ignores"):
+    with pytest.raises(PinflowError, match="cannot find out which files git ignores"):
         pinflow(empty, tmp_path, "sync", str(folder), "--yes", here=False)
     assert arrived(empty) == set()
 

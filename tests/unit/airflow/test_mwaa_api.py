@@ -147,7 +147,7 @@ def test_what_fails_is_told_to_whom_has_the_key(endpoint: str, tmp_path: Path) -
     loops.check(load("local"), "airflow", endpoint, signed)
     failure = {"name": "scheduler", "reason": "ended with status 1 soon after its start", "since": 0.0}
     (tmp_path / "failing.json").write_text(json.dumps([failure]), encoding="utf-8")
-    with pytest.raises(NotReady, match=r"scheduler fails since .*: ended with status 1 soon after its start"):
+    with pytest.raises(NotReady, match=r"scheduler has been failing since .*: ended with status 1 soon"):
         loops.check(load("local"), "airflow", endpoint, signed)
     assert requests.get(endpoint + "/_pinflow/loops", timeout=10).status_code == 403
 
