@@ -27,6 +27,6 @@ def test_a_record_that_is_a_dead_letter_several_times_counts_once(times: int) ->
     topics.partitions[topic] = {0: Partition(end=9)}
     for _ in range(times):
         for offset, value in ((7, b"{bad"), (8, None)):
-            topics._take(letter(topic, offset, value))
+            topics._add_letter(letter(topic, offset, value))
     assert topics.partitions[topic][0].skipped == [7, 8]
     assert topics.partitions[topic][0].dead == {7}

@@ -86,7 +86,7 @@ def test_an_instance_is_never_written_over_a_profile_that_is_there(clone: Path) 
         done = run(clone, "pinflow", "instance", name)
         assert done.returncode == 1
         assert f"profiles/{name}.yaml already exists" in done.stderr
-        assert "take another name" in done.stderr
+        assert "choose another name" in done.stderr
     assert {file.name: file.read_text(encoding="utf-8") for file in profiles.iterdir()} == before
 
 

@@ -17,7 +17,7 @@ from foundation import environment
 from foundation.profile import ROOT, Profile, load
 from pinflow.instance import LOCAL_PORT
 from pinflow.stack import images, launch
-from pinflow.stack.compose import PATIENCE
+from pinflow.stack.compose import SLOWNESS
 from pinflow.stack.compose_variables import variables
 from services.kafka import native as kafka
 
@@ -183,7 +183,7 @@ def test_an_official_image_has_three_minutes(service: str) -> None:
     check = SERVICES[service]["healthcheck"]
     assert int(check["interval"].removesuffix("s")) * check["retries"] >= 180
     if service != "connector":
-        assert launch.service(service).timeout * PATIENCE >= 180
+        assert launch.service(service).timeout * SLOWNESS >= 180
 
 
 @pytest.mark.parametrize("service", [name for name in SERVICES if "build" in SERVICES[name]])

@@ -135,7 +135,11 @@ def test_ctrl_c_leaves_what_was_started_and_the_next_up_waits_for_that(
                 assert said.startswith("kafka        waiting")
                 pids.append(wait_for("the broker's pid", lambda: file.exists() and file.read_text()))
                 os.killpg(up.pid, signal.SIGINT)
-                assert up.stderr.read().splitlines()[-1].startswith("stopped by Ctrl-C; what was started goes on")
+                assert (
+                    up.stderr.read()
+                    .splitlines()[-1]
+                    .startswith("stopped by Ctrl-C; services that were started keep running")
+                )
                 assert up.wait() == 130
         assert pids[0] == pids[1]
         assert [health.state for health in NativeStack(one).health()] == ["starting"]
@@ -171,7 +175,7 @@ def test_what_a_killed_service_has_left_running_is_ended_with_the_orphans(tmp_pa
     left = subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
     others = subprocess.Popen(["sleep", "60"], env={**os.environ, "TMPDIR": str(tmp_path)}, start_new_session=True)
     try:
-        assert NativeStack(one).supervision.end_orphans() == [f"process {left.pid}"]
+        assert NativeStack(one).supervision.stop_orphans() == [f"process {left.pid}"]
         assert not psutil.pid_exists(left.pid)
         assert others.poll() is None
     finally:

@@ -118,4 +118,4 @@ def test_where_credentials_come_from_is_shown(monkeypatch: pytest.MonkeyPatch, t
 def test_a_name_that_cannot_be_taken_is_refused(name: str) -> None:
     result = CliRunner().invoke(cli, ["profile", "init", name])
     assert result.exit_code == 1
-    assert "cannot be taken" in str(result.exception)
+    assert "is not a possible name" in str(result.exception)

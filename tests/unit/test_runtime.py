@@ -18,7 +18,7 @@ from pinflow.stack import runtime
 from pinflow.stack.compose import ComposeStack
 from pinflow.stack.images import NoImages
 from pinflow.stack.native import NativeStack
-from pinflow.stack.start import Life
+from pinflow.stack.start import Vitals
 from pinflow.stack.supervision import Supervision
 
 SECRET = "canary-7d1f"
@@ -203,7 +203,7 @@ def test_a_process_that_has_just_ended_does_not_save_the_rest_of_its_family(
         monkeypatch.setattr(psutil.Process, "children", lambda process, recursive: family)
         (run / "airflow.pid").write_text(f"{orphan.pid} {psutil.Process(orphan.pid).create_time()}")
         try:
-            assert stack.supervision.end_orphans() == ["airflow"]
+            assert stack.supervision.stop_orphans() == ["airflow"]
             assert not psutil.pid_exists(child.pid)
         finally:
             child.kill()
@@ -373,9 +373,9 @@ def test_a_container_that_restarts_again_and_again_is_failed_and_counts_as_exits
     restarted(2)
     assert {one.name: one.state for one in stack.health()}["kafka"] == "starting"
     stack._preflight()  # what an `up` begins with: only exits from then on count
-    assert stack.life("kafka") == Life(exits=0, cpu=65 + 86401)
+    assert stack.vitals("kafka") == Vitals(exits=0, cpu=65 + 86401)
     restarted(5)
-    assert stack.life("kafka").exits == 3
+    assert stack.vitals("kafka").exits == 3
     health = {one.name: one for one in stack.health()}["kafka"]
     assert (health.state, health.detail) == ("failed", "exited 5 times; last log line: no space left on device")
 

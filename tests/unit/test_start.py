@@ -9,7 +9,7 @@ import pytest
 
 from foundation.errors import NotReady, PinflowError, PreflightError
 from foundation.service import Command, Service
-from pinflow.stack.start import Life, Say, Start
+from pinflow.stack.start import Say, Start, Vitals
 
 
 def service(name: str, *needs: str, timeout: float = 60) -> Service:
@@ -25,8 +25,8 @@ def service(name: str, *needs: str, timeout: float = 60) -> Service:
     )
 
 
-def nothing(now: float) -> Life:
-    return Life()
+def nothing(now: float) -> Vitals:
+    return Vitals()
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Fake:
     """One service's process: when it is ready, and what is seen of it, by seconds since the start."""
 
     ready_at: float = 0
-    life: Callable[[float], Life] = nothing
+    vitals: Callable[[float], Vitals] = nothing
     log: Callable[[float], str] = lambda now: "    started"
     answer: Callable[[float], str] = lambda now: "Connection refused"
     launched: Callable[[], None] = lambda: None
@@ -51,9 +51,9 @@ class Stack:
     launches: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
-    def up(self, patience: float = 1) -> float:
+    def up(self, slowness: float = 1) -> float:
         """Run `up`; returns the seconds that it took. Raises what `up` raises."""
-        Start(self, self.said.append, patience, lambda: self.now, self._sleep).run()
+        Start(self, self.said.append, slowness, lambda: self.now, self._sleep).run()
         return self.now - 1000
 
     def running(self, name: str) -> bool:
@@ -70,8 +70,8 @@ class Stack:
 
     def initialise(self, service: Service, say: Say) -> None: ...
 
-    def life(self, name: str) -> Life:
-        return self.fakes[name].life(self.now - 1000)
+    def vitals(self, name: str) -> Vitals:
+        return self.fakes[name].vitals(self.now - 1000)
 
     def last_lines(self, name: str) -> str:
         return self.fakes[name].log(self.now - 1000)
@@ -87,15 +87,15 @@ def kafka(fake: Fake, timeout: float = 60) -> Stack:
     return Stack([service("kafka", timeout=timeout)], {"kafka": fake})
 
 
-def failure(stack: Stack, patience: float = 1) -> tuple[str, float]:
+def failure(stack: Stack, slowness: float = 1) -> tuple[str, float]:
     """What `up` says, and after how many seconds."""
     with pytest.raises(PinflowError) as error:
-        stack.up(patience)
+        stack.up(slowness)
     return str(error.value), stack.now - 1000
 
 
 PROGRESS = {
-    "CPU time, a tenth of one CPU": Fake(300, life=lambda now: Life(cpu=now / 10)),
+    "CPU time, a tenth of one CPU": Fake(300, vitals=lambda now: Vitals(cpu=now / 10)),
     "log lines": Fake(300, log=lambda now: f"    loading part {'abcdefghijklmnopqrstuvwxyz'[int(now) // 50]}"),
     "answers of the probe": Fake(300, answer=lambda now: f"warm-up: step {'abcdefghijk'[int(now) // 50]}"),
 }
@@ -110,7 +110,7 @@ def test_a_service_that_makes_progress_may_take_far_longer_than_its_timeout(fake
 
 NO_PROGRESS = {
     "nothing at all": Fake(10_000),
-    "an idle JVM": Fake(10_000, life=lambda now: Life(cpu=now * 0.02)),
+    "an idle JVM": Fake(10_000, vitals=lambda now: Vitals(cpu=now * 0.02)),
     "a retry in the log": Fake(10_000, log=lambda now: f"    12:00:{now:.0f} attempt {now:.0f}: connection refused"),
     "a retry of the probe": Fake(10_000, answer=lambda now: f"no heartbeat for {now:.0f} s"),
 }
@@ -127,19 +127,19 @@ def test_a_service_without_progress_fails_after_its_timeout(fake: Fake) -> None:
 
 
 def test_no_service_is_waited_for_without_end() -> None:
-    said, seconds = failure(kafka(Fake(10_000, life=lambda now: Life(cpu=now))))
+    said, seconds = failure(kafka(Fake(10_000, vitals=lambda now: Vitals(cpu=now))))
     assert 600 <= seconds < 610
     assert "kafka: not ready after 60" in said
 
 
 def test_containers_have_more_time() -> None:
-    assert 180 <= failure(kafka(Fake(10_000)), patience=3)[1] < 190
+    assert 180 <= failure(kafka(Fake(10_000)), slowness=3)[1] < 190
 
 
 def test_three_exits_are_enough() -> None:
     """Each process works hard and logs much before it exits, every four seconds."""
     fake = Fake(
-        10_000, life=lambda now: Life(exits=int(now // 4), cpu=now), log=lambda now: "    main class projects.pin"
+        10_000, vitals=lambda now: Vitals(exits=int(now // 4), cpu=now), log=lambda now: "    main class projects.pin"
     )
     said, seconds = failure(kafka(fake))
     assert 12 <= seconds < 14
@@ -148,11 +148,11 @@ def test_three_exits_are_enough() -> None:
 
 
 def test_two_exits_are_not_too_many() -> None:
-    assert kafka(Fake(20, life=lambda now: Life(exits=min(2, int(now // 4))))).up() >= 20
+    assert kafka(Fake(20, vitals=lambda now: Vitals(exits=min(2, int(now // 4))))).up() >= 20
 
 
 def test_what_is_certain_is_not_waited_for() -> None:
-    said, seconds = failure(kafka(Fake(10_000, life=lambda now: Life(over="`docker compose up` failed: no space"))))
+    said, seconds = failure(kafka(Fake(10_000, vitals=lambda now: Vitals(dead="`docker compose up` failed: no space"))))
     assert seconds < 1
     assert "kafka: `docker compose up` failed: no space" in said
 
@@ -171,7 +171,7 @@ def pipeline(**fakes: Fake) -> Stack:
 
 def test_what_does_not_need_a_failed_service_goes_on_to_ready() -> None:
     # Spark is ready long after Kafka has failed.
-    stack = pipeline(kafka=Fake(10_000), spark=Fake(300, life=lambda now: Life(cpu=now)))
+    stack = pipeline(kafka=Fake(10_000), spark=Fake(300, vitals=lambda now: Vitals(cpu=now)))
     said, _ = failure(stack)
     assert sorted(line.split()[0] for line in stack.said if " ready after " in line) == ["localstack", "mysql", "spark"]
     assert sorted(stack.launches) == ["kafka", "localstack", "mysql", "spark"]
@@ -193,7 +193,7 @@ def test_every_failure_is_told_each_with_what_to_do() -> None:
 
 
 def test_a_second_up_continues_with_what_is_not_ready() -> None:
-    stack = pipeline(kafka=Fake(90, life=lambda now: Life(cpu=now)))
+    stack = pipeline(kafka=Fake(90, vitals=lambda now: Vitals(cpu=now)))
     stack.before = {"mysql", "kafka", "localstack", "spark"}
     stack.up()
     assert sorted(stack.launches) == ["connect", "rest_proxy"]

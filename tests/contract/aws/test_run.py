@@ -171,7 +171,7 @@ def test_status_needs_no_stack_and_names_what_cannot_be_seen(
 @pytest.mark.parametrize("command", ["up", "down", "logs"])
 def test_what_only_makes_sense_here_says_so(deployed: Profile, command: str) -> None:
     result = CliRunner().invoke(cli, ["--profile", str(deployed.path), command])
-    assert "nothing runs here" in str(result.exception)
+    assert "nothing runs on this machine" in str(result.exception)
 
 
 def test_a_workspace_that_is_not_there_is_said_within_seconds(posting: Profile) -> None:

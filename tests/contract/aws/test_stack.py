@@ -105,7 +105,7 @@ def test_another_rest_proxy_is_a_changed_api_and_a_new_deployment(deployed: Prof
 
 def test_a_stack_of_this_machine_is_left_to_its_localstack() -> None:
     result = run(load("local"), "aws-plan")
-    assert "by itself at each of its starts" in str(result.exception)
+    assert "by itself at every start" in str(result.exception)
 
 
 def test_what_is_said_to_stay_is_what_the_template_retains() -> None:
@@ -248,7 +248,7 @@ def test_a_resource_that_could_not_be_made_is_named_with_its_reason(stubs: Stubs
 
 def test_a_stack_that_was_never_made_is_named_by_the_plan(stubs: Stubs, other: Profile) -> None:
     status(stubs, "ROLLBACK_COMPLETE")
-    with pytest.raises(PinflowError, match="it was never made"):
+    with pytest.raises(PinflowError, match="it was never created completely"):
         Stack(other).plan()
 
 

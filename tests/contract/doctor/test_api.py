@@ -71,8 +71,8 @@ def test_a_route_that_answers_wrongly_is_named_with_its_fix(
 @pytest.mark.parametrize(
     ("url", "fix"),
     [
-        ("https://abc.execute-api.us-east-1.amazonaws.com", "ends in the stage"),
-        ("http://abc.execute-api.us-east-1.amazonaws.com/dev", "begins with https://"),
+        ("https://abc.execute-api.us-east-1.amazonaws.com", "must end in the stage"),
+        ("http://abc.execute-api.us-east-1.amazonaws.com/dev", "must begin with https://"),
         ("https://nowhere.invalid/dev", "copy the invoke URL"),
         ("http://127.0.0.1:9/dev", "does this machine reach"),
     ],
@@ -85,7 +85,7 @@ def test_an_address_that_leads_nowhere_is_named_with_its_fix(make: Make, url: st
 
 def test_https_where_http_is_meant(make: Make, far_end: FarEnd) -> None:
     (finding,) = api.routes(make(api__invoke_url=f"https://127.0.0.1:{far_end.port}/dev"))
-    assert "says https where the other end speaks http" in finding.fix
+    assert "says https but the server speaks http" in finding.fix
 
 
 def test_a_route_that_hangs_does_not_hide_the_others(
@@ -105,7 +105,7 @@ def test_a_key_that_the_stage_does_not_know_is_named(
     monkeypatch.setenv("PINFLOW_TEST_API_KEY", "k" * 20)
     healthy.answer("GET", f"{STAGE}/topics", 403, {"message": "Forbidden"})
     (finding,) = bad(api.routes(make(api__api_key="${PINFLOW_TEST_API_KEY}")))
-    assert "no key of a usage plan" in finding.fix
+    assert "belongs to no usage plan" in finding.fix
 
 
 def test_with_iam_a_403_is_about_rights(make: Make, healthy: FarEnd) -> None:
@@ -136,7 +136,7 @@ def test_resources_as_they_should_be(make: Make, stubs: Stubs, far_end: FarEnd) 
         ({"absent": "/streams"}, "/streams does not exist", "create the resource /streams"),
         ({"undeployed": "/streams"}, "not redeployed after a change", "Deploy API"),
         ({"uri": "http://ec2-9-9-9-9.example:8082/{proxy}"}, "another host", "EC2's public DNS changed?"),
-        ({"uri": "https://127.0.0.1:8082/{proxy}"}, "https", "speaks http"),
+        ({"uri": "https://127.0.0.1:8082/{proxy}"}, "https", "serves http"),
         ({"authorizationType": "AWS_IAM"}, "require AWS_IAM", "api.authorization to iam"),
         ({"apiKeyRequired": True}, "require an API key", "api.api_key"),
     ],
@@ -164,4 +164,4 @@ def test_an_api_is_found_by_its_address_on_aws(make: Make, stubs: Stubs) -> None
 
 def test_an_address_that_is_not_of_api_gateway_is_said(make: Make) -> None:
     (finding,) = api.resources(make(api__invoke_url="https://api.example.org/dev"))
-    assert (finding.state, finding.found[:30]) == ("unknown", "not an address of API Gateway,")
+    assert (finding.state, finding.found.partition(",")[0]) == ("unknown", "not an API Gateway address")

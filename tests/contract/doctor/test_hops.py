@@ -39,7 +39,7 @@ def test_tables_with_rows_are_well(make: Make, tmp_path: Path) -> None:
 
 def test_an_empty_table_is_named(make: Make, tmp_path: Path) -> None:
     create(tmp_path / "posts.db", range(0))
-    assert {finding.found for finding in database.source(make())} == {"no row"}
+    assert {finding.found for finding in database.source(make())} == {"no rows"}
 
 
 def test_a_missing_table_is_named(make: Make, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_missing_table_is_named(make: Make, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "fix"),
-    [(1045, "its password"), (1049, "not a database there"), (2003, "security group"), (1146, "load the dump")],
+    [(1045, "its password"), (1049, "does not exist there"), (2003, "security group"), (1146, "load the dump")],
 )
 def test_a_database_that_refuses_says_why(make: Make, monkeypatch: pytest.MonkeyPatch, code: int, fix: str) -> None:
     class Engine:
@@ -79,7 +79,7 @@ def test_a_topic_that_is_missing_is_named(make: Make, far_end: FarEnd) -> None:
     *others, finding = kafka.topics(make())
     assert {other.state for other in others} == {"ok"}
     assert (finding.state, finding.found.partition(";")[0]) == ("failed", f"{TOPICS[2]} does not exist")
-    assert "holds a batch to it for producer.max.block.ms a record" in finding.found
+    assert "blocks a batch to it for producer.max.block.ms per record" in finding.found
     assert "make client-config" in finding.fix
 
 
@@ -274,7 +274,7 @@ def test_no_credentials_at_all_are_named(make: Make, stubs: Stubs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "fix"), [(404, "no such bucket"), (403, "somebody else's"), (301, "another region")]
+    ("status", "fix"), [(404, "no such bucket"), (403, "belongs to another account"), (301, "not in aws.region")]
 )
 def test_a_bucket_that_cannot_be_used_is_named(make: Make, stubs: Stubs, status: int, fix: str) -> None:
     stubs.of("s3").add_client_error("head_bucket", str(status), http_status_code=status)
@@ -336,12 +336,12 @@ def test_a_wrong_token_a_missing_cluster_and_missing_notebooks_are_named(make: M
     far_end.answer("GET", "/api/2.0/workspace/get-status", 404, {"error_code": "RESOURCE_DOES_NOT_EXIST"})
     _, cluster, notebooks = databricks.workspace(make())
     assert (cluster.state, "ClusterId" in cluster.fix) == ("failed", True)
-    assert (notebooks.state, notebooks.fix) == ("unknown", "make batch puts them there")
+    assert (notebooks.state, notebooks.fix) == ("unknown", "make batch uploads them")
 
 
 @pytest.mark.parametrize(
     ("state", "expected", "words"),
-    [("TERMINATED", "ok", "a run starts it"), ("ERROR", "failed", "ERROR"), ("UNKNOWN", "failed", "UNKNOWN")],
+    [("TERMINATED", "ok", "the next run starts it"), ("ERROR", "failed", "ERROR"), ("UNKNOWN", "failed", "UNKNOWN")],
 )
 def test_a_clusters_state_and_notebooks_that_may_not_be_read(
     make: Make, far_end: FarEnd, state: str, expected: str, words: str
