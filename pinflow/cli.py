@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 DEPLOYED = ("notebooks", "variables", "dags", "connector")
 """The parts of pinflow.deploy; a copy, because importing that takes two seconds."""
 
+TRACKED_PROFILES = ("local",)
+"""Profiles that belong to the project."""
+
 profile_option = click.option(
     "--profile",
     "profile_name",
@@ -337,7 +340,7 @@ def init_profile(name: str) -> None:
     """Ask for every value and write profiles/NAME.yaml; Enter keeps the current value."""
     from pinflow import profile_form as form
 
-    if not name.isidentifier() or name == "local":
+    if not name.isidentifier() or name in TRACKED_PROFILES:
         raise PinflowError(f"profile init: {name!r} is not a possible name", "choose another name, such as aws")
     target = ROOT / "profiles" / f"{name}.yaml"
 

@@ -135,11 +135,7 @@ def test_ctrl_c_leaves_what_was_started_and_the_next_up_waits_for_that(
                 assert said.startswith("kafka        waiting")
                 pids.append(wait_for("the broker's pid", lambda: file.exists() and file.read_text()))
                 os.killpg(up.pid, signal.SIGINT)
-                assert (
-                    up.stderr.read()
-                    .splitlines()[-1]
-                    .startswith("stopped by Ctrl-C; services that were started keep running")
-                )
+                assert up.stderr.read().splitlines()[-1].startswith("stopped by Ctrl-C; services")
                 assert up.wait() == 130
         assert pids[0] == pids[1]
         assert [health.state for health in NativeStack(one).health()] == ["starting"]

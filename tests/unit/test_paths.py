@@ -98,7 +98,7 @@ def test_sparks_python_is_found_by_a_shell_that_is_asked_without_quotes(
 
 @pytest.mark.parametrize("character", [":", ","])
 def test_a_path_that_java_or_spark_would_split_is_refused(tmp_path: Path, character: str) -> None:
-    with pytest.raises(PreflightError, match=f"has `{character}`, at which"):
+    with pytest.raises(PreflightError, match=f"contains `{character}`, at which"):
         preflight.check_path("stack.directory", tmp_path / f"a{character}b")
 
 
