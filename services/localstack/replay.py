@@ -4,56 +4,41 @@ LocalStack's S3 lives in memory, the sink's offsets in Kafka: after a restart th
 at the end. So its offsets are reset by Connect's own REST calls (KIP-875): stop, delete the offsets, resume. Every step
 may be repeated: whatever dies in between, the next attempt starts at the first step and ends the same.
 
-Needs requests and nothing else of the project: LocalStack runs this file inside itself.
+Needs foundation/connect.py and nothing else of the project: LocalStack runs this file inside itself.
 """
 
 from __future__ import annotations
 
+import runpy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import requests
+connect = runpy.run_path(str(Path(__file__).resolve().parents[2] / "foundation" / "connect.py"))
+Connector: Any = connect["Connector"]
+ConnectError: type[OSError] = connect["ConnectError"]
+"""Connect is away, busy (409 while it rebalances), or does not know the connector yet."""
 
 LONGEST_PAUSE = 5.0
 """Seconds between two attempts while Connect is away or busy."""
 
 
-class NotYet(Exception):
-    """Connect is away, busy (409 while it rebalances), or does not know the connector yet."""
+def is_stopped(connector: Any) -> bool:
+    """Whether a connector is in the state STOPPED, without tasks."""
+    status = connector.call("GET", "/status")
+    return status["connector"]["state"] == "STOPPED" and not status["tasks"]
 
 
-@dataclass(frozen=True)
-class Connector:
-    """A connector of a Connect worker, by the worker's REST URL and the connector's name."""
-
-    url: str
-    name: str
-
-    def call(self, method: str, path: str) -> Any:
-        """One REST call on the connector; its JSON answer, or None where there is none. Raises NotYet."""
-        try:
-            response = requests.request(method, f"{self.url}/connectors/{self.name}{path}", timeout=30)
-            if not response.ok:
-                raise NotYet(f"{method} {response.url}: {response.status_code} {response.text[:200]}")
-            return response.json() if response.content else None
-        except requests.RequestException as error:  # also for a body that is not JSON
-            raise NotYet(f"{self.url}: {error}") from None
-
-    def is_stopped(self) -> bool:
-        """Whether it is in the state STOPPED, without tasks."""
-        status = self.call("GET", "/status")
-        return status["connector"]["state"] == "STOPPED" and not status["tasks"]
-
-    def stop(self) -> None:
-        """Stop the connector and wait, 30 s at most, until none of its tasks runs. Raises NotYet."""
-        self.call("PUT", "/stop")
-        for _ in range(60):
-            if self.is_stopped():
-                return
-            time.sleep(0.5)
-        raise NotYet(f"connector {self.name} is not STOPPED after 30 s")
+def stop(connector: Any) -> None:
+    """Stop a connector and wait, 30 s at most, until none of its tasks runs. Raises ConnectError."""
+    connector.call("PUT", "/stop")
+    for _ in range(60):
+        if is_stopped(connector):
+            return
+        time.sleep(0.5)
+    raise ConnectError(f"connector {connector.name} is not STOPPED after 30 s")
 
 
 @dataclass(frozen=True)
@@ -72,19 +57,19 @@ class Bucket:
                 self.s3.delete_objects(Bucket=self.name, Delete={"Objects": keys, "Quiet": True})
 
 
-def replay(connector: Connector, bucket: Bucket, say: Callable[[str], None]) -> None:
+def replay(connector: Any, bucket: Bucket, say: Callable[[str], None]) -> None:
     """Reset the connector as soon as Connect can do it; returns when that is done, however long Connect is away."""
     pause = 0.5
     while True:
         try:
             if connector.call("GET", "/offsets")["offsets"]:  # a new connector has none, and nothing to read again
-                connector.stop()
+                stop(connector)
                 connector.call("DELETE", "/offsets")
-            if connector.is_stopped():
+            if is_stopped(connector):
                 bucket.empty()
                 connector.call("PUT", "/resume")
                 say(f"S3 was lost in the restart: connector {connector.name} reads its topics from the beginning")
             return
-        except NotYet:
+        except ConnectError:
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
