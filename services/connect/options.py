@@ -106,21 +106,17 @@ def effective(config: Mapping[str, str | None], worker: Mapping[str, str]) -> di
 
 def errors(config: Mapping[str, str | None], worker: Mapping[str, str]) -> dict[str, list[str]]:
     """The errors of a connector's configuration: option name → messages; empty if it is valid."""
-    found: dict[str, list[str]] = {}
     values = effective(config, worker)
-    for name in config:
-        refusal = _refusal(name, config[name])
-        if refusal:
-            found.setdefault(name, []).append(refusal)
+    messages = [(name, refusal) for name, value in config.items() if (refusal := _refusal(name, value))]
     for option in OPTIONS.values():
         value = values.get(option.name)
-        if value is None:
-            if option.required:
-                message = f'Missing required configuration "{option.name}" which has no default value.'
-                found.setdefault(option.name, []).append(message)
-        elif option.support is not Support.REFUSED and (problems := _problems(option, value)):
-            found.setdefault(option.name, []).extend(problems)
-    for name, message in _topic_errors(values):
+        if value is None and option.required:
+            missing = f'Missing required configuration "{option.name}" which has no default value.'
+            messages.append((option.name, missing))
+        elif value is not None and option.support is not Support.REFUSED:
+            messages += [(option.name, problem) for problem in _problems(option, value)]
+    found: dict[str, list[str]] = {}
+    for name, message in (*messages, *_topic_errors(values)):
         found.setdefault(name, []).append(message)
     return found
 
@@ -147,16 +143,12 @@ def crash(config: Mapping[str, str | None], worker: Mapping[str, str]) -> str | 
 def _refusal(name: str, value: str | None) -> str | None:
     option = OPTIONS.get(name)
     if option is None:
-        return (
-            f'Option "{name}" is not known to this stand-in for the Confluent S3 sink, so it is refused. '
-            f"Implemented: {', '.join(names(Support.IMPLEMENTED))}"
-        )
-    if option.support is Support.REFUSED and value:
-        return (
-            f'Option "{name}" of the Confluent S3 sink is refused by this stand-in: {option.why}. '
-            f"Implemented: {', '.join(names(Support.IMPLEMENTED))}"
-        )
-    return None
+        why = "is not known to this stand-in for the Confluent S3 sink, so it is refused"
+    elif option.support is Support.REFUSED and value:
+        why = f"of the Confluent S3 sink is refused by this stand-in: {option.why}"
+    else:
+        return None
+    return f'Option "{name}" {why}. Implemented: {", ".join(names(Support.IMPLEMENTED))}'
 
 
 def names(support: Support) -> list[str]:
@@ -182,12 +174,8 @@ def _problems(option: Option, raw: str) -> list[str]:
         case = " (case insensitive)" if option.any_case else ""
         return [_invalid(name, value, f"String must be one of{case}: {', '.join(option.one_of)}")]
     if option.allowed and value.lower() not in (a.lower() for a in option.allowed):
-        taken = ", ".join(repr(a) for a in option.allowed)
-        return [
-            _invalid(
-                option.name, value, f"this stand-in accepts only {taken}" + (f" ({option.why})" if option.why else "")
-            )
-        ]
+        accepted = ", ".join(repr(a) for a in option.allowed) + (f" ({option.why})" if option.why else "")
+        return [_invalid(option.name, value, f"this stand-in accepts only {accepted}")]
     if option.name == "timezone" and not _is_timezone(value):
         return [_invalid(name, value, f"The datetime zone id '{value}' is not recognised")]
     return []
@@ -212,13 +200,10 @@ def _not_of_its_kind(option: Option, value: str) -> str | None:
 
 def _is_timezone(value: str) -> bool:
     """Whether Joda's DateTimeZone.forID accepts it: an id of the time zone database, UTC, or an offset as +02:00."""
-    if not value:
-        return True
     try:
-        timezone(value)
+        return not value or timezone(value) is not None
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return False
-    return True
 
 
 def timezone(value: str) -> datetime.tzinfo:
@@ -256,19 +241,9 @@ def _topic_errors(values: Mapping[str, str]) -> list[tuple[str, str]]:
         return [("topics", none), ("topics.regex", none)]
     dead = values.get("errors.deadletterqueue.topic.name", "").strip()
     if regex and dead and re.fullmatch(regex, dead):
-        return [
-            (
-                "topics.regex",
-                f"The DLQ topic '{dead}' may not be matched by the regex for the topics "
-                f"('topics.regex={regex}') consumed by the connector",
-            )
-        ]
+        what = f"matched by the regex for the topics ('topics.regex={regex}')"
+        return [("topics.regex", f"The DLQ topic '{dead}' may not be {what} consumed by the connector")]
     if dead and dead in listed:
-        return [
-            (
-                "topics",
-                f"The DLQ topic '{dead}' may not be included in the list of topics "
-                f"('topics=[{', '.join(listed)}]') consumed by the connector",
-            )
-        ]
+        what = f"included in the list of topics ('topics=[{', '.join(listed)}]')"
+        return [("topics", f"The DLQ topic '{dead}' may not be {what} consumed by the connector")]
     return []
