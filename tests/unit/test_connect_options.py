@@ -30,7 +30,7 @@ def refusal(**changes: str | None) -> str:
     return error.value.what
 
 
-def test_the_projects_own_connector_is_taken() -> None:
+def test_the_projects_own_connector_is_accepted() -> None:
     config = parsed()
     assert (config.flush_size, config.rotate_seconds, config.tasks_max) == (2000, 2.0, 3)
     assert config.bucket == load("local").storage.bucket
@@ -38,7 +38,7 @@ def test_the_projects_own_connector_is_taken() -> None:
     assert config.zone == datetime.UTC
 
 
-def test_the_regex_takes_whole_names_only_and_not_the_dead_letter_topic() -> None:
+def test_the_regex_matches_whole_names_only_and_not_the_dead_letter_topic() -> None:
     uid = load("local").uid
     config = parsed()
     assert config.reads(f"{uid}.pin")
@@ -59,7 +59,7 @@ def test_every_refused_option_is_refused_by_name(option: str) -> None:
 
 
 @pytest.mark.parametrize("option", names(Support.IGNORED))
-def test_every_ignored_option_is_taken_and_says_why_it_has_no_effect(option: str) -> None:
+def test_every_ignored_option_is_accepted_with_a_reason_why_it_has_no_effect(option: str) -> None:
     value = OPTIONS[option].default or {"BOOLEAN": "true", "INT": "1", "LONG": "1"}.get(OPTIONS[option].kind, "x")
     parsed(**{option: value})
     assert OPTIONS[option].why
@@ -110,7 +110,7 @@ def test_the_dead_letter_topic_may_not_be_read_itself() -> None:
     assert "may not be included in the list of topics" in refusal(topics__regex=None, topics=f"a,{dead}")
 
 
-def test_scheduled_rotation_without_a_timezone_is_taken_and_cannot_start() -> None:
+def test_scheduled_rotation_without_a_timezone_is_accepted_and_cannot_start() -> None:
     assert "timezone configuration must be set" in str(parsed(timezone=None).failure)
     without = parsed(timezone=None, rotate__schedule__interval__ms=None)
     assert (without.failure, without.zone) == (None, None)
@@ -130,13 +130,13 @@ def test_a_timezone_is_an_id_or_an_offset(zone: str, hours: float) -> None:
         ("consumer.override.max.poll.records", "x", "Invalid value x for configuration max.poll.records"),
     ],
 )
-def test_on_what_the_real_workers_validation_breaks_is_a_500(option: str, value: str, message: str) -> None:
+def test_what_breaks_the_real_workers_validation_is_a_500(option: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
         parsed(**{option: value})
     assert error.value.status == 500
 
 
-def test_what_a_validator_finds_in_no_number_counts_too() -> None:
+def test_the_validators_error_for_what_is_no_number_counts_too() -> None:
     assert "contains the following 2 error(s)" in refusal(tasks__max="x")
     assert "contains the following 1 error(s)" in refusal(flush__size="x")
 
@@ -175,18 +175,18 @@ def test_midnight_is_that_of_the_timezone() -> None:
 
 @pytest.mark.parametrize("fold", [0, 1])
 @pytest.mark.parametrize("minute", [0, 30])
-def test_rotation_lies_ahead_also_in_the_hour_that_comes_twice(minute: int, fold: int) -> None:
+def test_rotation_is_in_the_future_also_in_the_hour_that_repeats(minute: int, fold: int) -> None:
     zone = zoneinfo.ZoneInfo("Europe/Berlin")
     now = datetime.datetime(2026, 10, 25, 2, minute, tzinfo=zone, fold=fold)
     assert next_rotation(now, 2) - now.timestamp() == 2
 
 
-def test_rotation_over_the_hour_that_is_left_out() -> None:
+def test_rotation_across_the_skipped_hour() -> None:
     now = datetime.datetime(2026, 3, 29, 1, 59, 59, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))
     assert next_rotation(now, 2) - now.timestamp() == 1
 
 
-def test_the_longest_interval_that_is_taken_means_never() -> None:
+def test_the_longest_valid_interval_means_never() -> None:
     interval = parsed(rotate__schedule__interval__ms=str(2**63 - 1)).rotate_seconds
     assert interval is not None
     now = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
@@ -201,7 +201,7 @@ def test_the_longest_interval_that_is_taken_means_never() -> None:
         ("\t", "String may not contain control sequences but had the following ASCII chars: 9"),
     ],
 )
-def test_a_name_that_kafka_connect_does_not_take_is_refused(name: str, problem: str) -> None:
+def test_a_name_that_kafka_connect_does_not_accept_is_refused(name: str, problem: str) -> None:
     assert f"Invalid value {name} for configuration name: {problem}" in refusal(name=name)
 
 
@@ -217,7 +217,7 @@ def test_on_aws_itself_there_is_no_store_url() -> None:
     assert connector.render(profile, "http://localstack:4566")["store.url"] == "http://localstack:4566"
 
 
-def test_what_compose_puts_is_the_same_json_with_the_address_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compose_creates_the_same_connector_with_the_address_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
     local = load("local")
     values = {"uid": local.uid, "bucket": local.storage.bucket, "region": local.aws.region}
     for name, value in (values | {"store_url": "http://localstack:4566"}).items():

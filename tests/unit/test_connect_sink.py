@@ -191,7 +191,7 @@ def test_dead_letters_are_settled_before_the_object_whose_range_holds_them() -> 
     assert around.done == ["letters", (0, 3)]
 
 
-def test_while_dead_letters_are_not_taken_their_object_is_not_written() -> None:
+def test_while_dead_letters_cannot_be_written_their_object_is_not_written() -> None:
     around = Around(letters_fail=True)
     around.read(b"0", b"bad", b"2")
     with pytest.raises(KafkaTimeoutError):
@@ -218,7 +218,7 @@ def test_letters_outside_the_range_of_an_object_do_not_hold_it_up() -> None:
     assert around.done == [(1, 3), (4, 6)]
 
 
-def test_letters_that_fail_while_one_partition_is_read_let_all_be_read_anew() -> None:
+def test_dead_letters_that_fail_while_one_partition_is_read_reopen_all() -> None:
     """A failed flush tells of letters that other partitions' records have become, too."""
     task: Any = Task(parse(CONFIG, WORKER), 0, "nowhere:9092", 1, lambda: None)
     task.ask_to_stop()  # so that it does not wait a second
@@ -232,10 +232,10 @@ def test_letters_that_fail_while_one_partition_is_read_let_all_be_read_anew() ->
     assert task._open == {}
 
 
-def test_partitions_are_dealt_evenly_and_never_move() -> None:
+def test_partitions_are_assigned_evenly_and_never_move() -> None:
     a, b, c, d = (TopicPartition(topic, 0) for topic in "abcd")
-    dealt = assign_partitions({b: "1", c: "2"}, [{}, {}, {}])
-    assert dealt == [{b: "1"}, {c: "2"}, {}]
-    dealt = assign_partitions({a: "0", b: "1", c: "2", d: "3"}, dealt)
-    assert dealt == [{b: "1", d: "3"}, {c: "2"}, {a: "0"}]
-    assert assign_partitions({b: "new", d: "3"}, dealt) == [{b: "new", d: "3"}, {}, {}]
+    assigned = assign_partitions({b: "1", c: "2"}, [{}, {}, {}])
+    assert assigned == [{b: "1"}, {c: "2"}, {}]
+    assigned = assign_partitions({a: "0", b: "1", c: "2", d: "3"}, assigned)
+    assert assigned == [{b: "1", d: "3"}, {c: "2"}, {a: "0"}]
+    assert assign_partitions({b: "new", d: "3"}, assigned) == [{b: "new", d: "3"}, {}, {}]

@@ -193,7 +193,7 @@ def test_a_sink_that_was_stopped_starts_no_task_again(worker: Worker) -> None:
     assert running() == 0
 
 
-def test_the_partitions_of_a_task_that_failed_go_to_the_others_and_all_are_opened_anew() -> None:
+def test_the_partitions_of_a_failed_task_go_to_the_others_and_all_are_reopened() -> None:
     sink = Sink(parse({**CONFIG, "tasks.max": "3"}, WORKER), "nowhere:9092", 1)
     found = {TopicPartition("t", number): "id" for number in range(3)}
     sink._assign(found)
@@ -232,7 +232,7 @@ def test_a_connector_that_cannot_start_leaves_its_former_tasks_alone(worker: Wor
     assert (worker.status("c")["connector"]["state"], running()) == ("FAILED", 2)
 
 
-def test_the_same_properties_again_start_no_task_anew(worker: Worker) -> None:
+def test_the_same_properties_again_restart_no_task(worker: Worker) -> None:
     put(worker)
     put(worker)
     assert len(FakeTask.made) == 2

@@ -88,7 +88,7 @@ def test_encodings_are_recognised(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("rest", [" x", "}", "{", "[1]"])
-def test_what_stands_behind_the_document_is_not_looked_at(rest: str) -> None:
+def test_data_after_the_document_is_ignored(rest: str) -> None:
     assert documents.parse(b'{"a": 1}' + rest.encode()) == {"a": 1}
 
 

@@ -32,7 +32,7 @@ def test_addresses_with_a_protocol_and_several_brokers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("KAFKA_REST_BOOTSTRAP_SERVERS", "", "KAFKA_REST_BOOTSTRAP_SERVERS is not set"),
         ("KAFKA_REST_LISTENERS", "https://0.0.0.0:8082", "KAFKA_REST_LISTENERS"),
@@ -42,11 +42,11 @@ def test_addresses_with_a_protocol_and_several_brokers() -> None:
         ("KAFKA_REST_CONSUMER_REQUEST_TIMEOUT_MS", "1s", "consumer.request.timeout.ms=1s"),
     ],
 )
-def test_a_wrong_setting_is_named(name: str, value: str, said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+def test_a_wrong_setting_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         from_environment({**REQUIRED, name: value})
 
 
-def test_a_setting_of_the_real_one_that_the_stand_in_does_not_have_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unsupported_setting_of_the_real_one_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     from_environment({**REQUIRED, "KAFKA_REST_SCHEMA_REGISTRY_URL": "http://registry"})
     assert "schema.registry.url" in caplog.text

@@ -59,7 +59,7 @@ def test_each_value_is_in_s3_or_a_dead_letter_or_was_a_null(pipe: Pipe, seed: in
     pipe.wait_committed(len(sent), seconds=120)
     dead = {}
     for letter in dead_letters(pipe):
-        headers = {name.removeprefix("__connect.errors."): told.decode() for name, told in letter.headers}
+        headers = {name.removeprefix("__connect.errors."): value.decode() for name, value in letter.headers}
         assert (headers["topic"], headers["partition"]) == (pipe.topic, "0")
         assert headers["exception.message"].strip()
         dead[int(headers["offset"])] = letter.value
@@ -101,17 +101,17 @@ def test_each_call_is_carried_out_or_refused_in_words(world: World, seed: int) -
             case = f"case {number}: {method} {path[:200]} {body[:300]!r}: {answer.status_code} {answer.text[:300]}"
             assert "Traceback" not in answer.text and "Error: " not in answer.text.partition(":")[0], case
             if answer.status_code >= 400 and not is_jettys(answer):
-                told = answer.json()
-                assert told["error_code"] == answer.status_code and told["message"].strip(), case
+                document = answer.json()
+                assert document["error_code"] == answer.status_code and document["message"].strip(), case
                 # The real worker answers 500 to a body that it cannot read: never with the name of a Python error.
-                assert not told["message"].startswith(PYTHON), case
+                assert not document["message"].startswith(PYTHON), case
             made |= {*requests.get(f"{world.url}/connectors", timeout=60).json()}
         for connector in made:
             requests.delete(f"{world.url}/connectors/{quote(connector, safe='')}", timeout=60)
         wait_for(
             "no connector to be left", lambda: not made & {*requests.get(f"{world.url}/connectors", timeout=60).json()}
         )
-        assert pipe.put().status_code == 201, "it goes on"
+        assert pipe.put().status_code == 201, "it still works"
 
 
 def is_jettys(answer: requests.Response) -> bool:

@@ -47,7 +47,7 @@ def test_a_bad_record_as_large_as_kafka_takes_fits_the_dead_letter_topic(pipe: P
     assert letter.value == value
 
 
-def test_no_object_covers_dead_letters_that_are_not_taken(pipe: Pipe) -> None:
+def test_no_object_covers_dead_letters_that_cannot_be_written(pipe: Pipe) -> None:
     """What an object covers is never read again, so they would be lost."""
     admin = pipe.world.admin()
     topic = {"num_partitions": 1, "replication_factor": 1, "configs": {"max.message.bytes": "1"}}

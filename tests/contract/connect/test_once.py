@@ -133,7 +133,7 @@ def test_an_object_that_someone_writes_meanwhile_is_never_replaced(pipe: Pipe) -
     assert_each_once(pipe, 7)
 
 
-def test_a_topic_created_anew_is_read_from_its_start(pipe: Pipe) -> None:
+def test_a_topic_that_was_deleted_and_created_again_is_read_from_its_start(pipe: Pipe) -> None:
     pipe.put(flush__size="2")
     pipe.send(numbered(0, 2))
     pipe.wait_committed(2)

@@ -13,7 +13,7 @@ def test_the_root_says_that_it_is_a_stand_in(world: World) -> None:
     assert "stand-in" in about["version"]
 
 
-def test_whoever_does_not_wait_sees_the_state_of_before(pipe: Pipe) -> None:
+def test_a_client_that_does_not_wait_sees_the_old_state(pipe: Pipe) -> None:
     """On the real worker it is mostly so; here always, so that a script that does not wait fails here too."""
     status = f"{pipe.path}/status"
     pipe.put()
@@ -44,6 +44,6 @@ def test_connectors_and_their_states_survive_a_kill(pipe: Pipe) -> None:
     wait_for("the task", lambda: pipe.states() == ["PAUSED"])
 
 
-def test_an_option_that_is_refused_is_told_with_those_that_are_not(pipe: Pipe) -> None:
+def test_a_refused_option_is_answered_with_the_implemented_ones(pipe: Pipe) -> None:
     answer = pipe.put(s3__acl__canned="private", s3__bukket__name="x")
     assert "Implemented: name, connector.class, tasks.max" in answer.json()["message"]

@@ -65,9 +65,9 @@ def test_broker_and_controller_listen_on_127_0_0_1_and_nowhere_else(kafka: Runni
 
 
 def test_the_three_topics_exist_and_making_them_again_is_harmless(kafka: Running) -> None:
-    said: list[str] = []
-    native.initialise(kafka.profile, said.append)
-    assert said == []
+    messages: list[str] = []
+    native.initialise(kafka.profile, messages.append)
+    assert messages == []
     with KafkaAdminClient(bootstrap_servers=kafka.profile.kafka.bootstrap_servers) as admin:
         topics = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
     assert {topics.get(name) for name in kafka.profile.topics} == {kafka.profile.kafka.partitions}

@@ -1,4 +1,4 @@
-"""The container's variables, by the official image's own program: what the broker in Compose is told."""
+"""The container's variables, by the official image's own program: what the broker gets in Compose."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ def test_each_record_is_in_kafka_or_refused_in_words(client: Client, proxy: Runn
         answer = client.post(path, body, content_type)
         case = f"case {number}: {path[:200]} {content_type} {body[:300]!r}: {answer.status_code} {answer.text[:300]}"
         if answer.status_code == 200:
-            told = answer.json()
-            for entry in told["offsets"]:
+            document = answer.json()
+            for entry in document["offsets"]:
                 assert (entry["error_code"] is None) == (entry["offset"] is not None), case
                 assert entry["error_code"] is None or entry["error"], case
                 written += entry["error_code"] is None
@@ -39,13 +39,15 @@ def test_each_record_is_in_kafka_or_refused_in_words(client: Client, proxy: Runn
             # A negative partition is 500, as on the real one.
             assert answer.status_code in (400, 404, 415, 422) or (answer.status_code == 500 and "-1" in case), case
             if content_type != "x":  # to which the web server answers, with a page
-                told = answer.json()
-                assert str(told["error_code"]).startswith(str(answer.status_code)) and told["message"].strip(), case
+                document = answer.json()
+                assert (
+                    str(document["error_code"]).startswith(str(answer.status_code)) and document["message"].strip()
+                ), case
             refused += 1
     found = [record for partition in range(2) for record in client.on_topic(topic, partition)]
     assert len(found) == written, "what it said it wrote, and nothing else"
     assert written > 50 and refused > 200, "a seed that tries both"
-    assert client.produce(topic, 1)[0]["error_code"] is None, "it goes on"
+    assert client.produce(topic, 1)[0]["error_code"] is None, "it still works"
     assert "Traceback" not in proxy.log.read_text()
 
 
@@ -96,12 +98,12 @@ def test_each_call_of_a_consumer_is_answered_or_refused_in_words(client: Client,
         answer = client.post(f"/consumers/{group}{path}", body)
         case = f"case {number}: {path} {body[:300]!r}: {answer.status_code} {answer.text[:300]}"
         if answer.status_code >= 400:
-            told = answer.json()
+            document = answer.json()
             # 500 is the real proxy's answer too: to a null that nothing checks, and as 50002 where Kafka refuses.
-            assert answer.status_code < 500 or told["error_code"] in (500, 50002), case
-            assert str(told["error_code"]).startswith(str(answer.status_code)) and told["message"].strip(), case
+            assert answer.status_code < 500 or document["error_code"] in (500, 50002), case
+            assert str(document["error_code"]).startswith(str(answer.status_code)) and document["message"].strip(), case
         elif path == "" and answer.status_code == 200:
             requests.delete(answer.json()["base_uri"], headers={"Accept": V2}, timeout=60)
     client.delete(f"/consumers/{group}/instances/one")
-    assert client.get("/topics").status_code == 200, "it goes on"
+    assert client.get("/topics").status_code == 200, "it still works"
     assert "Traceback" not in proxy.log.read_text()
