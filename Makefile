@@ -6,9 +6,9 @@ SHELL := /bin/bash
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
 export RUNTIME ?=
-# The Python that .pinflow was installed with; else 3.11 or 3.12, whichever is there: python3 may be newer or older.
-PYTHON ?= $(shell for p in .pinflow/envs/bootstrap/bin/python python3 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && { command -v $$p; exit; }; done; echo python3)
+# The Python that .pinflow was installed with; else python3, or the newest on PATH where python3 is too old.
+PYTHON ?= $(shell for p in .pinflow/envs/bootstrap/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; exit; }; done; echo python3)
 TOOL := .pinflow/envs/tool/bin
 PINFLOW := $(TOOL)/python -m pinflow
 
@@ -24,6 +24,13 @@ install-mariadb: ## install MariaDB by apt or brew, if `make install` has none f
 
 install-tool:
 	@$(PYTHON) -m pinflow.install tool
+
+# The same with what a developer needs beside: the tests and linters of requirements/*-dev.in.
+install-dev:
+	@$(PYTHON) -m pinflow.install --dev
+
+install-tool-dev:
+	@$(PYTHON) -m pinflow.install --dev tool
 
 # `up` installs the rest itself where it starts without Docker; docker-compose.packages.yml mounts all of it.
 STACK := $(if $(findstring packages,$(COMPOSE_FILE)),install,install-tool)
@@ -103,22 +110,22 @@ notebook: install-tool ## run a notebook on the cluster: make notebook NB=path/t
 sync: install-tool ## put a folder into the Databricks workspace: make sync DIR=path [ARGS="--to /Users/me/x"]
 	@$(PINFLOW) sync "$(DIR)" $(ARGS)
 
-bench: install ## measure, beside the plain ways; takes about 20 minutes [ARGS=a,b]
+bench: install-dev ## measure, beside the plain ways; takes about 20 minutes [ARGS=a,b]
 	@$(TOOL)/python -m bench $(ARGS)
 
-lint: install-tool ## check code, types, imports, notebooks, DAGs, hooks, links and generated files
+lint: install-tool-dev ## check code, types, imports, notebooks, DAGs, hooks, links and generated files
 	@$(TOOL)/pre-commit run --all-files
 
-capabilities: install-tool ## generate docs/capabilities.md: what each stand-in can do, and the test that shows it
+capabilities: install-tool-dev ## generate docs/capabilities.md: what each stand-in can do, and the test that shows it
 	@$(TOOL)/python -m docs.capabilities
 
 versions: install-tool ## copy versions.toml to where programs and the README read it
 	@$(TOOL)/python -m docs.versions
 
-snapshots: install-tool capabilities ## generate docs/capabilities.md and tests/snapshots/: commands, profile, services and routes
+snapshots: install-tool-dev capabilities ## generate docs/capabilities.md and tests/snapshots/: commands, profile, services and routes
 	@$(TOOL)/python -m tests.snapshots
 
-format: install-tool ## format the code with ruff
+format: install-tool-dev ## format the code with ruff
 	@$(TOOL)/ruff format . && $(TOOL)/ruff check --fix .
 
 # Processes of pytest beside each other: most tests wait for something, so that two cores serve three of them and Spark's.
@@ -132,7 +139,7 @@ PARTS = $(wildcard tests/unit tests/snapshots tests/canaries tests/contract test
 SPARK = $(wildcard tests/unit/spark tests/unit/notebook tests/canaries/spark)
 
 # The Spark package's tests need another interpreter; what they print comes at their end, in one piece.
-test: install ## unit, contract and a short end-to-end test
+test: install-dev ## unit, contract and a short end-to-end test
 	@$(MAKE) --no-print-directory -j2 test-spark-aside test-parts
 
 test-spark-aside:
@@ -142,14 +149,14 @@ test-spark-aside:
 test-parts:
 	@$(TOOL)/python -m pytest $(PARTS) -m "not long" $(PARALLEL) $(ARGS)
 
-test-spark: install ## only the tests that run in the Spark environment
+test-spark: install-dev ## only the tests that run in the Spark environment
 	@.pinflow/envs/spark/bin/python -m pytest $(SPARK) -m "not long" $(ARGS)
 
-test-e2e: install ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
+test-e2e: install-dev ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
 	@$(PYTHON) -m pinflow.install airflow-3.2.1 airflow-2.11.2
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
-test-long: install ## what `make test` skips: kills, long waits, timing, 1,000 bad inputs at each border; BUDGET=seconds
+test-long: install-dev ## what `make test` skips: kills, long waits, timing, 1,000 bad inputs at each border; BUDGET=seconds
 	@$(MAKE) --no-print-directory -j2 -Otarget test-long-spark test-long-parts
 
 test-long-spark:
@@ -158,25 +165,27 @@ test-long-spark:
 test-long-parts:
 	@$(TOOL)/python -m pytest tests/contract tests/e2e tests/faults/test_kills_by_lot.py $(LONG) $(PARALLEL) $(ARGS)
 
-test-faults: install ## kill services while posts are on their way; RUNTIME=compose; at random: [ARGS="--kills 60 --seed 7"]
+test-faults: install-dev ## kill services while posts are on their way; RUNTIME=compose; at random: [ARGS="--kills 60 --seed 7"]
 	@$(TOOL)/python -m pytest tests/faults $(ARGS)
 
-test-compose: install ## a short test of the stack in containers; starts a Docker engine of its own if none runs
+test-compose: install-dev ## a short test of the stack in containers; starts a Docker engine of its own if none runs
 	@$(TOOL)/python -m pytest tests/compose $(ARGS)
 
 test-real: $(STACK) ## send the recorded requests to the official images of REST proxy and Connect: prints what differs
 	@$(TOOL)/python -m tests.real
 
-lock: ## lock requirements/*.in anew, with hashes and without index lines
-	@cd requirements && for e in bootstrap tool spark; do \
-		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -o $$e.txt $$e.in; done
-	@cd requirements && ../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-		--exclude-newer 2025-11-01 -o localstack.txt localstack.in
-	@cd requirements && ../.pinflow/envs/bootstrap/bin/uv pip compile -q --python-version 3.13 --generate-hashes --no-header \
-		--exclude-newer 2026-03-15 -o localstack-4.14.0.txt localstack-4.14.0.in
+LOCK = ../.pinflow/envs/bootstrap/bin/uv pip compile -q --generate-hashes --no-header
+UNIVERSAL = $(LOCK) --universal --python-version 3.11
+lock: install-tool ## lock requirements/*.in again, install the result and run the canaries
+	@cd requirements && for e in bootstrap tool tool-dev spark spark-dev; do $(UNIVERSAL) -o $$e.txt $$e.in || exit; done
+	@cd requirements && $(UNIVERSAL) --exclude-newer 2025-11-01 -o localstack.txt localstack.in
+	@cd requirements && $(LOCK) --python-version 3.13 --exclude-newer 2026-03-15 -o localstack-4.14.0.txt localstack-4.14.0.in
 	@cd requirements && for e in airflow-3.2.1 airflow-2.11.2; do \
-		../.pinflow/envs/bootstrap/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-		--exclude-newer 2026-04-23 -o $$e.txt $$e.in; done
+		$(UNIVERSAL) --exclude-newer 2026-04-23 -o $$e.txt $$e.in || exit; done
+	@$(MAKE) --no-print-directory install-dev
+	@$(PYTHON) -m pinflow.install airflow-3.2.1 airflow-2.11.2
+	@$(TOOL)/python -m pytest tests/canaries --ignore=tests/canaries/spark
+	@.pinflow/envs/spark/bin/python -m pytest tests/canaries/spark
 
 clean: install-tool ## delete all data and everything installed; refuses while a stack runs [ARGS=--yes]
 	@$(PINFLOW) clean $(ARGS)

@@ -28,7 +28,7 @@ from foundation.versions import AIRFLOW
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # What is in .pinflow beside the stacks' directories: what is installed (pinflow/install.py, services/mysql/server.py,
 # tests/compose/engine.py), and the links to stacks elsewhere (pinflow/stack/supervision.py).
-_PACKAGES = {"engine", "envs", "ivy", "jars", "mariadb", "stacks"}
+_PACKAGES = {"engine", "envs", "ivy", "jars", "mariadb", "pythons", "stacks"}
 _ROLE = r"^arn:[^:]+:iam::\d{12}:role/.+"
 # Keys whose value must come from the environment: a literal would end up in version control.
 _SECRET_KEYS = {"password", "access_key_id", "secret_access_key", "token", "api_key"}

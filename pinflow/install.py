@@ -1,10 +1,19 @@
 """Install what the pipeline needs into .pinflow: one venv per lock file, jars by checksum. Standard library only.
 
-`python3 -m pinflow.install [ENVIRONMENT | jars/LIST …]` runs on a bare Python, before any environment exists; without
-arguments it installs everything that the services need without Docker. What is there already is not touched.
+`python3 -m pinflow.install [--dev] [ENVIRONMENT | jars/LIST …]` runs on a bare Python, before any environment exists.
+Without names it installs everything that runs without Docker; --dev adds the packages of a developer. What is current
+is left alone.
 """
 
 from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - any Python 3 may run this file; tomllib, for one, came with 3.11
+    sys.exit(
+        f"Python {sys.version.split()[0]} ({sys.executable}) is too old: pinflow needs 3.11 or newer\n"
+        "  → install a newer one, or name it: make PYTHON=/path/to/python3.12 …"
+    )
 
 import contextlib
 import fcntl
@@ -15,11 +24,10 @@ import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,26 +36,28 @@ from xml.sax.saxutils import quoteattr
 from foundation.errors import PreflightError
 from foundation.java import LOCALE, java
 from foundation.paths import PACKAGES, ROOT, shown
+from foundation.versions import PYTHONS
 
 REQUIREMENTS = ROOT / "requirements"
 ENVIRONMENTS = ("tool", "localstack", "spark")
 KINESIS = PACKAGES / "envs" / "localstack" / "share", ROOT / "services/localstack/kinesis/package-lock.json"
 # Ivy's own default repository, without POMs and their parents, which take ten times as long as the jars themselves;
-# what comes is checked against our own checksums.
+# the jars are checked against our own checksums.
 IVY_SETTINGS = """<ivysettings><settings defaultResolver="default"/><resolvers>
 <ibiblio name="default" m2compatible="true" usepoms="false" useMavenMetadata="false" checksums=""/>
 </resolvers></ivysettings>"""
 _interrupted = threading.Event()
 
 
-def main(wanted: list[str], profile: str = "local") -> None:
+def main(wanted: list[str], profile: str = "local", developer: bool = False) -> None:
     """Install the named environments and lists of jars, or everything; raises PreflightError.
 
-    ``profile`` says which version of Airflow belongs to that. What a running stack uses is never replaced.
+    ``profile`` says which version of Airflow belongs to everything. What a running stack uses is never replaced.
     """
-    check_python()
     asked = [airflow(profile) if name == "airflow" else name for name in wanted if not name.startswith("jars/")]
     names = asked if wanted else [*ENVIRONMENTS, *chosen(profile)]
+    if unknown := set(names) - set(PYTHONS):
+        raise PreflightError(f"no such environment: {', '.join(unknown)}", f"name one of {', '.join(PYTHONS)}")
     names = [name for name in names if not _runs_in(environment(name)[0])]  # or it would delete itself
     lists = [name.removeprefix("jars/") for name in wanted if name.startswith("jars/")] if wanted else jar_lists()
     if lists:
@@ -58,10 +68,13 @@ def main(wanted: list[str], profile: str = "local") -> None:
         if not may_replace(names, lists):
             return
         install_bootstrap()
+        pythons = {name: find_python(name) for name in names if not is_current(name)}
         with ThreadPoolExecutor() as pool:
-            environments = {name: pool.submit(install_environment, name) for name in names}
+            environments = {name: pool.submit(install_environment, name, pythons.get(name)) for name in names}
             jobs = list(environments.values())
             jobs += [pool.submit(install_jars, name, environments["spark"]) for name in lists]
+            if developer:
+                jobs += [pool.submit(install_developers, name, environments[name]) for name in names]
             if not wanted:
                 jobs.append(pool.submit(install_kinesis, environments["localstack"]))
             try:
@@ -75,19 +88,20 @@ def main(wanted: list[str], profile: str = "local") -> None:
 def may_replace(names: list[str], lists: list[str]) -> bool:
     """Whether to install at all: False where a running stack keeps the tool's environment from being replaced.
 
-    `make down` needs that environment, so one with an old lock file must do. Raises PreflightError, which names the
+    `make down` needs that environment, so one of an older lock file must do. Raises PreflightError, which names the
     stack and how to stop it, for anything else that a running stack may be using.
     """
-    parts = {f"environment {name}": environment(name) for name in names}
-    parts |= {f"jars {name}": jars(name) for name in lists}
-    if "localstack" in names:
-        parts["Kinesis for LocalStack"] = KINESIS
-    made = {what: marker.read_text() for what, (home, _) in parts.items() if (marker := home / ".installed").is_file()}
-    outdated = [what for what, mark in made.items() if mark != fingerprint(parts[what][1])]
+    outdated = {f"environment {name}": environment(name)[0] for name in names if not is_current(name)}
+    outdated |= {f"jars {name}": jars(name)[0] for name in lists if not is_stamped(*jars(name))}
+    if "localstack" in names and not is_stamped(*KINESIS):
+        outdated["Kinesis for LocalStack"] = KINESIS[0]
+    outdated = {what: home for what, home in outdated.items() if _stamp(home)}  # the rest is not there yet
     stacks = running_stacks() if outdated else {}
     if not stacks:
         return True
-    pythons = {made[what].split()[0] for what in outdated} - {python_version()}
+    pythons = {_stamp(home)[0] for what, home in outdated.items() if what.startswith("environment")} - {
+        python_version()
+    }
     why, by = "requirements have changed", ""
     if pythons:
         why = f"installed with Python {', '.join(pythons)}, this is {python_version()} ({sys.executable})"
@@ -188,8 +202,9 @@ def jar_lists() -> list[str]:
 def install_bootstrap() -> None:
     """A venv with uv in it, which makes the other environments ten times faster than pip does."""
     home, lock_file = environment("bootstrap")
-    if stamped(home, lock_file) and has_python(home):
+    if is_stamped(home, lock_file) and _stamp(home)[0] == python_version() and has_python(home):
         return
+    say(f"found Python {sys.version.split()[0]} at {interpreter()}")
     with step("installer"):
         shutil.rmtree(home, ignore_errors=True)
         try:
@@ -203,32 +218,68 @@ def install_bootstrap() -> None:
         stamp(home, lock_file)
 
 
-def install_environment(name: str, python: Path | None = None) -> None:
-    """The venv .pinflow/envs/<name> with just what requirements/<name>.txt locks, of this Python or the one given."""
+def find_python(name: str) -> Path:
+    """The interpreter for an environment: this one if it fits, else one on PATH or of pyenv, else one that uv fetches.
+
+    Raises PreflightError where none fits and none can be fetched.
+    """
+    if _fits(python_version(), name):
+        return interpreter()
+    oldest, newest = PYTHONS[name]
+    versions = f"Python {oldest}" if oldest == newest else f"Python {oldest} to {newest}"
+    uv = [PACKAGES / "envs/bootstrap/bin/uv", "python"]
+    minor = int(newest.partition(".")[2])
+    find = [*uv, "find", "-q", "--system", "--no-project", "--no-python-downloads", f">={oldest},<3.{minor + 1}"]
+    try:
+        found = run(find, f"{versions} for {name}").strip()
+    except PreflightError:
+        say(f"{name} needs {versions}, this is {python_version()}, and no other was found: fetching Python {newest} …")
+        try:
+            run([*uv, "install", "-q", "--no-bin", newest], "uv")
+            found = run(find, f"{versions} for {name}").strip()
+        except PreflightError as error:
+            raise PreflightError(
+                f"{name} needs {versions}; none was found, and none could be fetched: {error.what}",
+                f"install python{newest} (Debian, Ubuntu: apt install python{newest}-venv; macOS: brew install "
+                f"python@{newest}; anywhere: pyenv install {newest}), then run this again",
+            ) from None
+    say(f"{name} needs {versions}, this is {python_version()}: using {found}")
+    return Path(found)
+
+
+def install_environment(name: str, python: Path | None) -> None:
+    """The venv .pinflow/envs/<name> of this interpreter with just what requirements/<name>.txt locks.
+
+    ``python`` None: the environment is current.
+    """
     home, lock_file = environment(name)
-    if stamped(home, lock_file) and has_python(home):
+    if python is None:
         return
     with step(f"environment {name}"):
         uv = PACKAGES / "envs/bootstrap/bin/uv"
-        run([uv, "venv", "-q", "--clear", "--python", python or interpreter(), home], f"{name}: venv")
-        sync: list[str | Path] = [
-            uv,
-            "pip",
-            "sync",
-            "-q",
-            "--require-hashes",
-            "--python",
-            home / "bin/python",
-            lock_file,
-        ]
+        run([uv, "venv", "-q", "--clear", "--python", python, home], f"{name}: venv")
+        sync = [uv, "pip", "sync", "-q", "--require-hashes", "--python", home / "bin/python", lock_file]
         run(sync, f"{name}: packages of {lock_file.name}")
-        stamp(home, lock_file)
+        stamp(home, lock_file, _version_of(python))
+
+
+def install_developers(name: str, environment_made: Future[None]) -> None:
+    """On top of an environment what requirements/<name>-dev.txt locks, if there is such a list: tests and linters."""
+    environment_made.result()
+    home, lock_file = environment(name)[0], REQUIREMENTS / f"{name}-dev.txt"
+    if not lock_file.is_file() or is_stamped(home, lock_file, ".installed-dev"):
+        return
+    with step(f"developer's packages of {name}"):
+        uv = PACKAGES / "envs/bootstrap/bin/uv"
+        add = [uv, "pip", "install", "-q", "--require-hashes", "--python", home / "bin/python", "-r", lock_file]
+        run(add, f"{name}: packages of {lock_file.name}")
+        stamp(home, lock_file, marker=".installed-dev")
 
 
 def install_jars(name: str, spark: Future[None]) -> None:
     """The jars of requirements/jars/<name>.txt, by Ivy (which pyspark brings), each with its checksum."""
     home, listed = jars(name)
-    if stamped(home, listed):
+    if is_stamped(home, listed):
         return
     spark.result()
     with step(f"jars {name}"):
@@ -240,16 +291,8 @@ def install_jars(name: str, spark: Future[None]) -> None:
         module.write_text(ivy_module(name, [coordinates for coordinates, _ in entries]))
         settings.write_text(IVY_SETTINGS)
         ivy = next((PACKAGES / "envs/spark/lib").glob("python*/site-packages/pyspark/jars/ivy-*.jar"))
-        command: list[str | Path] = [java(), *java_proxy(), f"-Divy.home={PACKAGES / 'ivy' / name}", "-jar", ivy]
-        command += [
-            "-settings",
-            settings,
-            "-ivy",
-            module,
-            "-warn",
-            "-retrieve",
-            f"{incoming}/[artifact]-[revision].[ext]",
-        ]
+        command = [java(), *java_proxy(), f"-Divy.home={PACKAGES / 'ivy' / name}", "-jar", ivy, "-settings", settings]
+        command += ["-ivy", module, "-warn", "-retrieve", f"{incoming}/[artifact]-[revision].[ext]"]
         run(command, f"jars of {listed.name}")
         module.unlink()
         settings.unlink()
@@ -265,7 +308,7 @@ def install_kinesis(localstack: Future[None]) -> None:
     """LocalStack fetches its Kinesis on the first call; fetch it now, so that nothing is fetched at run time."""
     localstack.result()
     home, lock_file = KINESIS
-    if stamped(home, lock_file):
+    if is_stamped(home, lock_file):
         return
     with step("Kinesis for LocalStack"):
         run([home.parent / "bin/python", ROOT / "services/localstack/install.py"], "Kinesis for LocalStack")
@@ -301,14 +344,6 @@ def java_proxy() -> list[str]:
     return [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 3128}"]
 
 
-def check_python() -> None:
-    if not (3, 11) <= sys.version_info < (3, 13):
-        raise PreflightError(
-            f"Python {sys.version.split()[0]} at {sys.executable}: pinflow needs 3.11 or 3.12 (LocalStack's limit)",
-            "install python3.12, or name one: make PYTHON=/path/to/python3.12 …",
-        )
-
-
 def environment(name: str) -> tuple[Path, Path]:
     """Where an environment is, and the lock file that it is made from."""
     return PACKAGES / "envs" / name, REQUIREMENTS / f"{name}.txt"
@@ -319,9 +354,13 @@ def jars(name: str) -> tuple[Path, Path]:
     return PACKAGES / "jars" / name, REQUIREMENTS / "jars" / f"{name}.txt"
 
 
-def _runs_in(home: Path) -> bool:
-    """Whether this very program is run by the interpreter of an environment."""
-    return Path(sys.prefix).resolve() == home.resolve()
+def is_current(name: str) -> bool:
+    """Whether an environment is of its lock file, and of this Python if that fits it, else of one that does."""
+    home, lock_file = environment(name)
+    if not (is_stamped(home, lock_file) and has_python(home)):
+        return False
+    python = _stamp(home)[0]
+    return python == python_version() or (_fits(python, name) and not _fits(python_version(), name))
 
 
 def has_python(home: Path) -> bool:
@@ -329,19 +368,43 @@ def has_python(home: Path) -> bool:
     return (home / "bin" / "python").exists()
 
 
-def stamped(home: Path, source: Path) -> bool:
-    """Whether ``home`` was completed from this very ``source`` by this Python version."""
-    marker = home / ".installed"
-    return marker.is_file() and marker.read_text() == fingerprint(source)
+def is_stamped(home: Path, source: Path, marker: str = ".installed") -> bool:
+    """Whether ``home`` was completed from this very ``source``."""
+    return _stamp(home, marker)[1:] == [_digest(source)]
 
 
-def stamp(home: Path, source: Path) -> None:
+def stamp(home: Path, source: Path, python: str = "", marker: str = ".installed") -> None:
+    """Write down that ``home`` is complete: of which Python, this one if none is given, and of which ``source``."""
     home.mkdir(parents=True, exist_ok=True)
-    (home / ".installed").write_text(fingerprint(source))
+    (home / marker).write_text(f"{python or python_version()} {_digest(source)}")
 
 
-def fingerprint(source: Path) -> str:
-    return f"{python_version()} {hashlib.sha256(source.read_bytes()).hexdigest()}"
+def _stamp(home: Path, marker: str = ".installed") -> list[str]:
+    """Python's version and the digest of the source; nothing where ``home`` was not completed."""
+    with contextlib.suppress(FileNotFoundError):
+        return (home / marker).read_text().split()
+    return []
+
+
+def _digest(source: Path) -> str:
+    return hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def _fits(python: str, name: str) -> bool:
+    """Whether an environment can be made of a Python ("3.12")."""
+    oldest, version, newest = (tuple(map(int, v.split("."))) for v in (PYTHONS[name][0], python, PYTHONS[name][1]))
+    return oldest <= version <= newest
+
+
+def _version_of(python: Path) -> str:
+    """The version ("3.12") of an interpreter, by the name of the file that its links lead to."""
+    found = re.search(r"python(3\.\d+)", python.resolve().name)
+    return found[1] if found else python_version()
+
+
+def _runs_in(home: Path) -> bool:
+    """Whether this very program is run by the interpreter of an environment."""
+    return Path(sys.prefix).resolve() == home.resolve()
 
 
 def interpreter() -> Path:
@@ -358,16 +421,23 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def run(command: list[str | Path], what: str) -> None:
-    """Run a command quietly; its last lines become the error. Ctrl-C ends it, whichever thread waits for it."""
-    # uv reads none of pip's settings: hand over those that say where and how packages are reached.
-    environment = {
+def run(command: Sequence[object], what: str) -> str:
+    """Run a command quietly and return its output; if it fails, its last lines become the error.
+
+    Ctrl-C ends it, whichever thread waits for it.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    variables = {
+        # uv reads none of pip's settings: hand over those that say where and how packages are reached.
         "SSL_CERT_FILE": os.environ.get("PIP_CERT", ""),
         "UV_DEFAULT_INDEX": os.environ.get("PIP_INDEX_URL", ""),
+        "UV_PYTHON_INSTALL_DIR": str(PACKAGES / "pythons"),
     }
-    environment = {k: v for k, v in environment.items() if v and k not in os.environ} | {**os.environ, **LOCALE}
+    variables = {k: v for k, v in variables.items() if v and k not in os.environ} | {**os.environ, **LOCALE}
+    # pyenv has on PATH only the versions that are switched on here; uv skips its links to the others.
+    variables["PATH"] = os.pathsep.join([variables.get("PATH", ""), *map(str, sorted(pyenv.glob("3.*/bin")))])
     pipe = subprocess.PIPE
-    with subprocess.Popen([str(c) for c in command], stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+    with subprocess.Popen([str(c) for c in command], stdout=pipe, stderr=pipe, text=True, env=variables) as process:
         printed = None
         try:
             while printed is None:
@@ -384,6 +454,7 @@ def run(command: list[str | Path], what: str) -> None:
             f"{what}: failed with status {process.returncode}\n{last}",
             "check the network connection, then run this again",
         )
+    return printed[0]
 
 
 @contextlib.contextmanager
@@ -409,7 +480,8 @@ def lock() -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:], os.environ.get("PROFILE") or "local")
+        names = [argument for argument in sys.argv[1:] if argument != "--dev"]
+        main(names, os.environ.get("PROFILE") or "local", developer="--dev" in sys.argv)
     except PreflightError as problem:
         sys.exit(str(problem))
     except KeyboardInterrupt:

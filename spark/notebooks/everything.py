@@ -1,22 +1,20 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Everything, one after the other
-# MAGIC Mount the bucket, load and clean every table, ask the questions: the whole batch path in one notebook. As a job,
-# MAGIC `load` runs once for each table instead, side by side.
+# MAGIC Mount the bucket, load and clean the three tables, ask the questions: the whole batch path in one notebook.
+# MAGIC As a job, `load_pin`, `load_geo` and `load_user` run side by side instead.
 
 # COMMAND ----------
 
-# MAGIC %run ./mount
+# MAGIC %run ./load_pin
 
 # COMMAND ----------
 
-from pinterest.batch import load
-from pinterest.registry import TABLES
+# MAGIC %run ./load_geo
 
-for table in TABLES:
-    loaded = load(spark, uid, table, SOURCE)
-    print(f"{loaded.rows:,} rows in {uid}_{table}, {loaded.quarantined:,} records in quarantine")
-    display(spark.table(f"`{uid}_{table}`").limit(20))
+# COMMAND ----------
+
+# MAGIC %run ./load_user
 
 # COMMAND ----------
 

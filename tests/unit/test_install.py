@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import re
@@ -12,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -62,11 +65,11 @@ def test_ivy_resolves_nothing_but_what_is_listed() -> None:
 def test_a_finished_environment_is_not_made_again_until_its_lock_changes(tmp_path: Path) -> None:
     lock, home = tmp_path / "x.txt", tmp_path / "env"
     lock.write_text("a==1")
-    assert not install.stamped(home, lock)
+    assert not install.is_stamped(home, lock)
     install.stamp(home, lock)
-    assert install.stamped(home, lock)
+    assert install.is_stamped(home, lock)
     lock.write_text("a==2")
-    assert not install.stamped(home, lock)
+    assert not install.is_stamped(home, lock)
 
 
 def test_a_failed_command_shows_its_last_lines() -> None:
@@ -130,6 +133,14 @@ class Installed:
         lines = calls.read_text().splitlines() if calls.exists() else []
         return sorted(Path(line.split()[-1]).name for line in lines if line.startswith("venv"))
 
+    def uv(self, find: str = "exit 1", fetch: str = "exit 1") -> None:
+        """A uv that writes down how it was called; ``find`` and ``fetch`` are what it does about a Python."""
+        cases = f'case "$1 $2" in\n"python find") {find};;\n"python install") {fetch};;\nesac'
+        script = f'echo "$@" >> {self.packages}/calls\n{cases}'
+        program = self.packages / "envs" / "bootstrap" / "bin" / "uv"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+
     def lock(self, name: str, text: str) -> None:
         (self.requirements / f"{name}.txt").write_text(text)
 
@@ -159,9 +170,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
         install.stamp(one.packages / "envs" / name, one.requirements / f"{name}.txt")
         (one.packages / "envs" / name / "bin").mkdir()
         (one.packages / "envs" / name / "bin" / "python").symlink_to(sys.executable)
-    uv = one.packages / "envs" / "bootstrap" / "bin" / "uv"
-    uv.write_text(f'#!/bin/sh\necho "$@" >> {one.packages}/calls\n')
-    uv.chmod(0o755)
+    one.uv()
     return one
 
 
@@ -215,7 +224,7 @@ def test_another_python_does_not_replace_what_a_running_stack_uses(
     installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with installed.stack(installed.packages / "local", ROOT / "profiles" / "local.yaml"):
-        monkeypatch.setattr(install, "python_version", lambda: "3.10")
+        monkeypatch.setattr(install, "python_version", lambda: "3.13")
         with pytest.raises(PreflightError, match=r"environment tool: installed with Python 3\.1[12]") as error:
             installed.make("tool")
         assert str(installed.packages / "local") in error.value.what
@@ -225,6 +234,100 @@ def test_another_python_does_not_replace_what_a_running_stack_uses(
         assert not (installed.packages / "calls").exists()
     install.stamp(installed.packages / "envs" / "bootstrap", installed.requirements / "bootstrap.txt")
     assert installed.make("tool") == ["tool"]
+
+
+def test_a_python_that_fits_is_found_for_each_environment(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed.lock("localstack", "a==1")
+    monkeypatch.setattr(install, "python_version", lambda: "3.14")
+    for name in ("bootstrap", "tool"):
+        install.stamp(installed.packages / "envs" / name, installed.requirements / f"{name}.txt")
+    installed.uv(find="echo /usr/bin/python3.12")
+    assert installed.make("tool", "localstack") == ["localstack"]
+    call = (installed.packages / "calls").read_text()
+    assert "--no-python-downloads >=3.11,<3.14" in call
+    assert "venv -q --clear --python /usr/bin/python3.12" in call
+    assert "localstack needs Python 3.11 to 3.13, this is 3.14: using /usr/bin/python3.12" in capsys.readouterr().err
+    (installed.packages / "envs/localstack/bin").mkdir()
+    (installed.packages / "envs/localstack/bin/python").symlink_to(sys.executable)
+    assert installed.make("tool", "localstack") == []
+
+
+def test_a_python_that_is_nowhere_is_fetched(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed.lock("localstack", "a==1")
+    monkeypatch.setattr(install, "python_version", lambda: "3.14")
+    install.stamp(installed.packages / "envs" / "bootstrap", installed.requirements / "bootstrap.txt")
+    fetched = installed.packages / "pythons" / "python3.13"
+    installed.uv(find=f"test -e {fetched} && echo {fetched}", fetch=f"mkdir -p {fetched}")
+    assert installed.make("localstack") == ["localstack"]
+    assert "no other was found: fetching Python 3.13" in capsys.readouterr().err
+    fetched.rmdir()
+    installed.uv(find="exit 1", fetch="echo no route; exit 1")
+    installed.lock("localstack", "a==2")
+    with pytest.raises(
+        PreflightError, match=r"(?s)localstack needs Python 3.11 to 3.13; none was found.*no route"
+    ) as error:
+        installed.make("localstack")
+    assert "apt install python3.13-venv" in error.value.fix
+
+
+def test_a_developers_packages_come_on_top_and_only_where_they_are_wanted(installed: Installed) -> None:
+    installed.lock("tool-dev", "b==1")
+    calls = installed.packages / "calls"
+    assert (installed.make("tool"), calls.exists()) == ([], False)
+    install.main(["tool", "spark"], developer=True)
+    assert [line.split()[-1] for line in calls.read_text().splitlines()] == [
+        str(installed.requirements / "tool-dev.txt")
+    ]
+    calls.unlink()
+    install.main(["tool", "spark"], developer=True)
+    assert (installed.make("tool"), calls.exists()) == ([], False)
+
+
+def test_an_environment_that_nobody_knows_is_named() -> None:
+    with pytest.raises(PreflightError, match="no such environment: sparc"):
+        install.main(["sparc"])
+
+
+def test_an_old_python_is_told_so() -> None:
+    for file in ("foundation/__init__.py", "pinflow/__init__.py", "pinflow/install.py"):
+        ast.parse((ROOT / file).read_text(), feature_version=(3, 9))
+    pretend = "import runpy, sys; sys.version_info = (3, 9, 18); sys.version = '3.9.18 (main)'"
+    code = f"{pretend}; runpy.run_module('pinflow.install', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.match(r"Python 3\.9\.18 \(.+\) is too old: pinflow needs 3\.11 or newer\n +→ ", done.stderr)
+
+
+def test_the_product_imports_no_package_of_a_developer() -> None:
+    locked = set(re.findall(r"^([\w.-]+)==", (install.REQUIREMENTS / "tool.txt").read_text(), re.MULTILINE))
+    packages = packages_distributions()
+    for folder in ("pinflow", "foundation", "emulator", "services"):
+        for file in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            for name in _imported(tree):
+                found = {distribution.lower() for distribution in packages.get(name, [])}
+                assert not found or found & locked, f"{file.relative_to(ROOT)} imports {name}"
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """The top names that a module imports, but those that only a type checker sees."""
+    typing = {
+        id(n)
+        for i in ast.walk(tree)
+        if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test)
+        for n in ast.walk(i)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
 
 
 def test_a_stack_anywhere_is_found_by_its_link_and_named_by_its_profile(installed: Installed, tmp_path: Path) -> None:
@@ -262,6 +365,11 @@ def test_what_runs_in_containers_too_needs_the_tool_alone(target: str, monkeypat
     monkeypatch.delenv("COMPOSE_FILE", raising=False)
     monkeypatch.delenv("RUNTIME", raising=False)
     assert installed_for(target) == [["tool"]]
+
+
+@pytest.mark.parametrize(("target", "installed"), [("test", ["--dev"]), ("lint", ["--dev", "tool"])])
+def test_who_tests_or_lints_has_a_developers_packages_too(target: str, installed: list[str]) -> None:
+    assert installed_for(target)[0] == installed
 
 
 @pytest.mark.parametrize("target", ["up", "demo", "test-real"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ from typing import BinaryIO, Self
 
 import pytest
 
+from foundation.errors import PreflightError
 from foundation.profile import ROOT
 from pinflow import install
 from services.localstack.install import is_current, kinesis, static_libs
@@ -32,25 +32,14 @@ MAIN = Path(__file__).with_name("main.py")
 def python() -> Path:
     """The interpreter of LocalStack 4.14.0's environment, installed where it is not yet; skips without Python 3.13."""
     home, _ = install.environment(ENVIRONMENT)
+    try:
+        install.main([ENVIRONMENT])
+    except PreflightError as error:
+        pytest.skip(error.what)
     with install.lock():
-        base = _python_3_13()
-        if base is None:
-            pytest.skip("LocalStack 4.14.0 needs Python 3.13, and there is no python3.13 on PATH or of pyenv")
-        install.install_bootstrap()
-        install.install_environment(ENVIRONMENT, base)
         if not is_current(kinesis(home)):
             install.run([home / "bin/python", "-I", HOOKS / "install.py"], "Kinesis for LocalStack 4.14.0")
     return home / "bin" / "python"
-
-
-def _python_3_13() -> Path | None:
-    """One that runs: pyenv's shims are on PATH also for versions that are switched off."""
-    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
-    found = shutil.which("python3.13")
-    for candidate in [*([Path(found)] if found else []), *sorted(versions.glob("3.13.*/bin/python3.13"))]:
-        if subprocess.run([candidate, "-m", "venv", "--help"], capture_output=True, check=False).returncode == 0:
-            return candidate
-    return None
 
 
 @dataclass
