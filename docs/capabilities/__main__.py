@@ -44,10 +44,10 @@ def _named(page: str) -> dict[tuple[str, str, str], tuple[str, str]]:
 
 _HEAD = """# Capabilities of the stand-ins
 
-`make capabilities` generates this page from the code; `make lint` checks that it is current. Each line names a test that
-uses it. In containers the REST proxy and Kafka Connect are Confluent's own, with everything that they can do: their
-tables describe the stand-ins that run without Docker. MySQL, Kafka, LocalStack, Spark, Delta and Airflow are the real
-software and have no table.
+`make capabilities` generates this page from the code; `make lint` checks that it is current. Each line names a test
+that uses it. In containers the REST proxy and Kafka Connect are Confluent's own, with everything that they can do:
+their tables describe the stand-ins that run without Docker. MySQL, Kafka, LocalStack, Spark, Delta and Airflow are the
+real software and have no table.
 
 - **real**: the real software does the work; only the way to it is ours.
 - **stand-in**: our code behaves as the real one; the folder's README says where it differs.
