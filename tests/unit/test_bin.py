@@ -29,7 +29,7 @@ NEEDED = ("sh", "dirname", "readlink", "basename")
 def clone(tmp_path: Path) -> Path:
     """What a clone has, without any environment but the installer's, whose uv is one that needs no network."""
     made = tmp_path / "clone"
-    for folder in ("bin", "pinflow", "foundation", "emulator", "services", "requirements"):
+    for folder in ("bin", "pinflow", "foundation", "emulator", "services", "spark", "requirements"):
         ignored = shutil.ignore_patterns("__pycache__", "node_modules")
         shutil.copytree(ROOT / folder, made / folder, symlinks=True, ignore=ignored)
     (made / "profiles").mkdir()
