@@ -13,11 +13,9 @@ import typing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import botocore.session
-from fastapi.routing import APIRoute, APIRouter
 from starlette.routing import Route
 
 from foundation import supervised
@@ -25,8 +23,9 @@ from foundation.profile import ROOT
 from services.airflow import mwaa
 from services.connect import options, rest
 from services.databricks.workspace import app as workspace
-from services.databricks.workspace import definitions, pages
-from services.databricks.workspace.request import WITHOUT_EFFECT
+from services.databricks.workspace import definitions
+from services.databricks.workspace.api import WITHOUT_EFFECT
+from services.databricks.workspace.api import Call as WorkspaceCall
 from services.rest_proxy import app as rest_proxy
 
 WORKSPACE = "services/databricks/workspace"
@@ -131,17 +130,17 @@ def _option(option: options.Option) -> Capability:
 
 
 def workspace_calls() -> list[Capability]:
-    routes = list(workspace_routes())
     served = [
         Capability(
-            f"{method} {route.path}",
-            "accepted without effect" if WITHOUT_EFFECT in route.tags else "stand-in",
-            _versions(route),
-            (method, route.path),
-            tuple(rf"\b{api}\.{name}\(" for api, name, call in sdk_calls() if matches((method, route.path), call)),
+            f"{call.method} {call.path}",
+            "accepted without effect" if call.without_effect else "stand-in",
+            f"version {', '.join(call.versions)}" if call.versions else "",
+            _of(call),
+            tuple(
+                rf"\b{api}\.{name}\(" for api, name, known in sdk_calls() if matches((call.method, call.path), known)
+            ),
         )
-        for route in routes
-        for method in sorted(route.methods or ())
+        for call in _workspace_calls()
     ]
     refused = [
         Capability(f"{method} {path}", "refused", "501", signs=(r"inventory\.refused_by_workspace\(\)",))
@@ -150,18 +149,18 @@ def workspace_calls() -> list[Capability]:
     return served + refused
 
 
-def workspace_routes() -> Iterator[APIRoute]:
-    """The routes of the workspace's API, without its pages."""
-    for module in vars(workspace).values():
-        if isinstance(module, ModuleType) and module is not pages:
-            router = getattr(module, "router", None)
-            if isinstance(router, APIRouter):
-                yield from (route for route in router.routes if isinstance(route, APIRoute))
+def _workspace_calls() -> list[WorkspaceCall]:
+    """The calls of the workspace's API, without its pages."""
+    return [call for api in workspace.APIS for call in api.calls]
+
+
+def _of(call: WorkspaceCall) -> Call:
+    return call.method, call.path
 
 
 def refused_by_workspace() -> list[Call]:
     """What Databricks' own client can ask of Jobs, Workspace, DBFS, Clusters and Secrets, and gets a 501 for here."""
-    served = [(method, route.path) for route in workspace_routes() for method in route.methods or ()]
+    served = [_of(call) for call in _workspace_calls()]
     return list(dict.fromkeys(call for _, _, call in sdk_calls() if not any(matches(route, call) for route in served)))
 
 
@@ -300,11 +299,6 @@ def mwaa_operations() -> dict[str, Call]:
 def refused_by_mwaa() -> list[Call]:
     """The operations of MWAA that are an UnknownOperationException here."""
     return [call for call in mwaa_operations().values() if call not in mwaa.CALLS]
-
-
-def _versions(route: APIRoute) -> str:
-    hint = typing.get_type_hints(route.endpoint).get("version")
-    return f"version {', '.join(typing.get_args(hint))}" if hint else ""
 
 
 def _keys(body: Iterable[ast.AST], name: str) -> list[str]:

@@ -1,31 +1,28 @@
-"""The workspace as one FastAPI application."""
+"""The workspace as one Starlette application."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from foundation import supervised
 from services.databricks.workspace import auth, cluster_api, dbfs_api, jobs_api, pages, secrets_api, workspace_api
 from services.databricks.workspace.body import BoundedBody
-from services.databricks.workspace.continuous import ContinuousJobs
 from services.databricks.workspace.errors import ApiError, malformed, not_implemented
-from services.databricks.workspace.parts import Parts
-from services.databricks.workspace.runs import Runs
-from services.databricks.workspace.secret_scopes import SecretScopes
 from services.databricks.workspace.settings import Settings
-from services.databricks.workspace.store import Store
-from services.databricks.workspace.tree import Tree
-from services.databricks.workspace.uploads import Uploads
+from services.databricks.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
+APIS = (cluster_api.api, cluster_api.others, dbfs_api.api, jobs_api.api, secrets_api.api, workspace_api.api)
 _HEADERS = {
     "X-Databricks-Org-Id": cluster_api.WORKSPACE_ID,
     "X-Content-Type-Options": "nosniff",
@@ -34,32 +31,16 @@ _HEADERS = {
 }
 
 
-def make_app(settings: Settings) -> FastAPI:
-    """The application; its state is opened and closed with it."""
+def make_app(settings: Settings) -> Starlette:
+    """The application; its workspace opens and closes with it."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        # Outputs of notebooks hold data, and a machine can have other users.
-        settings.home.chmod(0o700)
-        store = Store(settings.home / "workspace.sqlite")
-        tree = Tree(settings.home / "workspace", store, settings.user)
-        runs = Runs(settings, store, tree)
-        secrets = SecretScopes(settings.home / "secrets.json", settings.secrets, settings.user)
-        continuous = ContinuousJobs(runs, store)
-        app.state.parts = Parts(settings, store, tree, runs, continuous, Uploads(), secrets)
-        await runs.open()
-        continuous.open()
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        app.state.workspace = Workspace(settings)
+        await app.state.workspace.open()
         yield
-        continuous.close()
-        await runs.close()
-        store.close()
+        await app.state.workspace.close()
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
-    # Before the guard, so inside of it: what is raised there while a body is read would arrive in a group of errors.
-    app.add_middleware(BoundedBody)
-
-    @app.middleware("http")
     async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         try:
             auth.check_host(request, settings)
@@ -71,22 +52,29 @@ def make_app(settings: Settings) -> FastAPI:
         response.headers.update(_HEADERS)
         return response
 
-    @app.get("/.well-known/databricks-config")
-    def describe() -> dict[str, str]:
-        return {"oidc_endpoint": f"{settings.url}/oidc", "workspace_id": cluster_api.WORKSPACE_ID}
+    def describe(request: Request) -> Response:
+        return JSONResponse({"oidc_endpoint": f"{settings.url}/oidc", "workspace_id": cluster_api.WORKSPACE_ID})
 
-    @app.get(supervised.PATH)
-    def show_failing_loops() -> list[dict[str, Any]]:
-        return supervised.failing()
+    def show_failing_loops(request: Request) -> Response:
+        return JSONResponse(supervised.failing())
 
-    for api in (jobs_api, workspace_api, dbfs_api, cluster_api, secrets_api, pages):
-        app.include_router(api.router)
-    app.include_router(pages.keyed)
-    app.add_exception_handler(ApiError, _error)
-    app.add_exception_handler(pages.RefusedError, pages.refused)
-    app.add_exception_handler(HTTPException, _unknown)
-    app.add_exception_handler(RequestValidationError, _unknown)
-    app.add_exception_handler(Exception, _failed)
+    routes = [
+        Route("/.well-known/databricks-config", describe),
+        Route(supervised.PATH, show_failing_loops),
+        *(route for api in APIS for call in api.calls for route in call.routes()),
+        *pages.ROUTES,
+    ]
+    for route in routes:
+        # Starlette adds HEAD to each GET; the API answers it with 501, as every method that it does not have.
+        route.methods = (route.methods or set()) - {"HEAD"}
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        # The bound is inside the guard: what it raises outside would arrive as a group of errors.
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=guard), Middleware(BoundedBody)],
+        exception_handlers={ApiError: _error, HTTPException: _unknown, Exception: _failed},
+    )
+    app.router.redirect_slashes = False
     return app
 
 
@@ -97,7 +85,7 @@ def _error(request: Request, error: Exception) -> Response:
 
 
 def _unknown(request: Request, error: Exception) -> Response:
-    """Every path, method and version that is not there; and a form that cannot be read."""
+    """Answers for paths, methods and versions that do not exist here, and for forms that cannot be read."""
     if isinstance(error, HTTPException) and error.status_code not in (404, 405):
         return _error(request, malformed(str(error.detail)))
     return _error(request, not_implemented(f"{request.method} {request.url.path}"))
@@ -105,5 +93,4 @@ def _unknown(request: Request, error: Exception) -> Response:
 
 def _failed(request: Request, error: Exception) -> Response:
     log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
-    message = "The workspace failed; its log says why."
-    return JSONResponse({"error_code": "INTERNAL_ERROR", "message": message}, 500)
+    return JSONResponse({"error_code": "INTERNAL_ERROR", "message": "The workspace failed; see its log."}, 500)

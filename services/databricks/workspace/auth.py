@@ -1,14 +1,14 @@
-"""Who may call: whoever reaches the workspace by a name of its own, and has the token."""
+"""Who may call the API and open the pages."""
 
 from __future__ import annotations
 
 import base64
-import binascii
+import hashlib
 import hmac
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from fastapi import Request
+from starlette.requests import Request
 
 from services.databricks.workspace.errors import ApiError
 from services.databricks.workspace.settings import Settings
@@ -19,14 +19,15 @@ _OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-rea
 
 
 def check_host(request: Request, settings: Settings) -> None:
-    """Raise ApiError where the Host header is a name that a web site can have, unless ``settings.url`` has it too.
+    """Raise ApiError if the Host header is a name that a web site can have, unless ``settings.url`` has it too.
 
-    A site can have its name resolve to 127.0.0.1 (DNS rebinding). Its scripts are then of this server's origin, and the
-    token may be the well-known one. An IP address is nobody's name, nor is one without a dot: localhost, a container's;
-    nor are those that ICANN keeps for machines of one's own, such as host.docker.internal.
+    A site can make its name resolve to 127.0.0.1 (DNS rebinding). Its scripts then share this server's origin, and the
+    token may be the well-known one. No site can have an IP address, a name without a dot (localhost, a container) or a
+    name that ICANN reserves for private use, such as host.docker.internal.
     """
     name = _host_name(request.headers.get("host", ""))
-    if name != urlsplit(settings.url).hostname and not _cannot_be_a_sites(name):
+    private = name and ("." not in name or name.endswith((".localhost", ".internal")))
+    if not (name == urlsplit(settings.url).hostname or private or _is_address(name)):
         message = (
             f"The workspace does not answer to the host name {name or 'that was sent'}, which a web site could have. "
             f"Use {settings.url}, or an IP address or a name without a dot in its place."
@@ -35,26 +36,21 @@ def check_host(request: Request, settings: Settings) -> None:
 
 
 def check(request: Request, settings: Settings) -> None:
-    """Raise ApiError unless the request carries the token: as a bearer token, or as the password of user `token`."""
+    """Raise ApiError unless the request has the token, as a bearer token or as the password of the user `token`."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        token = value.strip()
-    elif kind.lower() == "basic":
-        token = _password(value)
-    else:
-        message = "Credential was not sent or was of an unsupported type for this API."
-        raise ApiError(401, "401", message)
-    if not is_token(settings, token):
+    if kind.lower() not in ("bearer", "basic"):
+        raise ApiError(401, "401", "Credential was not sent or was of an unsupported type for this API.")
+    if not is_token(settings, value.strip() if kind.lower() == "bearer" else _password(value)):
         raise ApiError(403, "403", "Invalid access token.")
 
 
 def needs_no_token(request: Request, settings: Settings) -> bool:
-    """Whether the pages open without a token typed: for a browser of this machine, where the token guards nothing.
+    """Whether the lists open without a token: in a browser on this machine, while the token is the well-known one.
 
-    That of profiles/local.yaml is known to everybody who can reach the workspace. One of a person's own guards the
-    pages from the other users of the machine, so it is asked for. A request that came by way of a proxy or of a
-    container's bridge is not seen to be of this machine. Nor does a page open from a web site's link without its key;
-    what a site may open with the well-known key it cannot read: see the headers of pages and application.
+    The token of profiles/local.yaml is no secret. A token of your own protects the pages from other users of the
+    machine, so it is asked for. Requests through a proxy or a container's bridge may come from elsewhere. A link on a
+    web site does not open a list either; what a site may open with the well-known key, it cannot read (see the headers
+    in pages.py and app.py).
     """
     headers = request.headers
     return (
@@ -68,8 +64,33 @@ def needs_no_token(request: Request, settings: Settings) -> bool:
 
 
 def is_token(settings: Settings, token: str) -> bool:
-    """Whether it is the workspace's token; takes the same time for every wrong one."""
+    """Whether this is the workspace's token; takes the same time for every wrong one."""
     return hmac.compare_digest(settings.token.get_secret_value().encode(), token.encode("utf-8", "replace"))
+
+
+# A browser sends no bearer token, and every user of the machine reaches 127.0.0.1. So the link to a page has a key that
+# is derived from the token: nobody can guess it, it survives restarts, it opens that page only, and unlike a cookie it
+# is never sent to another service on 127.0.0.1.
+
+
+def link(settings: Settings, page: str) -> str:
+    """The path of a page, such as `runs/7`, with its key."""
+    return f"/{page}?key={_key(settings, page)}"
+
+
+def url(settings: Settings, page: str) -> str:
+    """The same with the address of the workspace."""
+    return settings.url + link(settings, page)
+
+
+def opens(settings: Settings, page: str, key: str) -> bool:
+    """Whether ``key`` opens the page; takes the same time for every wrong key."""
+    return hmac.compare_digest(_key(settings, page).encode(), key.encode())
+
+
+def _key(settings: Settings, page: str) -> str:
+    secret = settings.token.get_secret_value().encode()
+    return hmac.new(secret, f"pinflow page {page}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _host_name(header: str) -> str:
@@ -80,6 +101,13 @@ def _host_name(header: str) -> str:
         return ""
 
 
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return False
+
+
 def _is_loopback(name: str) -> bool:
     try:
         address = ip_address(name)
@@ -88,17 +116,9 @@ def _is_loopback(name: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _cannot_be_a_sites(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return bool(name) and ("." not in name or name.endswith((".localhost", ".internal")))
-    return True
-
-
 def _password(value: str) -> str:
     try:
         user, _, password = base64.b64decode(value).decode().partition(":")
-    except (ValueError, binascii.Error):
+    except ValueError:
         return ""
     return password if user == "token" else ""

@@ -1,22 +1,19 @@
-"""The one cluster, the one user and what else clients ask a workspace about before they get to work."""
+"""The one cluster, the one user, and what else clients ask a workspace before they start to work."""
 
 from __future__ import annotations
 
 import socket
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends
-
+from services.databricks.workspace.api import Api, Parameters
 from services.databricks.workspace.errors import invalid_parameter
-from services.databricks.workspace.parts import Parts, parts
-from services.databricks.workspace.request import WITHOUT_EFFECT, Parameters, reading
 from services.databricks.workspace.settings import Settings
+from services.databricks.workspace.workspace import Workspace
 
-router = APIRouter(prefix="/api")
-Workspace = Annotated[Parts, Depends(parts)]
-Version = Literal["2.0", "2.1"]
-# Some number has to be the workspace's: clients read it from the header X-Databricks-Org-Id.
+api = Api("/api/{version}/clusters", "2.0", "2.1")
+others = Api("/api/2.0")
+# Clients read the workspace's number from the header X-Databricks-Org-Id.
 WORKSPACE_ID = "1"
 _SPARK_VERSION = "pinflow-spark-4.2"
 _NODE_TYPE = "local"
@@ -26,44 +23,40 @@ class ClusterId(Parameters):
     cluster_id: str
 
 
-@router.get("/{version}/clusters/get")
-def get_cluster(
-    version: Version, workspace: Workspace, asked: Annotated[ClusterId, Depends(reading(ClusterId))]
-) -> dict[str, Any]:
+@api.get("/get")
+def get_cluster(workspace: Workspace, asked: ClusterId) -> dict[str, Any]:
     return _cluster(workspace.settings, asked.cluster_id)
 
 
-@router.get("/{version}/clusters/list")
-def list_clusters(version: Version, workspace: Workspace) -> dict[str, Any]:
+@api.get("/list")
+def list_clusters(workspace: Workspace, asked: Parameters) -> dict[str, Any]:
     return {"clusters": [_cluster(workspace.settings, workspace.settings.cluster_id)]}
 
 
-@router.post("/{version}/clusters/start", tags=[WITHOUT_EFFECT])
-def start_cluster(
-    version: Version, workspace: Workspace, asked: Annotated[ClusterId, Depends(reading(ClusterId))]
-) -> dict[str, Any]:
+@api.post("/start", without_effect=True)
+def start_cluster(workspace: Workspace, asked: ClusterId) -> None:
+    """The stack keeps the cluster running. Databricks gives the same answer for a running cluster."""
     _cluster(workspace.settings, asked.cluster_id)
-    return {}  # The stack keeps it running; Databricks too answers so for a cluster that runs.
 
 
-@router.get("/{version}/clusters/spark-versions")
-def list_spark_versions(version: Version) -> dict[str, Any]:
+@api.get("/spark-versions")
+def list_spark_versions(workspace: Workspace, asked: Parameters) -> dict[str, Any]:
     return {"versions": [{"key": _SPARK_VERSION, "name": "Spark 4.2 with Delta Lake, on this machine"}]}
 
 
-@router.get("/{version}/clusters/list-node-types")
-def list_node_types(version: Version) -> dict[str, Any]:
+@api.get("/list-node-types")
+def list_node_types(workspace: Workspace, asked: Parameters) -> dict[str, Any]:
     node = {"node_type_id": _NODE_TYPE, "instance_type_id": _NODE_TYPE, "description": "This machine"}
     return {"node_types": [{**node, "memory_mb": 0, "num_cores": 0, "category": "General Purpose"}]}
 
 
-@router.get("/2.0/policies/clusters/list")
-def list_policies() -> dict[str, Any]:
-    return {}
+@others.get("/policies/clusters/list")
+def list_policies(workspace: Workspace, asked: Parameters) -> None:
+    """There are none."""
 
 
-@router.get("/2.0/preview/scim/v2/Me")
-def get_me(workspace: Workspace) -> dict[str, Any]:
+@others.get("/preview/scim/v2/Me")
+def get_me(workspace: Workspace, asked: Parameters) -> dict[str, Any]:
     user = workspace.settings.user
     return {
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],

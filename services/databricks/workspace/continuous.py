@@ -10,9 +10,9 @@ import asyncio
 from collections import Counter
 
 from foundation import supervised
-from services.databricks.lost import STOPPED
+from services.databricks.driver_lost import STOPPED
+from services.databricks.workspace.api import parse
 from services.databricks.workspace.definitions import JobSettings
-from services.databricks.workspace.request import parse
 from services.databricks.workspace.runs import Request, Runs
 from services.databricks.workspace.store import Run, Store, now
 

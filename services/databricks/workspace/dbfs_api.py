@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from services.databricks.workspace import control
+from services.databricks.workspace import cluster
+from services.databricks.workspace.api import Api, Base64, Parameters
 from services.databricks.workspace.errors import ApiError, already_exists, does_not_exist, invalid_parameter
-from services.databricks.workspace.parts import Parts, parts
-from services.databricks.workspace.request import Parameters, reading
+from services.databricks.workspace.workspace import Workspace
 
-router = APIRouter(prefix="/api/2.0/dbfs")
-Workspace = Annotated[Parts, Depends(parts)]
+api = Api("/api/2.0/dbfs")
 # Databricks' limits: a block, and what one read may ask for.
 _BLOCK = 1024 * 1024
 
@@ -29,7 +26,7 @@ class Create(AtPath):
 
 
 class Put(Create):
-    contents: str | bytes = ""
+    contents: Base64 = b""
 
 
 class Delete(AtPath):
@@ -51,107 +48,101 @@ class Handle(Parameters):
 
 
 class Block(Handle):
-    data: str
+    data: Base64
 
 
-@router.get("/get-status")
-def get_status(workspace: Workspace, asked: Annotated[AtPath, Depends(reading(AtPath))]) -> dict[str, Any]:
+@api.get("/get-status")
+def get_status(workspace: Workspace, asked: AtPath) -> dict[str, Any]:
     return _shown(_on_cluster(workspace, "fs/status", asked.path))
 
 
-@router.get("/list")
-def list_files(workspace: Workspace, asked: Annotated[AtPath, Depends(reading(AtPath))]) -> dict[str, Any]:
+@api.get("/list")
+def list_files(workspace: Workspace, asked: AtPath) -> dict[str, Any]:
     files = [_shown(info) for info in _on_cluster(workspace, "fs/ls", asked.path)]
     return {"files": files} if files else {}
 
 
-@router.post("/mkdirs")
-def make_directories(workspace: Workspace, asked: Annotated[AtPath, Depends(reading(AtPath))]) -> dict[str, Any]:
+@api.post("/mkdirs")
+def make_directories(workspace: Workspace, asked: AtPath) -> None:
     _on_cluster(workspace, "fs/mkdirs", asked.path)
-    return {}
 
 
-@router.post("/delete")
-def delete_file(workspace: Workspace, asked: Annotated[Delete, Depends(reading(Delete))]) -> dict[str, Any]:
+@api.post("/delete")
+def delete_file(workspace: Workspace, asked: Delete) -> None:
     _on_cluster(workspace, "fs/rm", asked.path, recurse=asked.recursive)
-    return {}
 
 
-@router.post("/move")
-def move_file(workspace: Workspace, asked: Annotated[Move, Depends(reading(Move))]) -> dict[str, Any]:
+@api.post("/move")
+def move_file(workspace: Workspace, asked: Move) -> None:
     source, target = _dbfs(asked.source_path), _dbfs(asked.destination_path)
     _on_cluster(workspace, "fs/status", source)
-    if _exists(workspace, target):
-        raise already_exists(f"A file or directory already exists at the input path {target}.")
-    control.call(workspace.settings, "fs/mv", **{"from": source, "to": target, "recurse": True})
-    return {}
+    _check_free(workspace, target)
+    cluster.call(workspace.settings, "fs/mv", **{"from": source, "to": target, "recurse": True})
 
 
-@router.post("/put")
-def put_file(workspace: Workspace, asked: Annotated[Put, Depends(reading(Put))]) -> dict[str, Any]:
-    data = asked.contents if isinstance(asked.contents, bytes) else _decoded(asked.contents)
-    _write(workspace, asked.path, data, asked.overwrite)
-    return {}
+@api.post("/put")
+def put_file(workspace: Workspace, asked: Put) -> None:
+    _write(workspace, asked.path, asked.contents, asked.overwrite)
 
 
-@router.get("/read")
-def read_file(workspace: Workspace, asked: Annotated[Read, Depends(reading(Read))]) -> dict[str, Any]:
+@api.get("/read")
+def read_file(workspace: Workspace, asked: Read) -> dict[str, Any]:
     if asked.length > _BLOCK:
         raise ApiError(400, "MAX_READ_SIZE_EXCEEDED", f"length must not be more than {_BLOCK} bytes.")
-    answer = _on_cluster(workspace, "fs/read", asked.path, offset=asked.offset, length=asked.length)
-    return {"bytes_read": len(_decoded(answer["data"])), "data": answer["data"]}
+    data = _on_cluster(workspace, "fs/read", asked.path, offset=asked.offset, length=asked.length)["data"]
+    return {"bytes_read": len(base64.b64decode(data)), "data": data}
 
 
-@router.post("/create")
-def create_file(workspace: Workspace, asked: Annotated[Create, Depends(reading(Create))]) -> dict[str, Any]:
-    if not asked.overwrite and _exists(workspace, asked.path):
-        raise already_exists(f"A file or directory already exists at the input path {_dbfs(asked.path)}.")
+@api.post("/create")
+def create_file(workspace: Workspace, asked: Create) -> dict[str, Any]:
+    if not asked.overwrite:
+        _check_free(workspace, asked.path)
     handle = workspace.store.new_id()
     workspace.uploads.add(handle, asked.path, asked.overwrite)
     return {"handle": handle}
 
 
-@router.post("/add-block")
-def add_block(workspace: Workspace, asked: Annotated[Block, Depends(reading(Block))]) -> dict[str, Any]:
-    data = _decoded(asked.data)
-    if len(data) > _BLOCK:
+@api.post("/add-block")
+def add_block(workspace: Workspace, asked: Block) -> None:
+    if len(asked.data) > _BLOCK:
         raise ApiError(400, "MAX_BLOCK_SIZE_EXCEEDED", f"A block must not be larger than {_BLOCK} bytes.")
-    workspace.uploads.append(asked.handle, data)
-    return {}
+    workspace.uploads.append(asked.handle, asked.data)
 
 
-@router.post("/close")
-def close_file(workspace: Workspace, asked: Annotated[Handle, Depends(reading(Handle))]) -> dict[str, Any]:
+@api.post("/close")
+def close_file(workspace: Workspace, asked: Handle) -> None:
     upload = workspace.uploads.close(asked.handle)
     _write(workspace, upload.path, bytes(upload.data), upload.overwrite)
-    return {}
 
 
-def _write(workspace: Parts, path: str, data: bytes, overwrite: bool) -> None:
-    encoded = base64.b64encode(data).decode()
-    _on_cluster(workspace, "fs/write", path, data=encoded, overwrite=overwrite)
+def _write(workspace: Workspace, path: str, data: bytes, overwrite: bool) -> None:
+    _on_cluster(workspace, "fs/write", path, data=base64.b64encode(data).decode(), overwrite=overwrite)
 
 
-def _exists(workspace: Parts, path: str) -> bool:
+def _check_free(workspace: Workspace, path: str) -> None:
     try:
         _on_cluster(workspace, "fs/status", path)
     except ApiError as error:
         if error.status == 404:
-            return False
+            return
         raise
-    return True
+    raise _taken(path)
 
 
-def _on_cluster(workspace: Parts, operation: str, path: str, **arguments: Any) -> Any:
+def _on_cluster(workspace: Workspace, operation: str, path: str, **arguments: Any) -> Any:
     try:
-        return control.call(workspace.settings, operation, path=_dbfs(path), **arguments)
+        return cluster.call(workspace.settings, operation, path=_dbfs(path), **arguments)
     except ApiError as error:
-        # The endpoint words errors as dbutils shows them in a notebook; the REST API has words of its own.
+        # The endpoint words errors as dbutils shows them in a notebook; the REST API has its own words.
         if error.status == 404:
             raise does_not_exist(f"No file or directory exists on path {path}.") from None
         if error.status == 409:
-            raise already_exists(f"A file or directory already exists at the input path {_dbfs(path)}.") from None
+            raise _taken(path) from None
         raise
+
+
+def _taken(path: str) -> ApiError:
+    return already_exists(f"A file or directory already exists at the input path {_dbfs(path)}.")
 
 
 def _dbfs(path: str) -> str:
@@ -160,13 +151,6 @@ def _dbfs(path: str) -> str:
     if path.startswith("dbfs:/"):
         return path
     raise invalid_parameter(f"Path must be absolute: {path}")
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        raise invalid_parameter("The data is not base64.") from None
 
 
 def _shown(info: dict[str, Any]) -> dict[str, Any]:

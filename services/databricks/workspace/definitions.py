@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from services.databricks.workspace.api import WITHOUT_EFFECT, Parameters, Text
 from services.databricks.workspace.errors import invalid_parameter, not_implemented
-from services.databricks.workspace.request import WITHOUT_EFFECT, Parameters, Text
 
 # Fields that are kept for `jobs/get`, and otherwise without effect.
 Kept = Annotated[dict[str, Any] | None, WITHOUT_EFFECT]

@@ -12,7 +12,7 @@ from contextlib import suppress
 import requests
 
 from foundation import supervised
-from services.databricks.workspace import outcome
+from services.databricks.workspace import cluster, outcome
 from services.databricks.workspace.outcome import Outcome
 from services.databricks.workspace.settings import Settings
 
@@ -58,9 +58,8 @@ class Driver:
 
     def _ask(self) -> str | None:
         """The driver's id; None if it is too busy to say. Raises requests.ConnectionError if nothing listens."""
-        headers = {"Authorization": f"Bearer {self._settings.control_token.get_secret_value()}"}
         try:
-            answer = requests.post(f"{self._settings.control_url}/driver/id", json={}, headers=headers, timeout=10)
+            answer = cluster.post(self._settings, "driver/id", timeout=10, arguments={})
             return str(answer.json()["id"]) if answer.ok else None
         except (requests.Timeout, ValueError):
             return None

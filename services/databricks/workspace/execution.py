@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.databricks.workspace import events, outcome, sessions
+from services.databricks.workspace import cluster, events, outcome
 from services.databricks.workspace.definitions import JobParameter, Task
 from services.databricks.workspace.driver import Driver
 from services.databricks.workspace.outcome import Outcome
@@ -170,9 +170,9 @@ class Execution:
             self._processes.slots.release()
 
     def _cannot_run(self, task: Task) -> Outcome | None:
-        cluster = task.existing_cluster_id
-        if cluster and cluster != self._settings.cluster_id and not self._settings.any_cluster:
-            return outcome.no_cluster(cluster)
+        named = task.existing_cluster_id
+        if named and named != self._settings.cluster_id and not self._settings.any_cluster:
+            return outcome.no_cluster(named)
         if not self._tree.is_notebook(task.notebook.notebook_path):
             return outcome.no_notebook(task.notebook.notebook_path, self._settings.user)
         return None
@@ -197,13 +197,13 @@ class Execution:
         except _StoppedError as stopped:
             self._change(attempt, life="TERMINATING", message=stopped.outcome.message)
             await process.stop()
-            await sessions.close_left(self._settings, directory, document["session_id"])
+            await cluster.close_sessions(self._settings, directory, document["session_id"])
             await self._keep_output(attempt, directory, {"error": stopped.outcome.message})
             return stopped.outcome
         finally:
             self._processes.warm_up()
         # Also after a run that ended well: notebooks that it ran in threads were killed with it.
-        await sessions.close_left(self._settings, directory, *([document["session_id"]] if status else []))
+        await cluster.close_sessions(self._settings, directory, *([document["session_id"]] if status else []))
         return await self._judge(attempt, directory, status, process.said)
 
     async def _exit_status(

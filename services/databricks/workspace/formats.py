@@ -25,13 +25,13 @@ def ending_of_source(path: str, language: str | None) -> str:
     raise invalid_parameter("language is required to import a notebook in SOURCE format.")
 
 
-def ending_of_auto(path: str, content: bytes) -> str | None:
-    """The ending of an AUTO import that is a notebook; None if it is a file (contents and ending decide)."""
+def ending_of_auto(path: str, content: bytes) -> str:
+    """The ending of an AUTO import that is a notebook; empty for a file. Content and ending decide."""
     suffix = _suffix(path)
     if suffix == ".ipynb":
         return ".ipynb"
     if not has_header(content):
-        return None
+        return ""
     if suffix in LANGUAGES:
         return suffix
     first = content.removeprefix(b"\xef\xbb\xbf").lstrip()

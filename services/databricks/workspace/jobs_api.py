@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends
 from pydantic import Field
 
+from services.databricks.workspace.api import Api, Int64, Parameters, Text, parse
 from services.databricks.workspace.definitions import JobSettings, Submission, tasks_of
-from services.databricks.workspace.errors import ApiError, invalid_parameter
-from services.databricks.workspace.parts import Parts, parts
+from services.databricks.workspace.errors import invalid_parameter
 from services.databricks.workspace.presentation import job_details, run_metadata
-from services.databricks.workspace.request import Int64, Parameters, Text, parse, reading
 from services.databricks.workspace.run_page import exported_page
 from services.databricks.workspace.runs import Request
 from services.databricks.workspace.store import Job, Listing, now
+from services.databricks.workspace.workspace import Workspace
 
-router = APIRouter(prefix="/api/{version}/jobs")
-Version = Literal["2.0", "2.1", "2.2"]
-Workspace = Annotated[Parts, Depends(parts)]
-# Jobs API 2.1 and 2.2 page by 25 runs at most, 2.0 by 1000.
-_MOST = {"2.0": 1000, "2.1": 25, "2.2": 25}
-# The lists that jobs/update merges, by the field that tells their entries apart; other fields it replaces.
+api = Api("/api/{version}/jobs", "2.0", "2.1", "2.2")
+# The lists that jobs/update merges, by the field that identifies an entry; it replaces other fields.
 _KEYS = {
     "tasks": "task_key",
     "job_clusters": "job_cluster_key",
@@ -40,16 +34,42 @@ class JobId(Parameters):
     job_id: Int64
 
 
-class MaybeJobId(Parameters):
+class CancelAll(Parameters):
     job_id: Int64 | None = None
     all_queued_runs: bool = False
 
 
 class Page(Parameters):
+    version: str
     limit: int = Field(default=20, ge=0)
     offset: Int64 = Field(default=0, ge=0)
     page_token: str | None = None
     expand_tasks: bool = False
+
+    @property
+    def expanded(self) -> bool:
+        """Whether entries come with their tasks: always in 2.0."""
+        return self.expand_tasks or self.version == "2.0"
+
+    @property
+    def before(self) -> int | None:
+        """The id that the page starts below."""
+        if not self.page_token:
+            return None
+        try:
+            word, number = base64.urlsafe_b64decode(self.page_token).decode().split(" ")
+            if word == "before" and 0 <= int(number) < 2**63:
+                return int(number)
+        except ValueError:
+            pass
+        raise invalid_parameter("Invalid page token.")
+
+    def size(self, most: int) -> int:
+        """The number of entries: at most ``most``, or 1000 in 2.0."""
+        most = 1000 if self.version == "2.0" else most
+        if self.limit > most:
+            raise invalid_parameter(f"Invalid value for limit: {self.limit}. It must be between 1 and {most}.")
+        return self.limit or most
 
 
 class RunsListing(Page):
@@ -81,25 +101,19 @@ class Update(JobId):
     fields_to_remove: list[str] = Field(default_factory=list)
 
 
-@router.post("/runs/submit")
-async def submit_run(
-    version: Version, workspace: Workspace, asked: Annotated[Submission, Depends(reading(Submission))]
-) -> dict[str, Any]:
+@api.post("/runs/submit")
+async def submit_run(workspace: Workspace, asked: Submission) -> dict[str, Any]:
     run = workspace.runs.start(Request(asked, asked.run_name, token=asked.idempotency_token))
     return {"run_id": run.run_id}
 
 
-@router.get("/runs/get")
-async def get_run(
-    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
-) -> dict[str, Any]:
+@api.get("/runs/get")
+async def get_run(workspace: Workspace, asked: RunId) -> dict[str, Any]:
     return run_metadata(workspace.runs.run(asked.run_id), workspace.settings, workspace.store)
 
 
-@router.get("/runs/get-output")
-async def get_run_output(
-    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
-) -> dict[str, Any]:
+@api.get("/runs/get-output")
+async def get_run_output(workspace: Workspace, asked: RunId) -> dict[str, Any]:
     run, output = workspace.runs.output(asked.run_id)
     answer = {"metadata": run_metadata(run, workspace.settings, workspace.store), **output}
     if run.result == "SUCCESS":
@@ -108,17 +122,15 @@ async def get_run_output(
     return answer if run.active or "error" in answer else {**answer, "error": run.message}
 
 
-@router.get("/runs/list")
-async def list_runs(
-    version: Version, workspace: Workspace, asked: Annotated[RunsListing, Depends(reading(RunsListing))]
-) -> dict[str, Any]:
+@api.get("/runs/list")
+async def list_runs(workspace: Workspace, asked: RunsListing) -> dict[str, Any]:
     if asked.active_only and asked.completed_only:
         raise invalid_parameter("active_only and completed_only cannot both be true.")
-    limit = _limit(asked.limit, _MOST[version])
+    limit = asked.size(most=25)
     listing = Listing(
         limit=limit + 1,
         offset=asked.offset,
-        before=_before(asked.page_token),
+        before=asked.before,
         job_id=asked.job_id,
         kind=asked.run_type,
         active=True if asked.active_only else False if asked.completed_only else None,
@@ -126,109 +138,79 @@ async def list_runs(
         start_to=asked.start_time_to,
     )
     runs = workspace.store.runs(listing)
-    expand = asked.expand_tasks or version == "2.0"
-    shown = [run_metadata(run, workspace.settings, workspace.store, expand) for run in runs[:limit]]
+    shown = [run_metadata(run, workspace.settings, workspace.store, asked.expanded) for run in runs[:limit]]
     return _page("runs", shown, "run_id", len(runs) > limit)
 
 
-@router.post("/runs/cancel")
-async def cancel_run(
-    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
-) -> dict[str, Any]:
+@api.post("/runs/cancel")
+async def cancel_run(workspace: Workspace, asked: RunId) -> None:
     workspace.runs.cancel(asked.run_id)
-    return {}
 
 
-@router.post("/runs/cancel-all")
-async def cancel_all_runs(
-    version: Version, workspace: Workspace, asked: Annotated[MaybeJobId, Depends(reading(MaybeJobId))]
-) -> dict[str, Any]:
+@api.post("/runs/cancel-all")
+async def cancel_all_runs(workspace: Workspace, asked: CancelAll) -> None:
     if asked.job_id is None and not asked.all_queued_runs:
         raise invalid_parameter("One of job_id and all_queued_runs must be given.")
     workspace.runs.cancel_all(asked.job_id)
-    return {}
 
 
-@router.post("/runs/delete")
-async def delete_run(
-    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
-) -> dict[str, Any]:
+@api.post("/runs/delete")
+async def delete_run(workspace: Workspace, asked: RunId) -> None:
     workspace.runs.delete(asked.run_id)
-    return {}
 
 
-@router.get("/runs/export")
-def export_run(
-    version: Version, workspace: Workspace, asked: Annotated[RunId, Depends(reading(RunId))]
-) -> dict[str, Any]:
+@api.get("/runs/export")
+def export_run(workspace: Workspace, asked: RunId) -> dict[str, Any]:
     run, _ = workspace.runs.output(asked.run_id)
     task = run if run.parent_id else workspace.store.tasks(run.run_id)[0]
     name = task.definition["notebook_task"]["notebook_path"].rpartition("/")[2]
     return {"views": [{"content": exported_page(workspace, task), "name": name, "type": "NOTEBOOK"}]}
 
 
-@router.post("/create")
-async def create_job(
-    version: Version, workspace: Workspace, asked: Annotated[JobSettings, Depends(reading(JobSettings))]
-) -> dict[str, Any]:
+@api.post("/create")
+async def create_job(workspace: Workspace, asked: JobSettings) -> dict[str, Any]:
     job = Job(workspace.store.new_id(), now(), _settings(asked))
     _save(workspace, job)
     return {"job_id": job.job_id}
 
 
-@router.get("/get")
-async def get_job(
-    version: Version, workspace: Workspace, asked: Annotated[JobId, Depends(reading(JobId))]
-) -> dict[str, Any]:
+@api.get("/get")
+async def get_job(workspace: Workspace, asked: JobId) -> dict[str, Any]:
     return job_details(_job(workspace, asked.job_id), workspace.settings)
 
 
-@router.get("/list")
-async def list_jobs(
-    version: Version, workspace: Workspace, asked: Annotated[JobsListing, Depends(reading(JobsListing))]
-) -> dict[str, Any]:
-    limit = _limit(asked.limit, 1000 if version == "2.0" else 100)
-    jobs = workspace.store.jobs(_before(asked.page_token), limit + 1, asked.offset, asked.name)
-    expand = asked.expand_tasks or version == "2.0"
-    shown = [job_details(job, workspace.settings, expand) for job in jobs[:limit]]
+@api.get("/list")
+async def list_jobs(workspace: Workspace, asked: JobsListing) -> dict[str, Any]:
+    limit = asked.size(most=100)
+    jobs = workspace.store.jobs(asked.before, limit + 1, asked.offset, asked.name)
+    shown = [job_details(job, workspace.settings, asked.expanded) for job in jobs[:limit]]
     return _page("jobs", shown, "job_id", len(jobs) > limit)
 
 
-@router.post("/reset")
-async def reset_job(
-    version: Version, workspace: Workspace, asked: Annotated[Reset, Depends(reading(Reset))]
-) -> dict[str, Any]:
+@api.post("/reset")
+async def reset_job(workspace: Workspace, asked: Reset) -> None:
     job = _job(workspace, asked.job_id)
     _save(workspace, Job(job.job_id, job.created, _settings(asked.new_settings)))
-    return {}
 
 
-@router.post("/update")
-async def update_job(
-    version: Version, workspace: Workspace, asked: Annotated[Update, Depends(reading(Update))]
-) -> dict[str, Any]:
+@api.post("/update")
+async def update_job(workspace: Workspace, asked: Update) -> None:
     job = _job(workspace, asked.job_id)
     changed = _without(job.settings, asked.fields_to_remove)
     for name, value in asked.new_settings.items():
         changed[name] = _merged(changed.get(name, []), value, name) if name in _KEYS else value
     _save(workspace, Job(job.job_id, job.created, _settings(parse(JobSettings, changed))))
-    return {}
 
 
-@router.post("/delete")
-async def delete_job(
-    version: Version, workspace: Workspace, asked: Annotated[JobId, Depends(reading(JobId))]
-) -> dict[str, Any]:
+@api.post("/delete")
+async def delete_job(workspace: Workspace, asked: JobId) -> None:
     _job(workspace, asked.job_id)
     workspace.store.delete_job(asked.job_id)
     workspace.runs.cancel_all(asked.job_id)
-    return {}
 
 
-@router.post("/run-now")
-async def run_now(
-    version: Version, workspace: Workspace, asked: Annotated[RunNow, Depends(reading(RunNow))]
-) -> dict[str, Any]:
+@api.post("/run-now")
+async def run_now(workspace: Workspace, asked: RunNow) -> dict[str, Any]:
     settings = parse(JobSettings, _job(workspace, asked.job_id).settings)
     parameters = {"job_parameters": asked.job_parameters, "notebook_params": asked.notebook_params}
     run = workspace.runs.start(
@@ -237,14 +219,14 @@ async def run_now(
     return {"run_id": run.run_id, "number_in_job": run.run_id}
 
 
-def _job(workspace: Parts, job_id: int) -> Job:
+def _job(workspace: Workspace, job_id: int) -> Job:
     job = workspace.store.job(job_id)
     if job is None:
         raise invalid_parameter(f"Job {job_id} does not exist.")
     return job
 
 
-def _save(workspace: Parts, job: Job) -> None:
+def _save(workspace: Workspace, job: Job) -> None:
     workspace.store.save_job(job)
     workspace.continuous.see_to(job.job_id)
 
@@ -280,12 +262,6 @@ def _merged(old: list[dict[str, Any]], new: Any, name: str) -> list[dict[str, An
     return list(({entry.get(key): entry for entry in old} | {str(entry[key]): entry for entry in new}).values())
 
 
-def _limit(limit: int, most: int) -> int:
-    if limit > most:
-        raise invalid_parameter(f"Invalid value for limit: {limit}. It must be between 1 and {most}.")
-    return limit or most
-
-
 def _page(name: str, shown: list[dict[str, Any]], id_name: str, more: bool) -> dict[str, Any]:
     answer: dict[str, Any] = {"has_more": more}
     if shown:
@@ -293,15 +269,3 @@ def _page(name: str, shown: list[dict[str, Any]], id_name: str, more: bool) -> d
     if more:
         answer["next_page_token"] = base64.urlsafe_b64encode(f"before {shown[-1][id_name]}".encode()).decode()
     return answer
-
-
-def _before(page_token: str | None) -> int | None:
-    if not page_token:
-        return None
-    try:
-        word, number = base64.urlsafe_b64decode(page_token).decode().split(" ")
-        if word == "before" and 0 <= int(number) < 2**63:
-            return int(number)
-    except (ValueError, binascii.Error):
-        pass
-    raise ApiError(400, "INVALID_PARAMETER_VALUE", "Invalid page token.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from services.databricks.lost import LOST
+from services.databricks.driver_lost import MESSAGE
 from services.databricks.workspace.definitions import RunIf, Task
 from services.databricks.workspace.store import Run
 
@@ -47,7 +47,7 @@ def of_ended(run: Run) -> Outcome:
 
 def driver_lost(remote: str) -> Outcome:
     """The end of a run whose Spark driver is gone."""
-    message = LOST.format(remote=remote, where="while this run was going on")
+    message = MESSAGE.format(remote=remote, where="while this run was going on")
     return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", message)
 
 

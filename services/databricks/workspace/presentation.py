@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.databricks.workspace.page_keys import run_page_url
+from services.databricks.workspace import auth
 from services.databricks.workspace.settings import Settings
 from services.databricks.workspace.store import Job, Run, Store, now
 
@@ -32,7 +32,7 @@ def run_metadata(run: Run, settings: Settings, store: Store, with_tasks: bool = 
         "trigger": run.definition.get("trigger", "ONE_TIME"),
         "format": "SINGLE_TASK" if run.flat else "MULTI_TASK",
         "creator_user_name": settings.user,
-        "run_page_url": run_page_url(settings, run.run_id),
+        "run_page_url": auth.url(settings, f"runs/{run.run_id}"),
         "start_time": run.submitted,
         "attempt_number": 0,
         **_states(run),
@@ -90,7 +90,7 @@ def _task(run: Run, settings: Settings) -> dict[str, Any]:
         "attempt_number": run.attempt,
         "start_time": run.started or run.submitted,
         "cluster_instance": _cluster_instance(settings),
-        "run_page_url": run_page_url(settings, run.run_id),
+        "run_page_url": auth.url(settings, f"runs/{run.run_id}"),
         **_states(run),
         **_durations(run),
     }

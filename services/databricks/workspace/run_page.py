@@ -1,14 +1,13 @@
-"""A run as a page: its tasks, or its notebook's cells with what they printed and showed.
+"""What the pages show: lists, tasks, and a notebook's cells with what they printed and displayed.
 
-A notebook's output is data from anywhere: everything is escaped, HTML shows up in a frame without any rights.
+The output of a notebook can contain anything: all of it is escaped, and HTML is shown in a sandboxed frame.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,121 +16,82 @@ from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from services.databricks.workspace import events, page_keys
-from services.databricks.workspace.parts import Parts
+from services.databricks.workspace import auth, events
 from services.databricks.workspace.store import Job, Listing, Run, now
+from services.databricks.workspace.workspace import Workspace
 
 HERE = Path(__file__).parent
 TABLE = "application/vnd.pinflow.table+json"
-# What one page shows of a cell; the rest is a link away. A browser takes long over more.
+# What a page shows of one cell, which browsers still display quickly; a link leads to the rest.
 TEXT_LIMIT = 200_000
 ROWS = 1000
+_LISTED = 200
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 _pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
-
-@dataclass(frozen=True)
-class Block:
-    """Something that a cell shows: ``kind`` is text, error, table, html, markdown, image or note."""
-
-    kind: str
-    text: str = ""
-    summary: str = ""
-    columns: list[Mapping[str, Any]] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
-    link: str = ""
+Block = dict[str, Any]
+"""Something that a cell shows: `kind` is text, error, table, html, markdown, image or note."""
 
 
-@dataclass(frozen=True)
-class ShownCell:
-    """A cell as the page shows it; ``state`` is waiting, running, done, failed or skipped."""
-
-    n: int
-    language: str
-    title: str
-    source: str
-    state: str
-    seconds: str
-    blocks: list[Block]
-
-
-def run_page(workspace: Parts, run: Run) -> str:
+def run_page(workspace: Workspace, run: Run) -> str:
     """The page of a run or task run."""
     tasks = [] if run.parent_id else workspace.store.tasks(run.run_id)
     notebook = run if run.parent_id else tasks[0] if len(tasks) == 1 else None
     attempts = workspace.store.attempts(run.parent_id or run.run_id) if notebook else []
-    return _render(
-        "run.html",
-        run=run,
+    return _notebook_page(
+        workspace,
+        run,
+        notebook,
         attempts=[each for each in attempts if notebook and each.task_key == notebook.task_key],
-        job=_link(workspace, page_keys.job_page(run.job_id)) if run.kind == "JOB_RUN" else "",
+        job=auth.link(workspace.settings, f"jobs/{run.job_id}") if run.kind == "JOB_RUN" else "",
         tasks=tasks if len(tasks) > 1 else [],
-        task=notebook,
-        cells=_cells(workspace, notebook) if notebook else [],
-        output=workspace.store.output(notebook.run_id) if notebook else {},
-        parent=page_keys.run_page_path(workspace.settings, run.parent_id) if run.parent_id else "",
-        link=lambda task: page_keys.run_page_path(workspace.settings, task.run_id),
-        user=workspace.settings.user,
-        cluster=workspace.settings.cluster_id,
+        parent=auth.link(workspace.settings, f"runs/{run.parent_id}") if run.parent_id else "",
+        link=lambda task: auth.link(workspace.settings, f"runs/{task.run_id}"),
         live=run.active,
     )
 
 
-def exported_page(workspace: Parts, task: Run) -> str:
-    """A task run's page as one file that needs nothing else, for `runs/export`."""
+def exported_page(workspace: Workspace, task: Run) -> str:
+    """The page of a task run as one self-contained file, for `runs/export`."""
     style = (HERE / "static" / "style.css").read_text(encoding="utf-8")
-    return _render(
-        "run.html",
-        run=task,
-        attempts=[],
-        job="",
-        tasks=[],
-        task=task,
-        cells=_cells(workspace, task),
-        output=workspace.store.output(task.run_id),
-        parent="",
-        link=None,
-        user=workspace.settings.user,
-        cluster=workspace.settings.cluster_id,
-        live=False,
-        style=Markup(style),
-    )
+    return _notebook_page(workspace, task, task, live=False, style=Markup(style))
 
 
-def runs_page(workspace: Parts, title: str, runs: list[Run]) -> str:
-    """A page with the latest runs, of a job or of all."""
-    return _render(
+def runs_page(workspace: Workspace, job_id: int | None = None) -> str:
+    """The latest runs, of one job or of all."""
+    runs = workspace.store.runs(Listing(limit=_LISTED, job_id=job_id))
+    title = "Runs"
+    if job_id is not None:
+        job = workspace.store.job(job_id)
+        title = f"Runs of {job.settings['name'] if job else runs[0].name if runs else f'Job {job_id}'}"
+    return render(
         "runs.html",
         title=title,
         runs=runs,
-        jobs=_link(workspace, page_keys.JOBS),
-        link=lambda run: page_keys.run_page_path(workspace.settings, run.run_id),
+        jobs=auth.link(workspace.settings, "jobs"),
+        link=lambda run: auth.link(workspace.settings, f"runs/{run.run_id}"),
         live=True,
     )
 
 
-def jobs_page(workspace: Parts, jobs: list[Job]) -> str:
-    """A page with all jobs, and the latest run of each."""
+def jobs_page(workspace: Workspace) -> str:
+    """All jobs, each with its latest run."""
+    jobs = workspace.store.jobs(None, _LISTED, 0, None)
     latest = {job.job_id: workspace.store.runs(Listing(limit=1, job_id=job.job_id)) for job in jobs}
-    return _render(
+    return render(
         "jobs.html",
         jobs=[(job, next(iter(latest[job.job_id]), None)) for job in jobs],
-        runs=_link(workspace, page_keys.RUNS),
-        job_link=lambda job: _link(workspace, page_keys.job_page(job.job_id)),
-        link=lambda run: page_keys.run_page_path(workspace.settings, run.run_id),
+        runs=auth.link(workspace.settings, "runs"),
+        job_link=lambda job: auth.link(workspace.settings, f"jobs/{job.job_id}"),
+        link=lambda run: auth.link(workspace.settings, f"runs/{run.run_id}"),
         live=True,
     )
 
 
-def entrance_page(wrong: bool) -> str:
-    """The page that asks for the token, and says where it is."""
-    return _render("entrance.html", wrong=wrong, live=False)
-
-
-def html_output(workspace: Parts, run_id: int, cell: int, number: int) -> str | None:
-    """The ``number``-th HTML output of a cell, as the notebook gave it."""
+def html_output(workspace: Workspace, run_id: int, cell: int, number: int) -> str | None:
+    """The ``number``-th HTML output of a cell, as the notebook produced it."""
     found = 0
     for event in events.read(_directory(workspace, run_id)):
         if event.get("cell") == cell and event["type"] == "display" and event.get("mime") == "text/html":
@@ -141,27 +101,39 @@ def html_output(workspace: Parts, run_id: int, cell: int, number: int) -> str | 
     return None
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """A template with its values."""
     return _pages.get_template(template).render(now=now(), **values)
 
 
-def _directory(workspace: Parts, run_id: int) -> Path:
+def _notebook_page(workspace: Workspace, run: Run, task: Run | None, **values: Any) -> str:
+    return render(
+        "run.html",
+        run=run,
+        task=task,
+        cells=list(_cells(workspace, task)) if task else [],
+        output=workspace.store.output(task.run_id) if task else {},
+        user=workspace.settings.user,
+        cluster=workspace.settings.cluster_id,
+        **values,
+    )
+
+
+def _directory(workspace: Workspace, run_id: int) -> Path:
     return workspace.settings.home / "runs" / str(run_id)
 
 
-def _cells(workspace: Parts, task: Run) -> list[ShownCell]:
-    return [
-        ShownCell(
-            n=cell.n,
-            language=cell.language,
-            title=cell.title,
-            source=cell.source,
-            state=_state(cell, task),
-            seconds=_seconds(cell),
-            blocks=_blocks(workspace, task.run_id, cell),
-        )
-        for cell in events.cells(_directory(workspace, task.run_id), TEXT_LIMIT)
-    ]
+def _cells(workspace: Workspace, task: Run) -> Iterator[dict[str, Any]]:
+    for cell in events.cells(_directory(workspace, task.run_id), TEXT_LIMIT):
+        yield {
+            "n": cell.n,
+            "language": cell.language,
+            "title": cell.title,
+            "source": cell.source,
+            "state": _state(cell, task),
+            "seconds": duration(int((cell.ended - cell.started) * 1000)) if cell.started and cell.ended else "",
+            "blocks": _blocks(workspace, task.run_id, cell),
+        }
 
 
 def _state(cell: events.Cell, task: Run) -> str:
@@ -174,50 +146,42 @@ def _state(cell: events.Cell, task: Run) -> str:
     return "stopped" if cell.started else "skipped"
 
 
-def _seconds(cell: events.Cell) -> str:
-    if not cell.started:
-        return ""
-    return duration(int(((cell.ended or now() / 1000) - cell.started) * 1000)) if cell.ended else ""
-
-
-def _blocks(workspace: Parts, run_id: int, cell: events.Cell) -> list[Block]:
-    blocks = [Block("markdown", _markdown_html(cell.source))] if cell.language == "md" else []
+def _blocks(workspace: Workspace, run_id: int, cell: events.Cell) -> list[Block]:
+    blocks: list[Block] = []
+    if cell.language == "md":
+        blocks.append({"kind": "markdown", "text": _markdown_html(cell.source)})
+    page = f"runs/{run_id}/cells/{cell.n}"
     frames = 0
     for output in cell.outputs:
+        mime = str(output.get("mime", ""))
         if output["type"] in ("stdout", "stderr"):
-            text = plain(output["text"])
-            if blocks and blocks[-1].kind == "text":
-                text = blocks.pop().text + text
-            blocks.append(Block("text", text))
+            before = blocks.pop()["text"] if blocks and blocks[-1]["kind"] == "text" else ""
+            blocks.append({"kind": "text", "text": before + plain(output["text"])})
             if output.get("cut"):
-                link = _link(workspace, f"runs/{run_id}/cells/{cell.n}/output.txt")
-                blocks.append(Block("note", "There is more: the whole output of this cell", link=link))
+                more = "There is more: the whole output of this cell"
+                blocks.append(
+                    {"kind": "note", "text": more, "link": auth.link(workspace.settings, f"{page}/output.txt")}
+                )
         elif output["type"] == "error":
-            trace = output.get("traceback") or output.get("error_trace") or ""
-            trace = "\n".join(trace) if isinstance(trace, list) else str(trace)
-            blocks.append(Block("error", plain(trace), plain(str(output.get("summary") or output.get("error") or ""))))
+            summary = plain(str(output.get("summary") or ""))
+            blocks.append({"kind": "error", "text": plain(str(output.get("traceback") or "")), "summary": summary})
+        elif mime == TABLE:
+            blocks += _table(output)
+        elif mime.startswith("image/"):
+            link = auth.link(workspace.settings, f"runs/{run_id}/files/{output.get('file')}")
+            blocks.append({"kind": "image", "link": link})
+        elif mime == "text/html":
+            frames += 1
+            blocks.append({"kind": "html", "link": auth.link(workspace.settings, f"{page}/html/{frames}")})
+        elif mime == "text/markdown":
+            blocks.append({"kind": "markdown", "text": _markdown_html(_content(output))})
         else:
-            frames += output.get("mime") == "text/html"
-            blocks += _displayed(workspace, run_id, cell.n, output, frames)
+            blocks.append({"kind": "text", "text": plain(_content(output)[:TEXT_LIMIT])})
     return blocks
-
-
-def _displayed(workspace: Parts, run_id: int, cell: int, output: Mapping[str, Any], frame: int) -> list[Block]:
-    mime = str(output.get("mime", ""))
-    if mime == TABLE:
-        return _table(output)
-    if mime.startswith("image/"):
-        return [Block("image", link=_link(workspace, f"runs/{run_id}/files/{output.get('file')}"))]
-    if mime == "text/html":
-        return [Block("html", link=_link(workspace, f"runs/{run_id}/cells/{cell}/html/{frame}"))]
-    if mime == "text/markdown":
-        return [Block("markdown", _markdown_html(_content(output)))]
-    return [Block("text", plain(_content(output)[:TEXT_LIMIT]))]
 
 
 def _table(output: Mapping[str, Any]) -> list[Block]:
     rows = [[_shown(value) for value in row] for row in output.get("rows", [])]
-    blocks = [Block("table", columns=list(output.get("columns", [])), rows=rows[:ROWS])]
     count = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
     if output.get("truncated"):
         count = f"The first {count}: the result is longer"
@@ -225,31 +189,25 @@ def _table(output: Mapping[str, Any]) -> list[Block]:
         count += f"; this page shows {ROWS:,} of them"
     if output.get("note"):
         count += f" ({output['note']})"
-    return [*blocks, Block("note", count)]
+    table = {"kind": "table", "columns": output.get("columns", []), "rows": rows[:ROWS]}
+    return [table, {"kind": "note", "text": count}]
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "null" if value is None else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _content(output: Mapping[str, Any]) -> str:
-    """A display's text, under whichever name it goes."""
-    return str(next((output[name] for name in ("html", "markdown", "text", "data") if name in output), ""))
+    """What a display event shows: HTML, or text of another kind."""
+    return str(output.get("html") or output.get("text") or "")
 
 
 def _markdown_html(source: str) -> Markup:
-    text = re.sub(r"\A\s*%md(-sandbox)?[^\S\n]*\n?", "", source)
-    return Markup(_markdown.render(text))
-
-
-def _link(workspace: Parts, page: str) -> str:
-    return f"/{page}?key={page_keys.key_of(workspace.settings, page)}"
+    return Markup(_markdown.render(re.sub(r"\A\s*%md(-sandbox)?[^\S\n]*\n?", "", source)))
 
 
 def plain(text: str) -> str:
-    """Text without terminal colours and the like."""
+    """Text without terminal colours and other escape sequences."""
     return _ANSI.sub("", text)
 
 
@@ -266,18 +224,16 @@ def duration(milliseconds: int) -> str:
 
 def moment(milliseconds: int | None) -> str:
     """A time for people, in UTC."""
-    if not milliseconds:
-        return ""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}" if milliseconds else ""
 
 
 def took(run: Run) -> str:
-    """How long a run has taken, up to now if it goes on."""
+    """How long a run has taken so far."""
     return duration((run.ended or now()) - run.submitted)
 
 
 def starts(job: Job) -> str:
-    """How a job's runs start. Schedules are kept paused: nothing here runs by the clock."""
+    """How a job's runs start. Schedules are stored as paused: nothing here runs by the clock."""
     for kind in ("continuous", "schedule", "trigger"):
         if kind in job.settings:
             paused = kind != "continuous" or job.settings[kind].get("pause_status") == "PAUSED"
@@ -286,12 +242,12 @@ def starts(job: Job) -> str:
 
 
 def shown_state(run: Run) -> str:
-    """One word for a run's state: its result once there is one."""
+    """The state of a run for people: its result once it has one."""
     return (run.result or run.life).replace("_", " ").capitalize()
 
 
 def colour(run: Run) -> str:
-    """The class of a run's state: good, bad, stopped or going."""
+    """The CSS class of a run's state: good, bad, stopped or going."""
     if run.active:
         return "going"
     if run.result in ("SUCCESS", "SUCCESS_WITH_FAILURES"):
@@ -299,11 +255,4 @@ def colour(run: Run) -> str:
     return "bad" if run.result in ("FAILED", "TIMEDOUT", "UPSTREAM_FAILED") else "stopped"
 
 
-_pages.globals |= {
-    "starts": starts,
-    "took": took,
-    "shown_state": shown_state,
-    "colour": colour,
-    "moment": moment,
-    "duration": duration,
-}
+_pages.globals |= {each.__name__: each for each in (starts, took, shown_state, colour, moment, duration)}

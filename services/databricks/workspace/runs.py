@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foundation import supervised
-from services.databricks.workspace import outcome, sessions
+from services.databricks.workspace import cluster, outcome
 from services.databricks.workspace.definitions import Definition, tasks_of
 from services.databricks.workspace.driver import Driver
 from services.databricks.workspace.errors import invalid_parameter, invalid_state
@@ -176,7 +176,7 @@ class Runs:
 
     async def _end_orphan(self, run: Run, pid: int) -> None:
         await end_orphan(pid, run.pid_started or 0)
-        await sessions.close_left(self._settings, self._settings.home / "runs" / str(run.run_id))
+        await cluster.close_sessions(self._settings, self._settings.home / "runs" / str(run.run_id))
 
     def _carry_out(self, run: Run) -> None:
         execution = Execution(run, self._settings, self._store, self._tree, self._processes, self._driver)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.databricks.notebook.format import ENDINGS
 from services.databricks.workspace.errors import (
     ApiError,
     already_exists,
@@ -20,7 +21,6 @@ from services.databricks.workspace.errors import (
 from services.databricks.workspace.store import Store
 
 LANGUAGES = {".py": "PYTHON", ".sql": "SQL", ".scala": "SCALA", ".r": "R"}
-ENDINGS = (".py", ".ipynb", ".sql", ".scala", ".r", ".R")
 _HEADERS = (b"# Databricks notebook source", b"-- Databricks notebook source", b"// Databricks notebook source")
 
 
@@ -91,8 +91,9 @@ class Tree:
                 break
         folder.mkdir(parents=True, exist_ok=True)
 
-    def write(self, path: str, ending: str, content: bytes, kind: str, overwrite: bool) -> Object:
-        """Store a notebook (``ending`` says in which format) or a file; raises ApiError if it exists already."""
+    def write(self, path: str, ending: str, content: bytes, overwrite: bool) -> Object:
+        """Store a notebook, whose ``ending`` says its format, or (without one) a file. Raises ApiError if it exists."""
+        kind = "NOTEBOOK" if ending else "FILE"
         plain = self._resolve(path)
         if plain == self.root:
             raise invalid_parameter(f"Path ({path}) is the root of the workspace.")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Response
-from fastapi.responses import JSONResponse
+from starlette.responses import Response
 
 from services.databricks.workspace import formats
-from services.databricks.workspace.errors import invalid_parameter, not_implemented
-from services.databricks.workspace.parts import Parts, parts
-from services.databricks.workspace.request import Parameters, reading
+from services.databricks.workspace.api import Api, Base64, Parameters
+from services.databricks.workspace.errors import not_implemented
 from services.databricks.workspace.tree import Object
+from services.databricks.workspace.workspace import Workspace
 
-router = APIRouter(prefix="/api/2.0/workspace")
-Workspace = Annotated[Parts, Depends(parts)]
+api = Api("/api/2.0/workspace")
 
 
 class AtPath(Parameters):
@@ -24,20 +21,10 @@ class AtPath(Parameters):
 
 
 class Import(AtPath):
-    content: str | bytes
+    content: Base64
     format: str = "SOURCE"
     language: str | None = None
     overwrite: bool = False
-
-    @property
-    def data(self) -> bytes:
-        """The uploaded bytes: a form's part as it is, a JSON text from base64."""
-        if isinstance(self.content, bytes):
-            return self.content
-        try:
-            return base64.b64decode(self.content, validate=True)
-        except (ValueError, binascii.Error):
-            raise invalid_parameter("content is not base64.") from None
 
 
 class Export(AtPath):
@@ -53,66 +40,56 @@ class Delete(AtPath):
     recursive: bool = False
 
 
-@router.post("/import")
-def import_object(workspace: Workspace, asked: Annotated[Import, Depends(reading(Import))]) -> dict[str, Any]:
-    data, kind = asked.data, asked.format.upper()
+@api.post("/import")
+def import_object(workspace: Workspace, asked: Import) -> dict[str, Any]:
+    kind = asked.format.upper()
     if kind == "SOURCE":
-        ending: str | None = formats.ending_of_source(asked.path, asked.language)
+        ending = formats.ending_of_source(asked.path, asked.language)
     elif kind == "JUPYTER":
         ending = ".ipynb"
     elif kind == "AUTO":
-        ending = formats.ending_of_auto(asked.path, data)
+        ending = formats.ending_of_auto(asked.path, asked.content)
     elif kind == "RAW":
-        ending = None
+        ending = ""
     else:
         raise not_implemented(f"Importing {asked.format} (use SOURCE, JUPYTER, AUTO or RAW)")
     if ending == ".ipynb":
-        formats.check_jupyter(asked.path, data)
-    if ending:
-        written = workspace.tree.write(asked.path, ending, data, "NOTEBOOK", asked.overwrite)
-    else:
-        written = workspace.tree.write(asked.path, "", data, "FILE", asked.overwrite)
-    return {"object_id": written.object_id}
+        formats.check_jupyter(asked.path, asked.content)
+    return {"object_id": workspace.tree.write(asked.path, ending, asked.content, asked.overwrite).object_id}
 
 
-@router.get("/export")
-def export_object(workspace: Workspace, asked: Annotated[Export, Depends(reading(Export))]) -> Response:
+@api.get("/export")
+def export_object(workspace: Workspace, asked: Export) -> dict[str, Any] | Response:
     found = workspace.tree.get(asked.path)
     if found.kind == "DIRECTORY":
         raise not_implemented("Exporting a folder at once (list it, and export what is in it)")
     content, ending = _exported(found, asked.format.upper())
     if asked.direct_download:
         return Response(content, media_type="application/octet-stream")
-    document = {"content": base64.b64encode(content).decode(), "file_type": ending.removeprefix(".")}
-    return JSONResponse(document)
+    return {"content": base64.b64encode(content).decode(), "file_type": ending.removeprefix(".")}
 
 
-@router.get("/get-status")
-def get_status(workspace: Workspace, asked: Annotated[AtPath, Depends(reading(AtPath))]) -> dict[str, Any]:
+@api.get("/get-status")
+def get_status(workspace: Workspace, asked: AtPath) -> dict[str, Any]:
     return _shown(workspace.tree.get(asked.path))
 
 
-@router.get("/list")
-def list_objects(workspace: Workspace, asked: Annotated[Listing, Depends(reading(Listing))]) -> dict[str, Any]:
+@api.get("/list")
+def list_objects(workspace: Workspace, asked: Listing) -> dict[str, Any]:
     after = asked.notebooks_modified_after
-    objects = [
-        _shown(found)
-        for found in workspace.tree.list(asked.path)
-        if found.kind != "NOTEBOOK" or found.modified >= after
-    ]
+    found = workspace.tree.list(asked.path)
+    objects = [_shown(each) for each in found if each.kind != "NOTEBOOK" or each.modified >= after]
     return {"objects": objects} if objects else {}
 
 
-@router.post("/mkdirs")
-def make_folders(workspace: Workspace, asked: Annotated[AtPath, Depends(reading(AtPath))]) -> dict[str, Any]:
+@api.post("/mkdirs")
+def make_folders(workspace: Workspace, asked: AtPath) -> None:
     workspace.tree.make_folder(asked.path)
-    return {}
 
 
-@router.post("/delete")
-def delete_object(workspace: Workspace, asked: Annotated[Delete, Depends(reading(Delete))]) -> dict[str, Any]:
+@api.post("/delete")
+def delete_object(workspace: Workspace, asked: Delete) -> None:
     workspace.tree.delete(asked.path, asked.recursive)
-    return {}
 
 
 def _exported(found: Object, kind: str) -> tuple[bytes, str]:
@@ -127,16 +104,13 @@ def _exported(found: Object, kind: str) -> tuple[bytes, str]:
 
 
 def _shown(found: Object) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    return {
         "object_type": found.kind,
         "path": found.path,
         "object_id": found.object_id,
         "resource_id": str(found.object_id),
         "created_at": found.created,
         "modified_at": found.modified,
+        **({"language": found.language} if found.language else {}),
+        **({"size": found.size} if found.kind == "FILE" else {}),
     }
-    if found.language:
-        shown["language"] = found.language
-    if found.kind == "FILE":
-        shown["size"] = found.size
-    return shown

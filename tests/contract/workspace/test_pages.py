@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 from databricks.sdk.service.jobs import Continuous, PauseStatus
-from fastapi import Request
+from starlette.requests import Request
 
 from foundation.profile import load
 from services.databricks.workspace.auth import WELL_KNOWN_TOKEN, needs_no_token
