@@ -1,4 +1,4 @@
-"""Everything that a run prints, also by os.write and by processes that it starts: descriptors 1 and 2 are pipes."""
+"""Captures everything that a run prints, also by os.write and in child processes: descriptors 1 and 2 are pipes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import select
 import sys
 import threading
 import time
-from typing import TextIO
 
 from .events import Events
 
@@ -20,7 +19,7 @@ RETRY_SECONDS = 1.0
 
 
 class Capture:
-    """Reads both pipes and makes events of them. One reader at a time: the thread, or whoever calls `drain`."""
+    """Turns what comes through both pipes into events. One reader at a time: the thread, or the caller of `drain`."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -30,7 +29,7 @@ class Capture:
         self._missing = ""
 
     def start(self) -> None:
-        """Take over descriptors 0, 1 and 2: nothing to read, and two pipes to write to."""
+        """Replace descriptors 0, 1 and 2: an empty input and two pipes."""
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
@@ -44,11 +43,12 @@ class Capture:
                 fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, PIPE)
             self._readers[reader] = name
             self._decoders[name] = codecs.getincrementaldecoder("utf-8")("replace")
-            setattr(sys, name, self._stream(descriptor))
+            stream = open(descriptor, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
         threading.Thread(target=self._read_forever, name="output", daemon=True).start()
 
     def drain(self, last: bool = False) -> None:
-        """What was printed so far is an event when this returns, unless a process prints without end."""
+        """Emit everything printed so far; gives up after 2 s, when a process prints endlessly."""
         for stream in (sys.stdout, sys.stderr):
             if not stream.closed:
                 stream.flush()
@@ -60,9 +60,6 @@ class Capture:
                 for name in STREAMS:
                     self._events.text(name, self._decoders[name].decode(b"", final=True), last=True)
 
-    def _stream(self, descriptor: int) -> TextIO:
-        return open(descriptor, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)
-
     def _read_forever(self) -> None:
         while True:
             try:
@@ -70,11 +67,11 @@ class Capture:
                 with self._lock:
                     self._read()
             except Exception as error:
-                # Whatever it was (a full disk): without a reader the notebook stops as soon as a pipe is full. Not by
-                # foundation/supervised.py, whose log would go into the very pipes that are read here.
+                # Continue after any error (a full disk): without a reader the notebook blocks once a pipe is full.
+                # Not with foundation/supervised.py, whose log would go into the pipes that are read here.
                 self._missing = f"{type(error).__name__}: {error}"
                 time.sleep(RETRY_SECONDS)
-            # Small prints come together into one event, and a busy notebook keeps the interpreter for itself.
+            # Many small prints become one event, and a busy notebook keeps the interpreter.
             time.sleep(0.02)
 
     def _read(self) -> int:

@@ -1,4 +1,4 @@
-"""dbutils.notebook.run: another notebook, in a process and with a session of its own."""
+"""dbutils.notebook.run: another notebook, in its own process and with its own session."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .java_errors import WorkflowException
 from .workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-CANCEL_PATIENCE = 6.0
-"""Seconds that a run which was told to end may take."""
+CANCEL_TIMEOUT = 6.0
+"""Seconds that a cancelled run may take to exit."""
 
 
 class Children:
@@ -48,7 +48,7 @@ class Children:
         return _exit_value(document.output / "events.jsonl", process.returncode)
 
     def cancel(self) -> None:
-        """Tell all that run to end; does not wait."""
+        """Cancel all that run; does not wait."""
         for process in list(self._running):
             process.terminate()
 
@@ -56,7 +56,7 @@ class Children:
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(CANCEL_PATIENCE)
+                process.wait(CANCEL_TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -66,7 +66,7 @@ def _exit_value(events: Path, status: int) -> str | None:
     last = events.read_text(encoding="utf-8").rstrip().rpartition("\n")[2] if events.exists() else ""
     result = json.loads(last) if last else {}
     if result.get("type") != "result":
-        raise WorkflowException("FAILED", f"the notebook's process ended with status {status} before its result")
+        raise WorkflowException("FAILED", f"the notebook's process exited with status {status} before it had a result")
     if result["result_state"] != "SUCCESS":
         raise WorkflowException(str(result["result_state"]), result.get("error") or "")
     value = result["notebook_output"]["result"]

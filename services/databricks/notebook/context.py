@@ -40,18 +40,10 @@ class Tags:
 
     def __init__(self, values: dict[str, str]) -> None:
         self._values = values
+        self.apply, self.contains, self.getOrElse = values.__getitem__, values.__contains__, values.get
 
     def get(self, name: str) -> Option:
         return Option(self._values.get(name))
-
-    def apply(self, name: str) -> str:
-        return self._values[name]
-
-    def contains(self, name: str) -> bool:
-        return name in self._values
-
-    def getOrElse(self, name: str, default: Any) -> Any:
-        return self._values.get(name, default)
 
     def __str__(self) -> str:
         return json.dumps(self._values)
@@ -59,7 +51,7 @@ class Tags:
 
 @dataclass(frozen=True)
 class RunId:
-    """Has `id()`, and in text the form that notebooks take apart."""
+    """Has `id()`, and a text that notebooks take apart."""
 
     number: int
 
@@ -71,66 +63,44 @@ class RunId:
 
 
 class Context:
-    """Calls of the notebook context that are known here; another one is an AttributeError that names it."""
+    """Calls of the notebook context that are known here; any other is an AttributeError that names it."""
 
     def __init__(self, document: Document) -> None:
-        self._document = document
+        self._run, run_id = {"id": document.run_id}, str(document.run_id)
+        job_id = None if document.job_id is None else str(document.job_id)
         host = document.api_url.partition("://")[2]
-        tags = {
-            "clusterId": document.cluster_id,
-            "orgId": "0",
-            "user": document.user,
-            "browserHostName": host,
-            "notebookPath": document.notebook_path,
-            "notebookId": str(document.run_id),
-            "runId": str(document.run_id),
-            "multitaskParentRunId": str(document.run_id),
-            "taskKey": document.task_key,
+        same = {"clusterId": document.cluster_id, "notebookPath": document.notebook_path, "notebookId": run_id}
+        same |= {"browserHostName": host, "taskKey": document.task_key}
+        tags = {**same, "orgId": "0", "user": document.user, "runId": run_id, "multitaskParentRunId": run_id}
+        extra = {
+            "notebook_path": document.notebook_path,
+            "api_url": document.api_url,
+            "api_token": document.api_token,
         }
-        if document.job_id is not None:
-            tags["jobId"] = str(document.job_id)
-        self._tags = {name: value for name, value in tags.items() if value}
-        job = None if document.job_id is None else str(document.job_id)
+        self._tags = {name: value for name, value in {**tags, "jobId": job_id}.items() if value}
+        self._extra = {name: value for name, value in extra.items() if value}
         self._options: dict[str, Any] = {
-            "notebookPath": document.notebook_path,
-            "notebookId": str(document.run_id),
+            **{name: value or None for name, value in same.items()},
             "userName": document.user,
-            "clusterId": document.cluster_id,
             "apiUrl": document.api_url or None,
             "apiToken": document.api_token or None,
-            "browserHostName": host or None,
             "workspaceId": "0",
-            "jobId": job,
-            "jobRunId": str(document.run_id),
-            "taskRunId": str(document.run_id),
-            "idInJob": str(document.run_id),
-            "jobGroup": str(document.run_id),
-            "taskKey": document.task_key or None,
-            "currentRunId": RunId(document.run_id),
-            "rootRunId": RunId(document.run_id),
+            "jobId": job_id,
+            **dict.fromkeys(("jobRunId", "taskRunId", "idInJob", "jobGroup"), run_id),
+            **dict.fromkeys(("currentRunId", "rootRunId"), RunId(document.run_id)),
         }
 
     def tags(self) -> Tags:
         return Tags(self._tags)
 
     def extraContext(self) -> Tags:
-        return Tags(self._extra())
+        return Tags(self._extra)
 
     def toJson(self) -> str:
-        run = {"id": self._document.run_id}
-        return json.dumps(
-            {"rootRunId": run, "currentRunId": run, "jobGroup": "", "tags": self._tags, "extraContext": self._extra()}
-        )
+        ids = {"rootRunId": self._run, "currentRunId": self._run, "jobGroup": ""}
+        return json.dumps({**ids, "tags": self._tags, "extraContext": self._extra})
 
     safeToJson = toJson
-
-    def _extra(self) -> dict[str, str]:
-        extra = {
-            "notebook_path": self._document.notebook_path,
-            "api_url": self._document.api_url,
-            "api_token": self._document.api_token,
-        }
-        return {name: value for name, value in extra.items() if value}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._options:
@@ -164,10 +134,8 @@ class ReplContext:
         self.clusterId = document.cluster_id
         self.user = document.user
         self.notebookPath = document.notebook_path
-        self.notebookId = str(document.run_id)
-        self.currentRunId = self.rootRunId = self.taskRunId = str(document.run_id)
+        self.notebookId = self.currentRunId = self.rootRunId = self.taskRunId = str(document.run_id)
         self.jobId = None if document.job_id is None else str(document.job_id)
         self.workspaceId = "0"
-        self.isInJob = self.isInNotebook = True
-        self.isInCluster = True
+        self.isInJob = self.isInNotebook = self.isInCluster = True
         self.isDbConnect = False

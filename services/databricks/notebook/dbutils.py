@@ -10,12 +10,12 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .api import Api
+from .api import Api, Control
 from .child import Children
 from .context import Context, EntryPoint
 from .document import Document
 from .events import Events
-from .filesystem import Control, FileSystem
+from .filesystem import FileSystem
 from .java_errors import SecretNotFound
 from .shell import NotebookExit
 from .widgets import Widgets
@@ -40,7 +40,7 @@ class SecretScope(NamedTuple):
 
 
 class Secrets:
-    """dbutils.secrets: the scopes of the profile, which stay the same during a run, and those that the API made."""
+    """dbutils.secrets: the scopes of the profile, which are fixed during a run, and those made through the API."""
 
     def __init__(self, of_profile: Mapping[str, Mapping[str, str]], api: Api, redact: Callable[[str], None]) -> None:
         self._of_profile, self._api, self._redact = of_profile, api, redact
@@ -72,7 +72,7 @@ class Secrets:
         return [SecretMetadata(secret["key"]) for secret in listed.get("secrets", [])]
 
     def _value(self, scope: str, key: str) -> bytes | None:
-        # Names are found whatever their case, as in the API.
+        # Names are case-insensitive, as in the API.
         for name, secrets in self._of_profile.items():
             if name.lower() == scope.lower():
                 return next((secret.encode() for each, secret in secrets.items() if each.lower() == key.lower()), None)
@@ -120,7 +120,9 @@ class TaskValues:
         for fallback in (default, debugValue):
             if fallback is not None:
                 return fallback
-        raise ValueError(f"Task {taskKey} has set no value {key} in this job run; give get() a default or a debugValue")
+        raise ValueError(
+            f"Task {taskKey} did not set the value {key} in this job run; pass a default or a debugValue to get()"
+        )
 
 
 class Jobs:
@@ -138,7 +140,9 @@ class Library:
 
     def installPyPI(self, *_: Any, **__: Any) -> None:
         """Removed from Databricks Runtime 11: use %pip"""
-        raise NotImplementedError("dbutils.library.installPyPI is gone since Databricks Runtime 11.0. Use %pip install")
+        raise NotImplementedError(
+            "dbutils.library.installPyPI was removed in Databricks Runtime 11.0. Use %pip install"
+        )
 
 
 class Data:
@@ -169,7 +173,7 @@ class Credentials:
 
 
 class DBUtils:
-    """dbutils. `DBUtils(spark)` gives a notebook its own one again."""
+    """dbutils. `DBUtils(spark)` returns the notebook's own one."""
 
     def __init__(
         self, document: Document, events: Events, workspace: Workspace, display: Callable[[Any], None]
@@ -188,7 +192,7 @@ class DBUtils:
             module.help = _help(f"dbutils.{name}", module)
 
     def help(self, name: str = "") -> None:
-        """What there is"""
+        """Lists the modules"""
         print(f"{', '.join(MODULES)}: dbutils.<name>.help() says more")
 
 

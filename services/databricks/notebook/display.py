@@ -26,7 +26,7 @@ from .events import Events
 ROWS = 10_000
 SIZE = 2 * 1024 * 1024
 TABLE = "application/vnd.pinflow.table+json"
-STREAM_PATIENCE = 15.0
+STREAM_TIMEOUT = 15.0
 """Seconds that display(stream) waits for its first rows."""
 
 
@@ -37,7 +37,7 @@ class Display:
         self._events, self._drain = events, drain
 
     def display(self, *values: Any, **options: Any) -> None:
-        """Show each value: tables as tables, streams as what they have brought so far, the rest as IPython does."""
+        """Show each value: tables, the first rows of streams, the rest as IPython shows it."""
         for value in values:
             if isinstance(value, DataFrame):
                 self._stream(value, options) if value.isStreaming else self._spark(value)
@@ -93,10 +93,10 @@ class Display:
         )
 
     def _stream(self, frame: DataFrame, options: dict[str, Any]) -> None:
-        """Start the query, wait for its first rows, show them and stop it: a job's page is no live view."""
+        """Start the query, wait for its first rows, show them and stop it: the page of a job is not live."""
         name = f"{options.get('streamName') or 'display_query'}_{uuid.uuid4().hex[:8]}"
         query = _start(frame, name, options)
-        deadline = time.monotonic() + STREAM_PATIENCE
+        deadline = time.monotonic() + STREAM_TIMEOUT
         try:
             while time.monotonic() < deadline and query.isActive and not _has_rows(query):
                 time.sleep(0.3)

@@ -1,10 +1,10 @@
-"""What a run is told: one JSON document, one line, on standard input."""
+"""What a run is started with: one JSON document, one line, on standard input."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ class Document:
     run_id          the task run's id
     notebook_path   where the notebook is in the workspace: /Users/x/nb
     workspace_root  the directory with the workspace's files
-    parameters      widget values given by the job
+    parameters      widget values from the job
     remote          Spark Connect URL of the cluster: sc://host:port
     control_url     the cluster's control endpoint, which does dbutils.fs; control_token is its bearer token
-    output          the directory that gets events.jsonl and the figures
+    output          the directory for events.jsonl and the figures
     secrets         {scope: {key: value}} of the profile; the workspace is asked for those that its API made
     api_url, api_token   the workspace's REST API, for notebooks that call it
     task_values     {task key: {key: value}} of the tasks that this one depends on
-    session_id      the id of its Spark session, by which the workspace can end that if this process dies
+    session_id      the id of its Spark session, by which the workspace can end the session if this process dies
     """
 
     run_id: int
@@ -46,13 +46,12 @@ class Document:
 
     @classmethod
     def parse(cls, line: str | bytes) -> Document:
-        """Read the document; keys that are not known are left for later versions. Raises ValueError, KeyError."""
+        """Read the document; unknown keys are ignored. Raises ValueError, KeyError."""
         given = json.loads(line)
         known = {each.name: given[each.name] for each in fields(cls) if each.name in given}
-        for name in ("workspace_root", "output"):
-            known[name] = Path(known[name]).resolve()
-        known["parameters"] = {str(name): str(value) for name, value in (given.get("parameters") or {}).items()}
-        return cls(**known)
+        paths = {name: Path(given[name]).resolve() for name in ("workspace_root", "output")}
+        parameters = {str(name): str(value) for name, value in (given.get("parameters") or {}).items()}
+        return cls(**{**known, **paths, "parameters": parameters})
 
     def child(self, notebook_path: str, parameters: dict[str, str], output: Path) -> Document:
         """The document of a run that this notebook starts with dbutils.notebook.run."""
@@ -61,5 +60,4 @@ class Document:
 
     def to_json(self) -> str:
         """One line, as `parse` reads it."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return json.dumps({name: str(value) if isinstance(value, Path) else value for name, value in values.items()})
+        return json.dumps(asdict(self), default=str)

@@ -1,4 +1,4 @@
-"""What a run tells: JSON lines in events.jsonl, flushed as they happen, bounded, without secrets."""
+"""What a run reports: JSON lines in events.jsonl, flushed as they happen, bounded, without secrets."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ class Events:
         self._cut = False
 
     def redact(self, secret: str) -> None:
-        """From now on the secret is shown as [REDACTED], as Databricks does for what dbutils.secrets returned."""
+        """From now on, replace the secret by [REDACTED], as Databricks does with what dbutils.secrets returns."""
         with self._lock:
             if secret and secret not in self._secrets:
                 self._secrets.append(secret)
 
     def emit(self, kind: str, **values: Any) -> None:
-        """Append one event; texts in it lose their secrets."""
+        """Append one event, with its secrets redacted."""
         event = {"t": round(time.time(), 3), "type": kind, **self._clean(values)}
         with self._lock:
             self._file.write(json.dumps(event, ensure_ascii=False, default=str) + "\n")
             self._file.flush()
 
     def start_cell(self, n: int, **values: Any) -> None:
-        """The cell's own bounds begin anew."""
+        """The start of a cell, which has its own limits."""
         with self._lock:
             self.cell, self._text, self._images, self._pictures, self._cut = n, 0, 0, 0, False
             self.emit("cell_start", cell=n, **values)
 
     def text(self, stream: str, text: str, last: bool = False) -> None:
-        """Printed text (`stdout`, `stderr`); what may be the beginning of a secret waits for the next text."""
+        """Printed text (`stdout`, `stderr`); a possible start of a secret is held back until the next text."""
         with self._lock:
             text = self._clean(self._held.pop(stream, "") + text)
             if not last and (keep := self._beginning_of_secret(text)):
@@ -74,7 +74,7 @@ class Events:
             self.emit("display", cell=self.cell, mime=mime, **payload)
 
     def picture(self, mime: str, data: bytes) -> None:
-        """A picture goes to a file of its own: cell3-1.png."""
+        """A picture, stored in its own file: cell3-1.png."""
         with self._lock:
             if self._images + len(data) > CELL_IMAGES:
                 self._cut_now()
@@ -105,7 +105,7 @@ class Events:
         return value
 
     def _beginning_of_secret(self, text: str) -> int:
-        """How many characters at the end of the text begin a secret."""
+        """How many characters at the end of the text are the start of a secret."""
         longest = 0
         for secret in self._secrets:
             for length in range(min(len(secret) - 1, len(text)), longest, -1):

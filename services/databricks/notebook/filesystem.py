@@ -1,4 +1,4 @@
-"""dbutils.fs: files of dbfs:/, mounts and S3, by way of the cluster's control endpoint.
+"""dbutils.fs: files of dbfs:/, mounts and S3, through the cluster's control endpoint.
 
 https://docs.databricks.com/dev-tools/databricks-utils.html#file-system-utility-dbutilsfs
 """
@@ -6,15 +6,10 @@ https://docs.databricks.com/dev-tools/databricks-utils.html#file-system-utility-
 from __future__ import annotations
 
 import functools
-import http.client
-import io
-import json
-import urllib.parse
 from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from .document import Document
-from .java_errors import ExecutionError
+from .api import Control
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,61 +37,8 @@ class MountInfo(NamedTuple):
     encryptionType: str
 
 
-class Control:
-    """The cluster's control endpoint."""
-
-    def __init__(self, document: Document) -> None:
-        address = urllib.parse.urlsplit(document.control_url)
-        self._host, self._port, self._base = address.hostname or "127.0.0.1", address.port, address.path.rstrip("/")
-        self._token = document.control_token
-        self._url = document.control_url
-
-    def __call__(self, path: str, /, *, call: str = "", timeout: float = 600, **values: Any) -> Any:
-        """POST values as JSON; the JSON answer. Raises ExecutionError in the Java exception's words."""
-        headers = {"Content-Type": "application/json"}
-        return self._post(path, call or path.rpartition("/")[2], json.dumps(values), headers, timeout)
-
-    def upload(self, path: str, file: BinaryIO) -> None:
-        """Write all of a file to ``path``, over what is there. Raises ExecutionError."""
-        query = urllib.parse.urlencode({"path": path, "overwrite": "true"})
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        self._post(f"/fs/upload?{query}", "write", file, headers, timeout=600)
-
-    def _post(self, path: str, call: str, body: str | BinaryIO, headers: dict[str, str], timeout: float) -> Any:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        try:
-            connection.request("POST", self._base + path, body, headers | {"Authorization": f"Bearer {self._token}"})
-            response = connection.getresponse()
-            status, answer = response.status, response.read()
-        except OSError as error:
-            raise ExecutionError(
-                call,
-                "java.net.ConnectException",
-                f"the cluster does not answer at {self._url} ({error}): it ended or starts again; see `make status`",
-            ) from None
-        finally:
-            connection.close()
-        content = _json(answer)
-        if status == 200:
-            return content
-        message = content.get("message") if isinstance(content, dict) else None
-        java_class, colon, rest = (message or f"java.io.IOException: HTTP {status} of {self._url}").partition(": ")
-        if not colon or " " in java_class:
-            java_class, rest = "java.io.IOException", message or ""
-        raise ExecutionError(call, java_class, rest)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else {}
-    except ValueError:
-        return {}
-
-
 def _also_called(**aliases: str) -> Callable[[F], F]:
-    """Arguments that Databricks' versions name differently."""
+    """Other names of arguments, in other versions of Databricks."""
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
@@ -109,7 +51,7 @@ def _also_called(**aliases: str) -> Callable[[F], F]:
 
 
 class FileSystem:
-    """dbutils.fs. `url` makes of a file:/ URL of a Databricks driver the one of this machine."""
+    """dbutils.fs. `url` translates a file:/ URL of a Databricks driver into one of this machine."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
@@ -207,7 +149,6 @@ class FileSystem:
         return True
 
     def _mount(self, path: str, source: str, point: str, encryption: str | None, extra: dict[str, str] | None) -> bool:
-        # A mount looks at the bucket: minutes if the keys or the address are wrong.
         self._control(
             path,
             source=str(source),

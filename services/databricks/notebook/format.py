@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 SEPARATOR = "COMMAND ----------"
+ENDINGS = (".py", ".ipynb", ".sql", ".scala", ".r", ".R")
+"""Of notebook files."""
 LANGUAGES = ("python", "sql", "scala", "r", "md", "sh", "fs", "run", "pip")
 
 
@@ -114,15 +116,15 @@ def _cells(language: str, drafts: list[Draft]) -> list[Cell]:
 
 
 def _without_blank_edges(text: str) -> str:
-    """Without blank lines above and below; the indentation of the first line counts."""
+    """Without blank lines above and below; keeps the indentation of the first line."""
     return re.sub(r"\A(?:[^\S\n]*\n)+", "", text).rstrip()
 
 
 def _read(source: str, language: str) -> tuple[str, str, str]:
     """Language, source and code: the first line that is neither blank nor a comment may name another language.
 
-    %run and %pip count only when they are alone in the cell, with what they are given beside or below them; among other
-    lines IPython reads them.
+    %run and %pip count only if they are alone in the cell, with their arguments beside or below them; among other lines
+    they are IPython's.
     """
     found = re.match(r"(?:[^\S\n]*(?:(?:#|--)[^\n]*)?\n)*[^\S\n]*%%?([\w-]+)(?=\s|\Z)[^\S\n]*", source)
     if found:

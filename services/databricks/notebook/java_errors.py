@@ -2,48 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-
-from py4j.protocol import Py4JJavaError
-
-_calls = itertools.count(395)
-
-
-class _JavaException:
-    """What notebooks ask of `error.java_exception`."""
-
-    def __init__(self, java_class: str, message: str) -> None:
-        self._class, self._message = java_class, message
-
-    def getClass(self) -> _JavaException:
-        return self
-
-    def getName(self) -> str:
-        return self._class
-
-    def getSimpleName(self) -> str:
-        return self._class.rpartition(".")[2]
-
-    def getMessage(self) -> str:
-        return self._message
-
-    def toString(self) -> str:
-        return f"{self._class}: {self._message}"
-
-    __str__ = __repr__ = toString
-
-
-class JavaError(Py4JJavaError):  # type: ignore[misc]
-    """`java_class: message`, as it stands in the text of the error."""
-
-    def __init__(self, call: str, java_class: str, message: str) -> None:
-        Exception.__init__(self, java_class, message)
-        self.errmsg = f"An error occurred while calling o{next(_calls)}.{call}.\n"
-        self.java_exception = _JavaException(java_class, message)
-        self.exception_cmd = ""
-
-    def __str__(self) -> str:
-        return f"{self.errmsg}: {self.java_exception}"
+from .compat import JavaError as JavaError
 
 
 class ExecutionError(JavaError):
@@ -51,7 +10,7 @@ class ExecutionError(JavaError):
 
 
 class InputWidgetNotDefined(JavaError):
-    """A widget that nobody defined and no parameter gave a value."""
+    """A widget that is not defined and has no value from a parameter."""
 
     def __init__(self, call: str, name: str) -> None:
         super().__init__(
@@ -68,7 +27,7 @@ class WorkflowException(JavaError):
 
 
 class SecretNotFound(JavaError):
-    """dbutils.secrets knows no such scope or key."""
+    """dbutils.secrets has no such scope or key."""
 
     def __init__(self, message: str) -> None:
         super().__init__("getSecret", "java.lang.IllegalArgumentException", message)

@@ -1,26 +1,26 @@
 """Paths of a Databricks driver in ordinary Python: /dbfs/... and /Workspace/... in open, os and what uses them.
 
-On Databricks these are file systems of the driver. Here Python's own functions are taught them: `/Workspace` is the
-workspace's directory, `/databricks/driver` the one that the run started in; a file of `/dbfs` is fetched when it is
-opened and written back when it is closed. Libraries that open files by themselves in C, and commands of %sh, do not
-see /dbfs.
+On Databricks these are file systems of the driver. Here Python's own functions learn them (compat.route_paths):
+`/Workspace` is the workspace's directory, `/databricks/driver` the one that the run started in; a file of `/dbfs` is
+fetched when it is opened and written back when it is closed. Libraries that open files in C, and commands of %sh, do
+not see /dbfs.
 """
 
 from __future__ import annotations
 
 import base64
-import builtins
 import io
 import os
 import posixpath
 import re
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .filesystem import Control
+from .api import Control
 from .java_errors import ExecutionError
 from .workspace import Workspace
 
@@ -37,7 +37,7 @@ class OnDisk:
         self._workspace, self._driver = workspace, driver
 
     def path(self, path: Any) -> Any:
-        """Of /Workspace/a and /databricks/driver/a; any other path as it is."""
+        """The real path of /Workspace/a and /databricks/driver/a; any other unchanged."""
         text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
         if isinstance(text, str) and text.startswith("/Workspace/"):
             return str(self._workspace.file(text))
@@ -46,9 +46,9 @@ class OnDisk:
         return path
 
     def url(self, url: Any) -> Any:
-        """The same of file:/Workspace/a and file:/databricks/driver/a, for Spark and dbutils; dbfs:/a of file:/dbfs/a.
+        """The same for file:/Workspace/a and file:/databricks/driver/a, for Spark and dbutils; dbfs:/a of file:/dbfs/a.
 
-        Of a list, of each; any other value as it is.
+        Of each URL in a list; any other value unchanged.
         """
         if isinstance(url, list | tuple):
             return [self.url(each) for each in url]
@@ -56,54 +56,19 @@ class OnDisk:
         if not found:
             return url
         path = self.path(found[1])
-        return _dbfs_path(path) or (f"file:{path}" if path != found[1] else url)
+        return dbfs_path(path) or (f"file:{path}" if path != found[1] else url)
 
 
-def install(control: Control, on_disk: OnDisk, scratch: Path) -> Callable[[str], str]:
-    """Teach Python these paths; returns what makes a local path of one, for other tools."""
-    dbfs = Dbfs(control, scratch)
-
-    def route(name: str, on_dbfs: Callable[..., Any]) -> None:
-        original = getattr(os, name)
-
-        def routed(path: Any = ".", *args: Any, **kwargs: Any) -> Any:
-            found = _dbfs_path(path)
-            return on_dbfs(found) if found else original(on_disk.path(path), *args, **kwargs)
-
-        setattr(os, name, routed)
-
-    original_open = io.open
-
-    def open_anywhere(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        found = _dbfs_path(file)
-        return (
-            dbfs.open(found, mode, *args, **kwargs)
-            if found
-            else original_open(on_disk.path(file), mode, *args, **kwargs)
-        )
-
-    builtins.open = io.open = open_anywhere
-    for name in ("stat", "lstat", "listdir", "mkdir", "remove", "rmdir"):
-        route(name, getattr(dbfs, name))
-    os.unlink = os.remove
-    route("scandir", dbfs.scandir)
-    for name in ("chmod", "utime"):
-        route(name, lambda path: None)
-    return lambda word: str(dbfs.fetch(found)) if (found := _dbfs_path(word)) else str(on_disk.path(word))
-
-
-def _dbfs_path(path: Any) -> str | None:
+def dbfs_path(path: Any) -> str | None:
     """dbfs:/a of /dbfs/a; None for every other path."""
-    if not isinstance(path, str | os.PathLike):
-        return None
-    text = os.fspath(path)
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(text, str) or not (text == "/dbfs" or text.startswith("/dbfs/")):
         return None
     return "dbfs:" + (posixpath.normpath(text.removeprefix("/dbfs")) if text.rstrip("/") != "/dbfs" else "/")
 
 
 class Dbfs:
-    """Files of dbfs:/ by way of the control endpoint; `scratch` holds the open ones."""
+    """Files of dbfs:/ through the control endpoint, as Python's functions see them; ``scratch`` holds open files."""
 
     def __init__(self, control: Control, scratch: Path) -> None:
         self._control, self._scratch = control, scratch
@@ -119,17 +84,16 @@ class Dbfs:
         closefd: bool = True,
         opener: Any = None,
     ) -> Any:
-        """As the built-in open."""
+        """Like the built-in open."""
         if not set("rwax") & set(mode):
             raise ValueError(f"invalid mode: {mode!r}")
         writes = bool(set("wax+") & set(mode))
-        if "x" in mode and self._status(path):
+        exists = self._exists(path) if set("xa") & set(mode) else True
+        if "x" in mode and exists:
             raise FileExistsError(17, "File exists", _fuse(path))
-        if "w" in mode or "x" in mode or ("a" in mode and not self._status(path)):
-            local = self._new()
-        else:
-            local = self.fetch(path)
-        raw = _Written(local, mode.replace("b", "").replace("t", ""), lambda: self._store(local, path), writes)
+        local = self._new() if set("wx") & set(mode) or not exists else self.fetch(path)
+        done = (lambda: self._store(local, path)) if writes else local.unlink
+        raw = _Local(local, mode.replace("b", "").replace("t", "").replace("x", "w"), done)
         if "+" in mode:
             binary: Any = io.BufferedRandom(raw)
         else:
@@ -149,14 +113,10 @@ class Dbfs:
 
     def stat(self, path: str) -> os.stat_result:
         """Size, kind and time of change. Raises FileNotFoundError."""
-        status = self._status(path)
-        if status is None:
-            raise FileNotFoundError(2, "No such file or directory", _fuse(path))
-        directory = status.get("isDir", status.get("is_dir", str(status.get("path", "")).endswith("/")))
-        mode = stat.S_IFDIR | 0o777 if directory else stat.S_IFREG | 0o777
-        when = int(status.get("modificationTime") or status.get("modification_time") or 0) // 1000
-        size = int(status.get("size") or status.get("file_size") or 0)
-        return os.stat_result((mode, 0, 0, 1, 0, 0, size, when, when, when))
+        status = self._call("/fs/status", path)
+        mode = (stat.S_IFDIR if str(status["path"]).endswith("/") else stat.S_IFREG) | 0o777
+        when = int(status.get("modificationTime") or 0) // 1000
+        return os.stat_result((mode, 0, 0, 1, 0, 0, int(status.get("size") or 0), when, when, when))
 
     lstat = stat
 
@@ -164,10 +124,10 @@ class Dbfs:
         return [entry["name"].rstrip("/") for entry in self._call("/fs/ls", path)]
 
     def scandir(self, path: str) -> _Entries:
-        return _Entries(_Entry(self, posixpath.join(path, name)) for name in self.listdir(path))
+        return _Entries([_Entry(self, posixpath.join(path, name)) for name in self.listdir(path)])
 
     def mkdir(self, path: str) -> None:
-        if self._status(path):
+        if self._exists(path):
             raise FileExistsError(17, "File exists", _fuse(path))
         self._call("/fs/mkdirs", path)
 
@@ -177,29 +137,20 @@ class Dbfs:
 
     rmdir = remove
 
-    def _status(self, path: str) -> dict[str, Any] | None:
+    def _exists(self, path: str) -> bool:
         try:
-            status: dict[str, Any] = self._control("/fs/status", path=path)
-        except ExecutionError as error:
-            if "FileNotFound" in str(error):
-                return None
-            raise OSError(5, str(error), _fuse(path)) from None
-        return status
+            return bool(self._call("/fs/status", path))
+        except FileNotFoundError:
+            return False
 
     def _call(self, call: str, path: str, **values: Any) -> Any:
-        try:
+        with _as_os_errors(path):
             return self._control(call, path=path, **values)
-        except ExecutionError as error:
-            if "FileNotFound" in str(error):
-                raise FileNotFoundError(2, "No such file or directory", _fuse(path)) from None
-            raise OSError(5, str(error), _fuse(path)) from None
 
     def _store(self, local: Path, path: str) -> None:
         try:
-            with local.open("rb") as file:
+            with _as_os_errors(path), local.open("rb") as file:
                 self._control.upload(path, file)
-        except ExecutionError as error:
-            raise OSError(5, str(error), _fuse(path)) from None
         finally:
             local.unlink()
 
@@ -210,17 +161,17 @@ class Dbfs:
         return Path(name)
 
 
-class _Written(io.FileIO):
-    """A local file that goes back to dbfs when it is closed."""
+class _Local(io.FileIO):
+    """A local copy of a file; ``done`` writes it back, or deletes it, when it is closed."""
 
-    def __init__(self, local: Path, mode: str, store: Callable[[], None], writes: bool) -> None:
-        super().__init__(local, mode.replace("x", "w"))
-        self._store = store if writes else local.unlink
+    def __init__(self, local: Path, mode: str, done: Callable[[], None]) -> None:
+        super().__init__(local, mode)
+        self._done = done
 
     def close(self) -> None:
         if not self.closed:
             super().close()
-            self._store()
+            self._done()
 
 
 class _Entry:
@@ -249,14 +200,14 @@ class _Entry:
 class _Entries:
     """What os.scandir returns: an iterator that is a context manager."""
 
-    def __init__(self, entries: Any) -> None:
+    def __init__(self, entries: list[_Entry]) -> None:
         self._entries = iter(entries)
 
-    def __iter__(self) -> _Entries:
-        return self
+    def __iter__(self) -> Iterator[_Entry]:
+        return self._entries
 
     def __next__(self) -> _Entry:
-        return next(self._entries)  # type: ignore[no-any-return]
+        return next(self._entries)
 
     def __enter__(self) -> _Entries:
         return self
@@ -266,6 +217,16 @@ class _Entries:
 
     def close(self) -> None:
         self._entries = iter(())
+
+
+@contextmanager
+def _as_os_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ExecutionError as error:
+        if "FileNotFound" in str(error):
+            raise FileNotFoundError(2, "No such file or directory", _fuse(path)) from None
+        raise OSError(5, str(error), _fuse(path)) from None
 
 
 def _fuse(path: str) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from IPython.core.magic import no_var_expand
 
 from . import sql
+from .compat import Shell
 from .dbutils import DBUtils
 from .pip import Pip
-from .shell import Shell
 
 MAGICS = {
     "sql": "real",
@@ -27,13 +27,9 @@ MAGICS = {
     "scala": "refused",
     "r": "refused",
 }
-"""Every magic of Databricks' own, and who does its work: Spark, bash or pip itself, or this package. IPython's others
-work as IPython has them."""
+"""Every magic that Databricks adds to IPython's, and what carries it out: Spark, bash or pip, or this package."""
 
-NO_LANGUAGE = {
-    "scala": "Scala cells do not run here: Spark is used through Spark Connect from Python and SQL only",
-    "r": "R cells do not run here: Spark is used through Spark Connect from Python and SQL only",
-}
+NO_LANGUAGE = {"scala": "Scala", "r": "R"}
 
 
 class LanguageNotSupported(Exception):
@@ -63,16 +59,12 @@ class Magics:
     def run(self, language: str, code: str) -> None:
         """A cell, or a line among Python, in its language. Raises LanguageNotSupported and what the code raises."""
         if language in NO_LANGUAGE:
-            raise LanguageNotSupported(NO_LANGUAGE[language])
-        actions: dict[str, Callable[[str], None]] = {
-            "sql": self.sql,
-            "sh": self.sh,
-            "fs": self.fs,
-            "pip": self.pip,
-            "run": self._include,
-            "md": lambda code: None,
-        }
-        actions[language](code)
+            message = "cells do not run here: Spark is used through Spark Connect from Python and SQL only"
+            raise LanguageNotSupported(f"{NO_LANGUAGE[language]} {message}")
+        if language == "run":
+            self._include(code)
+        elif language != "md":
+            getattr(self, language)(code)
 
     def sql(self, code: str) -> None:
         """The result of the last statement is shown, and is the DataFrame `_sqldf`."""
@@ -91,7 +83,7 @@ class Magics:
         script = (first[stop.end() :] if stop else first) + newline + rest
         status = subprocess.call(["/bin/bash", *(["-e"] if stop else []), "-c", script])
         if status and stop:
-            raise ShellCommandFailed(f"%sh -e: the command ended with exit status {status}")
+            raise ShellCommandFailed(f"%sh -e: the command exited with status {status}")
 
     def fs(self, code: str) -> None:
         """`ls /mnt`, `rm -r dbfs:/x`, ...: the calls of dbutils.fs."""
@@ -117,16 +109,16 @@ class Magics:
 
 
 def register(shell: Shell, magics: Magics) -> None:
-    """Make the magics known to IPython, for lines among Python and for cells with %%."""
+    """Register the magics in IPython, for lines among Python and for cells with %%."""
     for name in MAGICS.keys() - {"pip", "restart_python"}:
         _register(shell, name, functools.partial(magics.run, name))
     shell.register_magic_function(lambda line: None, "line", "restart_python")
-    # A line of pip may name a variable of the notebook, as IPython has it.
+    # A line of pip may name a variable of the notebook, as in IPython.
     shell.register_magic_function(magics.pip, "line", "pip")
 
 
 def _register(shell: Shell, name: str, function: Callable[[str], None]) -> None:
-    # A value of the notebook must not replace $name and {name}: they belong to bash, SQL and %run.
+    # IPython must not expand $name and {name}: they belong to bash, SQL and %run.
     shell.register_magic_function(no_var_expand(lambda line: function(line)), "line", name)
     cell_magic = no_var_expand(lambda line, cell: function(f"{line}\n{cell}".lstrip("\n")))
     shell.register_magic_function(cell_magic, "cell", name)

@@ -1,6 +1,6 @@
 """Modules that only the Databricks runtime has: pyspark.dbutils, dbruntime, databricks.sdk.runtime, databricks.connect.
 
-A library of the same name that is installed goes first, but for the parts that belong to the runtime.
+An installed library of the same name takes precedence, except for the parts that belong to the runtime.
 """
 
 from __future__ import annotations
@@ -47,23 +47,14 @@ def install(predefined: Mapping[str, Any], dbutils: Any, context: Any, classes: 
         builder = type(spark).builder
 
     runtime = {**predefined, "__all__": list(predefined)}
-    shows = {"display": predefined["display"], "displayHTML": predefined["displayHTML"]}
     own: dict[str, Mapping[str, Any]] = {
         "pyspark.dbutils": {"DBUtils": DBUtils},
         "dbruntime": {},
         "dbruntime.dbutils": {"DBUtils": DBUtils, **classes},
-        "dbruntime.display": shows,
+        "dbruntime.display": {name: predefined[name] for name in ("display", "displayHTML")},
         "dbruntime.databricks_repl_context": {"get_context": lambda: context},
         "databricks.sdk.runtime": runtime,
     }
     sys.meta_path.insert(0, Finder(own))
-    sys.meta_path.append(
-        Finder(
-            {
-                "databricks": {},
-                "databricks.sdk": {},
-                "databricks.sdk.": {},
-                "databricks.connect": {"DatabricksSession": DatabricksSession},
-            }
-        )
-    )
+    packages: dict[str, Mapping[str, Any]] = {"databricks": {}, "databricks.sdk": {}, "databricks.sdk.": {}}
+    sys.meta_path.append(Finder({**packages, "databricks.connect": {"DatabricksSession": DatabricksSession}}))

@@ -1,4 +1,4 @@
-"""%pip: libraries of one notebook run go to a directory of its own; the cluster's environment stays as it is.
+"""%pip: libraries of one notebook run go to a directory of its own; the cluster's environment stays unchanged.
 
 https://docs.databricks.com/libraries/notebooks-python-libraries.html
 """
@@ -28,45 +28,42 @@ from packaging.utils import (
 
 FILE, EDITABLE = ("-r", "--requirement"), ("-e", "--editable")
 TAKES_VALUE = (
-    *FILE,
-    *EDITABLE,
     *("-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-t", "--target"),
     *("--trusted-host", "--proxy", "--no-binary", "--only-binary", "--timeout", "--retries", "--cache-dir", "--log"),
 )
-PATIENCE = ["--retries", "1", "--timeout", "15", "--disable-pip-version-check", "--no-input"]
+TIMEOUTS = ["--retries", "1", "--timeout", "15", "--disable-pip-version-check", "--no-input"]
 
 
 class PipFailed(Exception):
-    """pip did not do it; its own words stand above."""
+    """pip failed; its own messages are above."""
 
 
 class Pip:
-    """`%pip` of one run: `directory` is where libraries are installed, `local` reads paths such as /dbfs/..."""
+    """`%pip` of one run. It installs into ``directory``; ``local`` translates paths such as /dbfs/..."""
 
     def __init__(self, directory: Path, local: Callable[[str], str]) -> None:
         self._directory, self._local = directory, local
 
     def run(self, line: str) -> None:
         """`install requests==2.31`, `list`, ... Raises PipFailed."""
-        # A comment begins after a blank only: URLs hold # too.
+        # A comment starts after a blank only: URLs contain # too.
         words = [self._local(word) for word in shlex.split(re.sub(r"(^|\s)#.*", "", line))]
         if words[:1] == ["install"]:
             self._install(words[1:])
         elif words[:1] == ["uninstall"]:
-            print("%pip uninstall: the cluster's libraries stay as they are; this run's own end with it")
+            print("%pip uninstall: the cluster's libraries stay; libraries of this run are deleted when it ends")
         else:
             self._call(words)
 
     def _install(self, words: list[str]) -> None:
         upgrade = "--upgrade" in words or "-U" in words
         wanted = []
-        for word, before in zip(words, ["", *words], strict=False):
-            installed = "" if upgrade or word.startswith("-") or before in TAKES_VALUE else _installed(word)
-            if installed:
-                print(f"Requirement already satisfied: {word} ({installed})")
+        for word, kind, _ in _classified(words):
+            if kind == "library" and not upgrade and (version := _installed(word)):
+                print(f"Requirement already satisfied: {word} ({version})")
             else:
                 wanted.append(word)
-        if not any(_asks(word, before) for word, before in zip(wanted, ["", *wanted], strict=False)):
+        if all(kind == "option" for _, kind, _ in _classified(wanted)):
             return
         self._directory.mkdir(parents=True, exist_ok=True)
         constraints = self._directory.with_suffix(".constraints")
@@ -74,46 +71,31 @@ class Pip:
         free = replaced(requirements(wanted), versions, upgrade)
         kept = [f"{name}=={version}\n" for name, version in sorted(versions.items()) if name not in free]
         constraints.write_text("".join(kept), encoding="utf-8")
-        self._call(["install", *PATIENCE, "--target", str(self._directory), "-c", str(constraints), *wanted])
+        self._call(["install", *TIMEOUTS, "--target", str(self._directory), "-c", str(constraints), *wanted])
         if str(self._directory) not in sys.path:
             sys.path.insert(0, str(self._directory))
         importlib.invalidate_caches()
 
     def _call(self, words: list[str]) -> None:
-        command = [sys.executable, "-m", "pip", *words]
-        status = subprocess.call(command)
+        status = subprocess.call([sys.executable, "-m", "pip", *words])
         if status:
             raise PipFailed(
-                f"Command '%pip {shlex.join(words[:1])}' returned non-zero exit status {status}. Its last lines above "
-                "say why; without a network only libraries that the cluster has already can be used."
+                f"Command '%pip {shlex.join(words[:1])}' returned non-zero exit status {status}. The lines above say "
+                "why; without a network, only libraries that the cluster already has can be used."
             )
 
 
 def requirements(words: Iterable[str]) -> Iterator[Requirement]:
-    """What the arguments of `pip install` name, in files of -r too. A library that has no name there is left out."""
-    before = ""
-    for word in words:
-        option, equals, value = word.partition("=")
-        if before in FILE:
-            yield from _of_file(Path(word))
-        elif option in FILE and equals:
+    """What the arguments of `pip install` name, also in files of -r. Libraries without a name there are skipped."""
+    for _, kind, value in _classified(words):
+        if kind == "file" and value:
             yield from _of_file(Path(value))
-        elif word.startswith("-r") and len(word) > 2:
-            yield from _of_file(Path(word[2:]))
-        elif before in EDITABLE or not (word.startswith("-") or before in TAKES_VALUE):
-            yield from _of_word(word)
-        before = word
-
-
-def _asks(word: str, before: str) -> bool:
-    """Whether an argument says what to install, and is no option or its value."""
-    if before in (*FILE, *EDITABLE) or word.startswith((*FILE, *EDITABLE)):
-        return True
-    return not (word.startswith("-") or before in TAKES_VALUE)
+        elif kind in ("editable", "library"):
+            yield from _of_word(value)
 
 
 def replaced(named: Iterable[Requirement], installed: Mapping[str, str], upgrade: bool) -> set[str]:
-    """Canonical names of what may get another version than the installed one, for it is asked for.
+    """Canonical names of what may change its installed version, because another one is asked for.
 
     Everything else keeps its version, so that what is imported already still fits.
     """
@@ -127,12 +109,31 @@ def replaced(named: Iterable[Requirement], installed: Mapping[str, str], upgrade
     return free
 
 
+def _classified(words: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Each argument of `pip install`, its kind (file, editable, library or option), and the file or library."""
+    before = ""
+    for word in words:
+        option, _, value = word.partition("=")
+        if before in FILE:
+            yield word, "file", word
+        elif before in EDITABLE:
+            yield word, "editable", word
+        elif before in TAKES_VALUE:
+            yield word, "option", ""
+        elif word.startswith("-"):
+            file = value if option in FILE else word[2:] if re.match(r"-r.", word) else ""
+            yield word, "file" if file else "option", file
+        else:
+            yield word, "library", word
+        before = word
+
+
 def _of_file(file: Path) -> Iterator[Requirement]:
     """https://pip.pypa.io/en/stable/reference/requirements-file-format/"""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return  # pip says what is wrong with it
+        return  # pip reports what is wrong with it
     for line in text.replace("\\\n", "").splitlines():
         words = re.sub(r"(^|\s+)#.*", "", line).strip()
         if words.startswith("-"):
@@ -142,7 +143,7 @@ def _of_file(file: Path) -> Iterator[Requirement]:
             elif option in EDITABLE:
                 yield from _of_word(value.strip())
         elif words:
-            # Options of one requirement, such as its hashes.
+            # Without the options of one requirement, such as its hashes.
             yield from _of_word(re.split(r"\s--", words)[0])
 
 
@@ -156,30 +157,28 @@ def _of_word(word: str) -> Iterator[Requirement]:
     names = parse_qs(fragment).get("egg", [])
     file = posixpath.basename(unquote(location.partition("?")[0]))
     for parse in (parse_wheel_filename, parse_sdist_filename):
-        try:
+        with suppress(InvalidWheelFilename, InvalidSdistFilename):
             names.append(parse(file)[0])
-        except (InvalidWheelFilename, InvalidSdistFilename):
-            continue
     for name in names[:1]:
-        with suppress(InvalidRequirement):  # pip says what is wrong with it
+        with suppress(InvalidRequirement):  # pip reports what is wrong with it
             found = Requirement(name)
             found.url = word
             yield found
 
 
 def _installed(word: str) -> str:
-    """The installed version that satisfies a requirement, "" if none does or the word is none."""
+    """The installed version that satisfies a requirement; "" if none does, or if the word is no requirement."""
     try:
         requirement = Requirement(word)
         version = importlib.metadata.version(requirement.name)
     except (InvalidRequirement, importlib.metadata.PackageNotFoundError):
         return ""
-    # What an extra needs is for pip to find out.
+    # pip has to find out what an extra needs.
     plain = not requirement.url and not requirement.extras
     return version if plain and requirement.specifier.contains(version, prereleases=True) else ""
 
 
 def _versions() -> dict[str, str]:
-    """Canonical name and version of all that is installed."""
+    """Canonical name and version of everything that is installed."""
     found = importlib.metadata.distributions()
     return {str(canonicalize_name(each.metadata["Name"])): each.version for each in found if each.metadata["Name"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import re
 import shlex
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import functions
-from pyspark.sql.dataframe import DataFrame as AnyDataFrame
 
-from ..lost import LOST
-from . import filesystem, java_errors, local_paths, magics, modules, session, widgets
+from ..driver_lost import MESSAGE
+from . import compat, filesystem, java_errors, magics, modules, session, widgets
+from .api import Control
 from .capture import Capture
 from .context import ReplContext
 from .dbutils import DBUtils
@@ -27,13 +26,14 @@ from .display import Display
 from .document import Document
 from .events import EXIT_VALUE, Events
 from .format import Cell, NotANotebook
+from .local_paths import Dbfs, OnDisk, dbfs_path
 from .pip import Pip
-from .shell import Cancelled, Failure, Interpreter, NotebookExit, ToldAlready, failure
+from .shell import AlreadyReported, Cancelled, Failure, Interpreter, NotebookExit, failure
 from .streams import Streams
 from .workspace import NotebookNotFound, Workspace
 
 SCRATCH, LIBRARIES = "scratch", "libraries"
-"""Directories in the run's output while it goes on: open files of /dbfs, and what %pip installed."""
+"""Directories in the run's output while it runs: open files of /dbfs, and what %pip installed."""
 
 
 @dataclass(frozen=True)
@@ -59,30 +59,29 @@ class Run:
         self.dbutils = DBUtils(document, self.events, self._workspace, self._display.display)
         self.spark: Any = None
         self._magics: magics.Magics
+        self._reported: Result
         self._included = [document.notebook_path]
         interpreter.connect(self.events, self.capture.drain)
 
-    def carry_out(self) -> Result:
+    def execute(self) -> Result:
         """Run the cells up to the first that fails. Raises Cancelled."""
         self.capture.start()
         try:
             cells = self._workspace.cells(self.document.notebook_path)
         except (NotebookNotFound, NotANotebook) as error:
             self.events.emit("notebook", path=self.document.notebook_path, cells=[])
-            return self._tell(failure(error), 0)
+            return self._report(failure(error), 0)
         shown = [{"n": c.n, "language": c.language, "title": c.title, "source": c.source} for c in cells]
         self.events.emit("notebook", path=self.document.notebook_path, cells=shown)
         try:
             self._prepare()
         except Exception as error:
-            return self._tell(failure(error, traceback.format_exc()), 0, "before the first cell")
-        for cell in cells:
-            if result := self._top_cell(cell):
-                return self._with_streams(result)
-        return self._with_streams(Result("SUCCESS"))
+            return self._report(failure(error, traceback.format_exc()), 0, "before the first cell")
+        result = next((result for cell in cells if (result := self._top_cell(cell))), Result("SUCCESS"))
+        return self._with_streams(result)
 
     def finish(self, result: Result) -> None:
-        """The last event. What the notebook left running on the cluster ends before it."""
+        """Stop what the notebook left running on the cluster, then emit the last event."""
         stopped: list[str] = []
         if self.spark is not None:
             try:
@@ -106,9 +105,8 @@ class Run:
         )
 
     def include(self, line: str) -> None:
-        """`%run ./notebook $name="value"`: its cells, in this namespace. Raises ToldAlready if one fails."""
-        words = shlex.split(line, comments=True)
-        target, parameters = _run_arguments(words)
+        """`%run ./notebook $name="value"`: run its cells in this namespace. Raises AlreadyReported if one fails."""
+        target, parameters = _run_arguments(shlex.split(line, comments=True))
         path = self._workspace.absolute(target, self._included[-1])
         if path in self._included:
             raise RecursionError(f"%run {target}: {path} includes itself: {' -> '.join(self._included)}")
@@ -119,29 +117,32 @@ class Run:
             with self._interpreter.within(path):
                 for cell in cells:
                     if failed := self._cell(cell):
-                        self._tell(failed, self.events.cell, f"{path}, cell {cell.n}")
-                        raise ToldAlready
+                        self._report(failed, self.events.cell, f"{path}, cell {cell.n}")
+                        raise AlreadyReported
         finally:
             self._included.pop()
 
     def _prepare(self) -> None:
-        document = self.document
+        document, namespace = self.document, self._interpreter.namespace
         os.chdir(self._workspace.notebook(document.notebook_path).parent)
         sys.path[:0] = self._workspace.import_path(document.notebook_path)
         self._workspace.import_from_workspace_paths()
-        scratch = document.output / SCRATCH
-        on_disk = local_paths.OnDisk(self._workspace, Path.cwd())
-        local = local_paths.install(filesystem.Control(document), on_disk, scratch)
+        on_disk, dbfs = OnDisk(self._workspace, Path.cwd()), Dbfs(Control(document), document.output / SCRATCH)
+        compat.route_paths(dbfs_path, dbfs, on_disk.path)
+        compat.forget_builtin_open(namespace)
+        compat.refuse_input()
         self.dbutils.fs.url = on_disk.url
         self.spark = session.connect(document, on_disk.url)
-        self.streams.install()
+        compat.watch_streams(self.streams)
+        compat.add_display(self._display.display)
         self.events.emit("session", session_id=self.spark.session_id, user_id=document.user)
-        # IPython's own open() knows the original one only.
-        self._interpreter.namespace.pop("open", None)
         names = self._names()
-        self._interpreter.namespace.update(names, exit=sys.exit, quit=sys.exit)
+        namespace.update(names, exit=sys.exit, quit=sys.exit)
+
+        def local(word: str) -> str:
+            return str(dbfs.fetch(found)) if (found := dbfs_path(word)) else str(on_disk.path(word))
+
         pip = Pip(document.output / LIBRARIES, local)
-        namespace = self._interpreter.namespace
         self._magics = magics.Magics(self.spark, self.dbutils, self._display.display, pip, self.include, namespace)
         magics.register(self._interpreter.shell, self._magics)
         classes = {
@@ -150,8 +151,6 @@ class Run:
             "ExecutionError": java_errors.ExecutionError,
         }
         modules.install(names, self.dbutils, ReplContext(document), classes, self.spark)
-        AnyDataFrame.display = lambda frame, *_, **options: self._display.display(frame, **options)
-        builtins.input = _no_input
 
     def _names(self) -> dict[str, Any]:
         """What a notebook knows without importing, as databricks.sdk.runtime lists it."""
@@ -169,18 +168,18 @@ class Run:
         }
 
     def _top_cell(self, cell: Cell) -> Result | None:
-        """None if the notebook goes on."""
+        """Run a cell of the run's own notebook; None if the notebook continues."""
         self.events.start_cell(cell.n, language=cell.language, title=cell.title)
         started, status, result = time.monotonic(), "ok", None
         try:
             if failed := self._cell(cell):
-                result = self._tell(failed, cell.n, f"in cell {cell.n}")
-            with suppress(Exception):  # a cluster that does not answer is the next cell's to tell
+                result = self._report(failed, cell.n, f"in cell {cell.n}")
+            with suppress(Exception):  # if the cluster does not answer, the next cell reports it
                 self.streams.note()
         except NotebookExit as ending:
             status, result = "exit", Result("SUCCESS", ending.value)
-        except ToldAlready:
-            result = self._told
+        except AlreadyReported:
+            result = self._reported
         except Cancelled:
             status = "cancelled"
             raise
@@ -193,7 +192,7 @@ class Run:
         return result
 
     def _with_streams(self, result: Result) -> Result:
-        """A run whose cells succeeded fails with the first of its streams that failed; each is shown at its cell."""
+        """A run whose cells succeeded fails with its first stream that failed; each failure is shown at its cell."""
         try:
             if result.state == "SUCCESS":
                 self.streams.await_first_rows()
@@ -201,47 +200,39 @@ class Run:
         except Exception as error:
             if result.state != "SUCCESS":
                 return result
-            return self._tell(failure(error, traceback.format_exc()), 0, "while its streams ran")
+            return self._report(failure(error, traceback.format_exc()), 0, "while its streams ran")
         for number, exception in failed:
             whole = failure(exception)
-            told = self._tell(replace(whole, summary=whole.summary.partition("\n")[0]), number)
-            result = told if result.state == "SUCCESS" else result
+            reported = self._report(replace(whole, summary=whole.summary.partition("\n")[0]), number)
+            result = reported if result.state == "SUCCESS" else result
         return result
 
     def _cell(self, cell: Cell) -> Failure | None:
-        """Run a cell in its language. Raises NotebookExit, Cancelled and ToldAlready."""
+        """Run a cell in its language. Raises NotebookExit, Cancelled and AlreadyReported."""
         if cell.language == "python":
             return self._interpreter.run(cell.code, cell.n)
         try:
             self._magics.run(cell.language, cell.code)
-        except ToldAlready:
+        except AlreadyReported:
             raise
         except Exception as error:
             return failure(error)
         return None
 
-    def _tell(self, failed: Failure, cell: int, where: str = "") -> Result:
-        failed = self._of_cluster(failed, where)
+    def _report(self, failed: Failure, cell: int, where: str = "") -> Result:
+        """Emit a failure; in plain words if the cluster was lost."""
+        summary, trace = failed.summary, failed.trace
+        if session.lost(failed.error):
+            summary = MESSAGE.format(remote=self.document.remote, where=where)
+            trace = f"{summary}\n\n{trace}"
         self.capture.drain()
-        self.events.emit(
-            "error",
-            cell=cell,
-            summary=failed.summary,
-            ename=type(failed.error).__name__,
-            traceback=failed.trace,
-        )
-        self._told = Result("FAILED", None, failed.summary, failed.trace)
-        return self._told
-
-    def _of_cluster(self, failed: Failure, where: str) -> Failure:
-        if not session.lost(failed.error):
-            return failed
-        text = LOST.format(remote=self.document.remote, where=where)
-        return Failure(text, f"{text}\n\n{failed.trace}", failed.error)
+        self.events.emit("error", cell=cell, summary=summary, ename=type(failed.error).__name__, traceback=trace)
+        self._reported = Result("FAILED", None, summary, trace)
+        return self._reported
 
 
 def _run_arguments(words: list[str]) -> tuple[str, dict[str, str]]:
-    """`./my notebook $a=1 $b="two words"`: the path may hold spaces without quotes."""
+    """`./my notebook $a=1 $b="two words"`: the path may contain spaces without quotes."""
     path: list[str] = []
     parameters: dict[str, str] = {}
     for word in words:
@@ -250,7 +241,3 @@ def _run_arguments(words: list[str]) -> tuple[str, dict[str, str]]:
         elif not parameters:
             path.append(word)
     return " ".join(path), parameters
-
-
-def _no_input(prompt: object = "") -> str:
-    raise RuntimeError("input() cannot ask anybody in a notebook run; use dbutils.widgets or job parameters instead")

@@ -1,24 +1,20 @@
-"""Cells of Python, read and run as IPython does, with the outputs and errors as events."""
+"""Cells of Python, read and run as IPython does, with outputs and errors as events."""
 
 from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from IPython.core.compilerop import CachingCompiler
-from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from . import compat
 from .events import Events
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 PICTURES = ("image/png", "image/jpeg")
 TEXTS = ("text/html", "image/svg+xml", "text/markdown", "text/latex", "application/json", "text/plain")
 
@@ -32,71 +28,20 @@ class NotebookExit(BaseException):
 
 
 class Cancelled(BaseException):
-    """The run was told to end."""
+    """The run was cancelled."""
 
 
-class ToldAlready(Exception):
-    """A notebook that this one includes failed, and the failure is known."""
+class AlreadyReported(Exception):
+    """A notebook that this one includes failed, and its failure is an event already."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An error as the run's page and API show it: one line or few, and the whole traceback, without colours."""
+    """An error as the page and the API show it: a summary of a few lines, and the traceback, without colours."""
 
     summary: str
     trace: str
     error: BaseException
-
-
-class Shell(InteractiveShell):  # type: ignore[misc]
-    """IPython's shell without terminal, history and colours."""
-
-    def system(self, command: str) -> None:
-        """`!command`: the process writes to the run's own output."""
-        self.system_raw(command)
-
-    def enable_gui(self, gui: str | None = None) -> None:
-        """`%matplotlib inline` asks for it; there is no window here."""
-
-    def ask_exit(self) -> None:
-        """`exit` without brackets."""
-        raise SystemExit(0)
-
-    def _showtraceback(self, etype: type[BaseException], evalue: BaseException, stb: list[str]) -> None:
-        self.trace = ANSI.sub("", self.InteractiveTB.stb2text(stb))
-
-
-class Compiler(CachingCompiler):  # type: ignore[misc]
-    """Names cells after their notebook and number, for tracebacks."""
-
-    notebook = ""
-
-    def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
-        return f"<{self.notebook} cell {number}>"
-
-    def format_code_name(self, name: str) -> tuple[str, str] | None:
-        if name not in self._filename_map:
-            return None
-        path = name[1:].rpartition(" cell ")[0]
-        return (f"{path} Cell" if path else "Cell"), f"In[{self._filename_map[name]}]"
-
-
-class Hook(DisplayHook):  # type: ignore[misc]
-    """The value of a cell's last expression."""
-
-    source = ""
-
-    def quiet(self) -> bool:
-        return bool(self.semicolon_at_end_of_expression(self.source))
-
-    def write_output_prompt(self) -> None:
-        pass
-
-    def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
-        self.shell.display_pub.publish(format_dict, md_dict)
-
-    def finish_displayhook(self) -> None:
-        pass
 
 
 class Publisher(DisplayPublisher):  # type: ignore[misc]
@@ -107,19 +52,14 @@ class Publisher(DisplayPublisher):  # type: ignore[misc]
 
     def publish(self, data: dict[str, Any], metadata: Any = None, **options: Any) -> None:
         self.drain()
-        for mime in PICTURES:
-            if mime in data:
-                picture = data[mime]
-                self.events.picture(mime, base64.b64decode(picture) if isinstance(picture, str) else picture)
-                return
-        for mime in TEXTS:
-            if mime in data:
-                key = "html" if mime == "text/html" else "text"
-                self.events.display(mime, **{key: data[mime]})
-                return
+        if mime := next((mime for mime in PICTURES if mime in data), None):
+            picture = data[mime]
+            self.events.picture(mime, base64.b64decode(picture) if isinstance(picture, str) else picture)
+        elif mime := next((mime for mime in TEXTS if mime in data), None):
+            self.events.display(mime, **{"html" if mime == "text/html" else "text": data[mime]})
 
     def clear_output(self, wait: bool = False) -> None:
-        """What was shown stays: events are a log."""
+        """Does nothing: events are a log."""
 
 
 class Interpreter:
@@ -131,17 +71,16 @@ class Interpreter:
         config.HistoryManager.hist_file = ":memory:"
         config.InteractiveShell.colors = "nocolor"
         config.InteractiveShell.cache_size = 0
-        # The figures of a cell are shown at its end; read when matplotlib is imported, which a notebook may never do.
+        # A cell's figures are shown at its end. Read when matplotlib is imported, which a notebook may never do.
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-        Shell.compiler_class = Compiler
-        Shell.displayhook_class = Hook
-        Shell.display_pub_class = Publisher
-        self.shell = Shell.instance(config=config)
-        self.shell.compile = Compiler()
-        self._notebook = ""
+        compat.Shell.compiler_class = compat.Compiler
+        compat.Shell.displayhook_class = compat.Hook
+        compat.Shell.display_pub_class = Publisher
+        self.shell = compat.Shell.instance(config=config)
+        self.shell.compile = compat.Compiler()
 
     def connect(self, events: Events, drain: Callable[[], None]) -> None:
-        """Where outputs go."""
+        """Where outputs go; ``drain`` is called before each."""
         self.shell.display_pub.events = events
         self.shell.display_pub.drain = drain
 
@@ -152,7 +91,7 @@ class Interpreter:
 
     @contextmanager
     def within(self, notebook: str) -> Iterator[None]:
-        """Cells are now those of another notebook, which the first one includes."""
+        """Cells now belong to another notebook, which the first one includes."""
         before, count = self.shell.compile.notebook, self.shell.execution_count
         self.shell.compile.notebook = notebook
         try:
@@ -161,7 +100,7 @@ class Interpreter:
             self.shell.compile.notebook, self.shell.execution_count = before, count
 
     def run(self, code: str, number: int) -> Failure | None:
-        """Run one cell. Raises NotebookExit and Cancelled; any other exception is a Failure."""
+        """Run one cell. Raises NotebookExit, Cancelled and AlreadyReported; any other exception is a Failure."""
         self.shell.execution_count = number
         self.shell.trace = ""
         outer, self.shell.displayhook.source = self.shell.displayhook.source, code
@@ -170,13 +109,13 @@ class Interpreter:
         finally:
             self.shell.displayhook.source = outer
         error = result.error_before_exec or result.error_in_exec
-        if isinstance(error, NotebookExit | Cancelled | ToldAlready):
+        if isinstance(error, NotebookExit | Cancelled | AlreadyReported):
             raise error
         return failure(error, self.shell.trace) if error is not None else None
 
 
 def failure(error: BaseException, trace: str = "") -> Failure:
-    """An error with its traceback; the message without the JVM's stack, which the traceback keeps."""
+    """An error with its traceback; the summary leaves out the JVM's stack, which the traceback keeps."""
     message = str(error).partition("\n\nJVM stacktrace:")[0].strip()
     name = type(error).__name__
     summary = f"{name}: {message}" if message else name

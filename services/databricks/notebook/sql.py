@@ -9,19 +9,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pyspark.sql.connect.functions import lit
-from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
-
+from . import compat
 from .widgets import Widgets, fill_in
 
-# As Spark's SqlBaseLexer.g4 has them; comments that begin with /* are in `_tokens`, for they nest.
+# As in Spark's SqlBaseLexer.g4; comments that start with /* are in `_tokens`, because they nest.
 TOKEN = re.compile(
     r"""[rR]'[^']*' | [rR]"[^"]*" | '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | `[^`]*` | --(?:\\\n|[^\r\n])* | /\*\+ | \*/
     | :: | :\w+ | :`[^`]*` | \w+ | .""",
     re.VERBOSE | re.DOTALL,
 )
 APART = " \t\r\n(),"
-"""Beside these a literal joins with nothing."""
+"""Next to these a literal needs no blank."""
 COLLECTIONS = ("array", "map", "map_from_arrays", "map_from_entries", "named_struct", "struct")
 """Functions that Spark takes in a parameter, beside literals."""
 SUFFIX = {"byte": "Y", "short": "S", "integer": "", "long": "L"}
@@ -35,7 +33,7 @@ REMOVE_WIDGET = re.compile(r"remove\s+widget\s+(`?[\w.]+`?)\Z", re.IGNORECASE)
 
 
 def statements(text: str) -> list[str]:
-    """Statements between semicolons; those in quotes and comments do not count. A BEGIN ... END script is one."""
+    """Statements between semicolons; not those in quotes and comments. A BEGIN ... END script is one."""
     if re.match(r"\s*begin\b(?!\s*(?:transaction|work|;))", text, re.IGNORECASE):
         return [text.strip().removesuffix(";")]
     parts = [""]
@@ -60,10 +58,7 @@ def _run_one(statement: str, spark: Any, widgets: Widgets) -> Any:
     if found := CREATE_WIDGET.match(bare):
         kind, name, _, default, choices = found.groups()
         define: Callable[..., None] = getattr(widgets, kind.lower())
-        if kind.lower() == "text":
-            define(name.strip("`"), default)
-        else:
-            define(name.strip("`"), default, _choices(choices or "", spark))
+        define(name.strip("`"), default, *([] if kind.lower() == "text" else [_choices(choices or "", spark)]))
         return None
     if found := REMOVE_WIDGET.match(bare):
         widgets.remove(found[1].strip("`"))
@@ -72,11 +67,11 @@ def _run_one(statement: str, spark: Any, widgets: Widgets) -> Any:
 
 
 def bind(statement: str, arguments: Mapping[str, Any] | Sequence[Any]) -> str:
-    """A statement with the values of its :name or ? parameter markers in their place, as literals.
+    """A statement with its :name or ? parameter markers replaced by their values, as literals.
 
-    Spark does it on the server, but not where Delta's parser stands before Spark's (Delta 4.4 with Spark 4.2: every
-    marker is "unbound" there); and Spark 4.2 itself pastes -5 into `10-:x` so that a comment begins. A name in a
-    string, a comment or a path (`column:name`) is no marker. Raises ValueError if values for ? are missing.
+    Spark would do it on the server, but Delta's parser drops the values (compat.bind_parameters), and Spark 4.2 itself
+    pastes -5 into `10-:x` so that a comment starts. A name in a string, a comment or a path (`column:name`) is no
+    marker. Raises ValueError if values for ? are missing.
     """
     named: Mapping[str, Any] = arguments if isinstance(arguments, Mapping) else {}
     positional: Iterator[Any] | None = None if isinstance(arguments, Mapping) else iter(arguments)
@@ -114,18 +109,18 @@ def literal(value: Any) -> str:
         return f"map({', '.join(literal(each) for pair in value.items() for each in pair)})"
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
         return f"array({', '.join(map(literal, value))})"
-    return _of_expression(lit(value).to_plan(None))
+    return _of_expression(compat.literal_plan(value))
 
 
 def _of_expression(expression: Any) -> str:
-    """SQL of what PySpark would send: a spark.connect.Expression, as Spark Connect's expressions.proto says."""
+    """SQL of a spark.connect.Expression; see Spark Connect's expressions.proto."""
     kind = expression.WhichOneof("expr_type")
     if kind == "literal":
         return _of_literal(expression.literal)
     if kind == "alias":
         return f"{_of_expression(expression.alias.expr)} AS `{expression.alias.name[0].replace('`', '``')}`"
     if kind == "cast" and expression.cast.expr.unresolved_function.function_name == "array":  # of a numpy array
-        return f"CAST({_of_expression(expression.cast.expr)} AS {_type(expression.cast.type)})"
+        return f"CAST({_of_expression(expression.cast.expr)} AS {compat.type_name(expression.cast.type)})"
     function = expression.unresolved_function
     if function.function_name not in COLLECTIONS:
         raise ValueError(f"a parameter of a SQL statement is a value or one of {', '.join(COLLECTIONS)} of values")
@@ -136,7 +131,7 @@ def _of_literal(sent: Any) -> str:
     kind = sent.WhichOneof("literal_type")
     value = getattr(sent, kind)
     if kind == "null":
-        return "NULL" if value.WhichOneof("kind") == "null" else f"CAST(NULL AS {_type(value)})"
+        return "NULL" if value.WhichOneof("kind") == "null" else f"CAST(NULL AS {compat.type_name(value)})"
     if kind == "string":
         return f"'{_escaped(value)}'"
     if kind == "binary":
@@ -171,10 +166,6 @@ def _escaped(text: str) -> str:
     """For between single quotes. Spark replaces ${x} in a statement, and PySpark {x}: not so in a value."""
     text = text.replace("\\", "\\\\").replace("'", "\\'")
     return re.sub(r"[\0${}]", lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def _type(sent: Any) -> str:
-    return str(proto_schema_to_pyspark_data_type(sent).simpleString())
 
 
 def _choices(text: str, spark: Any) -> list[str]:

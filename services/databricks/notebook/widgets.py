@@ -12,7 +12,7 @@ from .java_errors import InputWidgetNotDefined, JavaError
 
 
 class Widgets:
-    """Values by name. What a job, dbutils.notebook.run or `%run` gave goes before a widget's default."""
+    """Values by name. Those from a job, dbutils.notebook.run or `%run` take precedence over a widget's default."""
 
     def __init__(self, parameters: dict[str, str]) -> None:
         self._given = dict(parameters)
@@ -78,7 +78,7 @@ class Widgets:
         self._define(name, value)
 
 
-# Functions, so that a notebook's `dbutils.widgets` has what Databricks' has and no more.
+# Functions, so that `dbutils.widgets` has no names that it does not have on Databricks.
 
 
 def give(widgets: Widgets, parameters: dict[str, str]) -> None:
@@ -87,7 +87,7 @@ def give(widgets: Widgets, parameters: dict[str, str]) -> None:
 
 
 def fill_in(widgets: Widgets, statement: str) -> str:
-    """A SQL statement with its $name and ${name} replaced, which is how it was written before :name."""
+    """A SQL statement with its $name and ${name} replaced: the syntax before :name."""
     for name, value in sorted(widgets.getAll().items(), key=lambda item: -len(item[0])):
         pattern = rf"\$\{{{re.escape(name)}\}}|\${re.escape(name)}\b"
         statement = re.sub(pattern, value.replace("\\", r"\\"), statement)

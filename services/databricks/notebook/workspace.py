@@ -9,9 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .format import Cell, parse
-
-ENDINGS = (".py", ".ipynb", ".sql", ".scala", ".r", ".R")
+from .format import ENDINGS, Cell, parse
 
 
 class NotebookNotFound(Exception):
@@ -52,7 +50,7 @@ class Workspace:
         return parse(file.name, file.read_bytes())
 
     def import_path(self, notebook: str) -> list[str]:
-        """What Databricks puts on sys.path: the notebook's folder, and the root of its Git folder."""
+        """What Databricks adds to sys.path: the notebook's folder, and the root of its Git folder."""
         file = self.notebook(notebook)
         parts = file.relative_to(self.root).parts
         paths = [file.parent]
@@ -61,7 +59,7 @@ class Workspace:
         return [str(path) for path in dict.fromkeys(paths)]
 
     def import_from_workspace_paths(self) -> None:
-        """Notebooks say sys.path.append("/Workspace/..."): such an entry means the workspace's folder."""
+        """Make entries such as sys.path.append("/Workspace/...") mean the workspace's folder."""
         find = importlib.machinery.FileFinder.path_hook(
             (importlib.machinery.SourceFileLoader, importlib.machinery.SOURCE_SUFFIXES),
         )

@@ -10,7 +10,7 @@ NEEDS = {
     "test_reading.py": "IPython",
     "test_secrets.py": "IPython",
     "test_sql.py": "grpc",
-    "test_widgets.py": "py4j",
+    "test_widgets.py": "IPython",
 }
 
 collect_ignore = [file for file, module in NEEDS.items() if importlib.util.find_spec(module) is None]
