@@ -171,7 +171,7 @@ class Execution:
 
     def _cannot_run(self, task: Task) -> Outcome | None:
         named = task.existing_cluster_id
-        if named and named != self._settings.cluster_id and not self._settings.any_cluster:
+        if named and named != self._settings.cluster_id and self._settings.only_own_cluster:
             return outcome.no_cluster(named)
         if not self._tree.is_notebook(task.notebook.notebook_path):
             return outcome.no_notebook(task.notebook.notebook_path, self._settings.user)

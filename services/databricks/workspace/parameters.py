@@ -1,4 +1,4 @@
-"""A task run's notebook parameters: defaults, what the run was given, and `{{…}}` references filled in."""
+"""The parameters of a task run's notebook: defaults, the run's own values, and `{{…}}` references filled in."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _REFERENCE = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 
 
 def job_parameters(declared: list[JobParameter], given: Mapping[str, str]) -> dict[str, str]:
-    """A run's job parameters: the job's defaults, under what this run was given."""
+    """A run's job parameters: its own values over the job's defaults."""
     return {parameter.name: parameter.default for parameter in declared} | dict(given)
 
 
 def notebook_parameters(
     task: Task, run: Run, attempt: Run, of_job: Mapping[str, str], task_values: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
-    """What the notebook's widgets get: base parameters, over them `notebook_params`, over both job parameters.
+    """The values for the notebook's widgets: `notebook_params` replace base parameters, job parameters replace both.
 
-    ``task_values`` is what earlier tasks of the run have set (task key → key → value). References that are not known
-    stay as they are, as on Databricks.
+    ``task_values`` is what earlier tasks of the run set (task key → key → value). Unknown references stay unchanged, as
+    on Databricks.
     """
     known = _references(run, attempt, of_job)
     for task_key, values in task_values.items():
@@ -62,18 +62,11 @@ def _references(run: Run, attempt: Run, of_job: Mapping[str, str]) -> dict[str, 
         "start_date": began.date().isoformat(),
         "start_time": str(run.submitted),
     }
+    parts = {"iso_date": "%Y-%m-%d", "iso_datetime": "%Y-%m-%dT%H:%M:%S", "iso_weekday": "%u"}
+    numbers = ("year", "month", "day", "hour", "minute", "second")
     for prefix in ("job.start_time", "job.trigger.time"):
-        known |= {
-            f"{prefix}.iso_date": began.date().isoformat(),
-            f"{prefix}.iso_datetime": began.strftime("%Y-%m-%dT%H:%M:%S"),
-            f"{prefix}.year": str(began.year),
-            f"{prefix}.month": str(began.month),
-            f"{prefix}.day": str(began.day),
-            f"{prefix}.hour": str(began.hour),
-            f"{prefix}.minute": str(began.minute),
-            f"{prefix}.second": str(began.second),
-            f"{prefix}.timestamp_ms": str(run.submitted),
-            f"{prefix}.is_weekday": str(began.isoweekday() <= 5).lower(),
-            f"{prefix}.iso_weekday": str(began.isoweekday()),
-        }
+        known |= {f"{prefix}.{name}": began.strftime(form) for name, form in parts.items()}
+        known |= {f"{prefix}.{name}": str(getattr(began, name)) for name in numbers}
+        known[f"{prefix}.timestamp_ms"] = str(run.submitted)
+        known[f"{prefix}.is_weekday"] = str(began.isoweekday() <= 5).lower()
     return known | {f"job.parameters.{name}": text for name, text in of_job.items()}

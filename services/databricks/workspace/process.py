@@ -1,6 +1,6 @@
-"""Notebook processes: started ahead, given one run each, ended for certain.
+"""Notebook processes: started ahead, one run each, and reliably ended.
 
-Each is the leader of a process group (and session) of its own, so that what a notebook starts ends with it.
+Each leads its own process group (and session), so that what a notebook starts ends with it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import psutil
 
 log = logging.getLogger(__name__)
 
-# What SIGTERM gives a notebook to interrupt its work on the cluster, before SIGKILL.
+# Seconds between SIGTERM, after which a notebook interrupts its work on the cluster, and SIGKILL.
 GRACE = 5.0
-# A run has the processors to itself for so long (an empty notebook's time) before the next process is started ahead.
+# Seconds that a run has the processors to itself (the time of an empty notebook) before the next process starts.
 _HEAD_START = 0.5
 _TAIL = 64 * 1024
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -41,10 +42,10 @@ class NotebookProcess:
     @classmethod
     async def start(cls, command: Sequence[str]) -> NotebookProcess:
         """Start one; raises OSError if the command cannot be executed."""
-        # Other services' tokens and keys are none of a notebook's business; its own secrets come over stdin.
+        # A notebook must not see other services' tokens and keys; its own secrets come through stdin.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PINFLOW_")}
-        # A pipe of our own: with asyncio's, wait() would last until every command that a notebook left in the
-        # background has closed it too.
+        # Not asyncio's pipe: with it, wait() would block until every command that a notebook left in the background
+        # has closed it too.
         output, its_end = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -74,16 +75,16 @@ class NotebookProcess:
         return self._said.decode("utf-8", "replace").strip()
 
     async def give(self, document: Mapping[str, Any]) -> None:
-        """Send it its run; raises OSError if it is dead."""
+        """Send its run to it; raises OSError if it is dead."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(document).encode() + b"\n")
         await self._process.stdin.drain()
         self._process.stdin.close()
 
     async def wait(self) -> int:
-        """Its exit status; what it left behind in its group is killed."""
+        """Its exit status; kills what is left of its group."""
         status = await self._process.wait()
-        _signal_group(self.pid, signal.SIGKILL)
+        _kill_group(self.pid)
         await asyncio.wait({self._listening}, timeout=1)
         self._listening.cancel()
         return status
@@ -91,12 +92,12 @@ class NotebookProcess:
     async def stop(self, grace: float = GRACE) -> None:
         """SIGTERM to the process, and SIGKILL to its whole group after ``grace`` seconds; returns when it is gone."""
         if self.alive:
-            # Only to the leader: it ends its commands itself, and the rest of the group gets SIGKILL.
+            # Only the leader: it ends its commands itself, and the rest of the group gets SIGKILL.
             self._process.terminate()
             try:
                 await asyncio.wait_for(self._process.wait(), grace)
             except TimeoutError:
-                _signal_group(self.pid, signal.SIGKILL)
+                _kill_group(self.pid)
         await self.wait()
 
     async def _listen(self, output: int) -> None:
@@ -113,7 +114,7 @@ class NotebookProcess:
 
 
 class Processes:
-    """Gives out notebook processes, no more than ``limit`` at a time, and keeps one ready ahead."""
+    """Hands out notebook processes, at most ``limit`` at a time, and keeps one ready."""
 
     def __init__(self, command: Sequence[str], limit: int) -> None:
         self._command = command
@@ -130,7 +131,7 @@ class Processes:
             self._starting = asyncio.create_task(self._start_ahead())
 
     async def take(self, document: Mapping[str, Any]) -> NotebookProcess:
-        """A process that has been given its run; raises OSError if none can be started."""
+        """A process that has its run; raises OSError if none can be started."""
         ready, self._ready = self._ready, None
         asyncio.get_running_loop().call_later(_HEAD_START, self.warm_up)
         if ready is not None and ready.alive:
@@ -159,19 +160,19 @@ class Processes:
 
 
 async def end_orphan(pid: int, started: float, grace: float = GRACE) -> None:
-    """End a notebook process, and its group, of a workspace that was killed."""
+    """End a notebook process, and its group, that a killed workspace left behind."""
     if abs(_start_time(pid) - started) > 1 and _start_time(pid):
         return  # the number belongs to another process by now
     deadline = asyncio.get_running_loop().time() + grace
-    if _start_time(pid):
-        _signal(pid, signal.SIGTERM)
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGTERM)
     while _start_time(pid) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.05)
-    _signal_group(pid, signal.SIGKILL)
+    _kill_group(pid)
 
 
 def _start_time(pid: int) -> float:
-    """When the process started (seconds since the epoch); 0 if it is not there or a zombie."""
+    """When the process started (seconds since the epoch); 0 if it does not exist or is a zombie."""
     try:
         process = psutil.Process(pid)
         return 0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
@@ -179,24 +180,15 @@ def _start_time(pid: int) -> float:
         return 0
 
 
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _signal_group(group: int, number: int) -> None:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return
+def _kill_group(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _die_with_parent() -> None:
-    """Runs in the child before exec: a notebook does not outlive a workspace that was killed (Linux).
+    """Runs in the child before exec: a notebook must not outlive a killed workspace (Linux).
 
-    Elsewhere a waiting process sees the end of its stdin, and a running one is ended at the workspace's next start.
+    Elsewhere a waiting process sees the end of its stdin, and the workspace's next start ends a running one.
     """
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What the workspace is told at its start: addresses from the arguments, secrets from the environment."""
+"""The settings of the workspace: addresses from the arguments, secrets from the environment."""
 
 from __future__ import annotations
 
@@ -15,42 +15,28 @@ SECRETS = "PINFLOW_WORKSPACE_SECRETS"
 
 
 class Settings(BaseModel):
-    """Everything the workspace can be told.
-
-    home              the directory of its state: database, notebooks, outputs of runs
-    url               where people and clients reach it; links to run pages begin with it
-    listen            the address it binds; its port is that of ``url``
-    token             the bearer token that every API call carries
-    user              the name of the one user
-    cluster_id        the id of the one cluster
-    remote            the cluster's Spark Connect server, `sc://host:port`
-    control_url       the cluster's control endpoint, which DBFS calls go to
-    control_token     its bearer token
-    secrets           the profile's secret scopes: scope → key → value; the API can make others, not change these
-    notebook_command  what starts one notebook process, which then waits for its run on stdin
-    max_processes     notebook processes at a time; further task runs wait, first come first served
-    any_cluster       run tasks that name another cluster on this one, as a workspace that has it would
-    keep_runs         finished runs kept, the newest; older ones go with their outputs
-    keep_days         days that a finished run is kept (Databricks: 60)
-    """
+    """The settings of the workspace. Each field but the secrets is an argument of the command line."""
 
     model_config = ConfigDict(frozen=True)
 
-    home: Path
-    url: str
-    listen: str = "127.0.0.1"
+    home: Path = Field(description="directory of its state: database, notebooks, outputs of runs")
+    url: str = Field(description="address for people and clients; links to run pages start with it")
+    listen: str = Field(default="127.0.0.1", description="address to bind; the port is that of the URL")
+    user: str = Field(default="local@pinflow", description="name of the one user")
+    cluster_id: str = Field(description="id of the one cluster")
+    remote: str = Field(description="the cluster's Spark Connect server, sc://host:port")
+    control_url: str = Field(description="the cluster's control endpoint, which carries out DBFS calls")
+    max_processes: int = Field(default=8, ge=1, description="notebook processes at a time; further task runs wait")
+    keep_runs: int = Field(default=1000, ge=1, description="finished runs to keep, with their outputs")
+    keep_days: int = Field(default=60, ge=1, description="days to keep a finished run (Databricks: 60)")
+    only_own_cluster: bool = Field(
+        default=False, description="fail tasks that name another cluster, as Databricks does"
+    )
+    notebook_command: tuple[str, ...] = Field(min_length=1, description="after `--`: starts a notebook process")
     token: SecretStr
-    user: str = "local@pinflow"
-    cluster_id: str
-    remote: str
-    control_url: str
     control_token: SecretStr
+    # scope → key → value of the profile; the API can make other scopes, but not change these
     secrets: dict[str, dict[str, SecretStr]] = Field(default_factory=dict)
-    notebook_command: tuple[str, ...] = Field(min_length=1)
-    max_processes: int = Field(default=8, ge=1)
-    any_cluster: bool = True
-    keep_runs: int = Field(default=1000, ge=1)
-    keep_days: int = Field(default=60, ge=1)
 
     @property
     def port(self) -> int:
@@ -62,23 +48,20 @@ _scopes = TypeAdapter(dict[str, dict[str, SecretStr]])
 
 
 def from_arguments(arguments: Sequence[str], environment: MutableMapping[str, str]) -> Settings:
-    """Settings from the command line and the environment; its secrets are taken out of the environment.
+    """Settings from the command line and the environment.
 
-    So that no process started later inherits them. Raises SystemExit (argparse) and pydantic's ValidationError.
+    The secrets are removed from the environment, so that no process started later inherits them. Raises SystemExit
+    (argparse) and pydantic's ValidationError.
     """
     parser = argparse.ArgumentParser(prog="python -m services.databricks.workspace", description=__doc__)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--listen", default="127.0.0.1")
-    parser.add_argument("--user", default="local@pinflow")
-    parser.add_argument("--cluster-id", required=True)
-    parser.add_argument("--remote", required=True)
-    parser.add_argument("--control-url", required=True)
-    parser.add_argument("--max-processes", type=int, default=8)
-    parser.add_argument("--keep-runs", type=int, default=1000)
-    parser.add_argument("--keep-days", type=int, default=60)
-    parser.add_argument("--only-own-cluster", dest="any_cluster", action="store_false")
-    parser.add_argument("notebook_command", nargs="+", metavar="COMMAND", help="after `--`: starts a notebook process")
+    for name, field in Settings.model_fields.items():
+        if name == "notebook_command":
+            parser.add_argument(name, nargs="+", metavar="COMMAND", help=field.description)
+        elif name == "only_own_cluster":
+            parser.add_argument("--only-own-cluster", action="store_true", help=field.description)
+        elif name not in ("token", "control_token", "secrets"):
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, required=field.is_required(), default=argparse.SUPPRESS, help=field.description)
     values = vars(parser.parse_args(arguments))
     missing = [name for name in (TOKEN, CONTROL_TOKEN) if not environment.get(name)]
     if missing:

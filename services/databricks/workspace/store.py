@@ -14,7 +14,7 @@ from typing import Any
 
 ACTIVE = ("QUEUED", "PENDING", "BLOCKED", "WAITING_FOR_RETRY", "RUNNING", "TERMINATING")
 
-# One sequence for the ids of jobs, runs and task runs: an id is never given twice, not even after a deletion.
+# Jobs, runs and task runs share one sequence of ids: no id is used twice, not even after a deletion.
 _SCHEMA = """
 create table if not exists ids (id integer primary key autoincrement);
 create table if not exists jobs (
@@ -34,6 +34,7 @@ create table if not exists objects (
     object_id integer primary key autoincrement, file text not null unique, kind text, created integer not null);
 """
 _JSON = ("definition", "parameters", "resolved")
+_IS_ACTIVE = f"life in {ACTIVE}"
 
 
 def now() -> int:
@@ -48,7 +49,7 @@ class Run:
     definition  of a run: its tasks, timeout and limits; of a task run: the task
     parameters  of a run: `job_parameters` and `notebook_params` as given; resolved: what the notebook got
     life        RunLifeCycleState; ``result`` RunResultState once it has ended; ``code`` TerminationCode
-    pid         of a task run: its notebook process, with that process's start time to know it again
+    pid         of a task run: its notebook process, with its start time to recognise it
     """
 
     run_id: int
@@ -102,7 +103,7 @@ class Listing:
 
 
 class Store:
-    """All that is kept. Each call is one transaction; safe to call from any thread."""
+    """Everything that is stored. Each call is one transaction; safe to call from any thread."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside is stored, or nothing."""
+        """Store everything inside, or nothing."""
         with self._lock:
             outermost = not self._database.in_transaction
             if outermost:
@@ -154,8 +155,7 @@ class Store:
 
     def run(self, run_id: int) -> Run | None:
         """A run or task run, if it exists."""
-        found = self._runs("run_id = ?", run_id)
-        return found[0] if found else None
+        return next(iter(self._runs("run_id = ?", run_id)), None)
 
     def attempts(self, run_id: int) -> list[Run]:
         """Every attempt at every task of a run, oldest first."""
@@ -167,7 +167,7 @@ class Store:
 
     def active_runs(self) -> list[Run]:
         """Runs and task runs that have not ended."""
-        return self._runs(f"life in ({', '.join('?' * len(ACTIVE))})", *ACTIVE)
+        return self._runs(_IS_ACTIVE)
 
     def runs(self, asked: Listing) -> list[Run]:
         """Runs (not task runs), newest first."""
@@ -183,16 +183,15 @@ class Store:
                 conditions.append(condition)
                 values.append(value)
         if asked.active is not None:
-            conditions.append(f"life {'' if asked.active else 'not'} in ({', '.join('?' * len(ACTIVE))})")
-            values += ACTIVE
+            conditions.append(_IS_ACTIVE if asked.active else f"not {_IS_ACTIVE}")
         where = " and ".join(conditions)
         return self._runs(f"{where} order by run_id desc limit ? offset ?", *values, asked.limit, asked.offset)
 
     def expired(self, keep: int, ended_before: int) -> list[Run]:
         """Finished runs that are not among the ``keep`` newest runs, or that ended before that time."""
         newest = "select run_id from runs where parent_id is null order by run_id desc limit ?"
-        ended = f"parent_id is null and life not in ({', '.join('?' * len(ACTIVE))})"
-        return self._runs(f"{ended} and (ended < ? or run_id not in ({newest}))", *ACTIVE, ended_before, keep)
+        ended = f"parent_id is null and not {_IS_ACTIVE}"
+        return self._runs(f"{ended} and (ended < ? or run_id not in ({newest}))", ended_before, keep)
 
     def delete_run(self, run_id: int) -> None:
         """Forget a run and its task runs."""
@@ -206,7 +205,7 @@ class Store:
         self._execute("insert or replace into outputs values (?, ?)", run_id, json.dumps(output))
 
     def output(self, run_id: int) -> dict[str, Any]:
-        """What `keep_output` was given; empty if there is none."""
+        """The same; empty if there is none."""
         row = self._execute("select output from outputs where run_id = ?", run_id).fetchone()
         return dict(json.loads(row["output"])) if row else {}
 
@@ -238,7 +237,7 @@ class Store:
         self._execute("delete from jobs where job_id = ?", job_id)
 
     def object_of(self, file: str) -> tuple[int, str | None, int]:
-        """Id, kind (as imported, None if it was not) and creation time of a workspace file; noted when first seen."""
+        """Id, kind (as imported, None if it was not) and creation time of a workspace file; stored when first seen."""
         row = self._execute("select * from objects where file = ?", file).fetchone()
         if row is None:
             self._execute("insert or ignore into objects (file, created) values (?, ?)", file, now())
@@ -246,7 +245,7 @@ class Store:
         return row["object_id"], row["kind"], row["created"]
 
     def keep_object(self, file: str, kind: str) -> None:
-        """Note what a workspace file was imported as."""
+        """Store what a workspace file was imported as."""
         with self.transaction():
             self.object_of(file)
             self._execute("update objects set kind = ? where file = ?", kind, file)
@@ -260,14 +259,15 @@ class Store:
         with self._lock:
             return self._database.execute(statement, values)
 
-    def _runs(self, where: str, *values: Any) -> list[Run]:
+    def _select(self, statement: str, *values: Any) -> list[sqlite3.Row]:
         with self._lock:
-            rows = self._database.execute(f"select * from runs where {where}", values).fetchall()
-        return [_run(row) for row in rows]
+            return self._database.execute(statement, values).fetchall()
+
+    def _runs(self, where: str, *values: Any) -> list[Run]:
+        return [_run(row) for row in self._select(f"select * from runs where {where}", *values)]
 
     def _jobs(self, where: str, *values: Any) -> list[Job]:
-        with self._lock:
-            rows = self._database.execute(f"select * from jobs {where}", values).fetchall()
+        rows = self._select(f"select * from jobs {where}", *values)
         return [Job(row["job_id"], row["created"], json.loads(row["settings"])) for row in rows]
 
 
