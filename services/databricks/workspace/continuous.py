@@ -1,7 +1,7 @@
-"""Continuous jobs: always one run active, started again when it ends, after failures with growing waits.
+"""Continuous jobs: one run is always active; a new one starts when it ends, after failures with growing waits.
 
-https://docs.databricks.com/jobs/continuous. Databricks' own waits are not documented; a run that ended well follows
-there within a minute, here after a second.
+https://docs.databricks.com/jobs/continuous. Databricks' own waits are not documented; after a success the next run
+starts there within a minute, here after a second.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from services.databricks.workspace.definitions import JobSettings
 from services.databricks.workspace.runs import Request, Runs
 from services.databricks.workspace.store import Run, Store, now
 
-# Seconds. The first failure is followed up as soon as a success; each further one takes twice the time.
+# Seconds. After the first failure the wait is that after a success; each further failure doubles it.
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
-# A run that went on for so long was in good health: what ended it is no consequence of the failures before. Nor is the
-# driver's end, and the next run waits for the next driver.
+# A run that lasted this long was healthy: earlier failures do not count any more. Nor does the loss of the driver, and
+# the next run waits for the next driver.
 _HEALTHY = 60_000  # milliseconds
 # A job that fails all night must not push every other run out of the workspace's history.
 _KEPT_RUNS = 50
 
 
 class ContinuousJobs:
-    """Sees to it that each job with `continuous` that is not paused has a run. Belongs to the event loop's thread."""
+    """Ensures that each job with `continuous` that is not paused has a run. Used in the event loop's thread only."""
 
     def __init__(self, runs: Runs, store: Store) -> None:
         self._runs, self._store = runs, store
@@ -36,7 +36,7 @@ class ContinuousJobs:
         runs.on_end = self._ended
 
     def open(self) -> None:
-        """Start what was running when the workspace ended."""
+        """Start what was running when the workspace stopped."""
         for job in self._store.jobs(None, -1, 0, None):
             self._keep(job.job_id)
 
@@ -46,21 +46,21 @@ class ContinuousJobs:
         for timer in self._due.values():
             timer.cancel()
 
-    def see_to(self, job_id: int) -> None:
-        """Start a run of the job at once, if it should have one and has none; after each change of the job."""
+    def ensure_run(self, job_id: int) -> None:
+        """Start a run of the job if it should have one and has none. Call it after each change of the job."""
         settings = self._settings(job_id)
         if settings is not None and not self._runs.is_active(job_id):
             self._runs.start(Request(settings, settings.name, job_id=job_id, trigger="CONTINUOUS"))
             self._runs.forget_all_but(job_id, _KEPT_RUNS)
-        # Not before: what failed is tried again by the timer.
+        # Not earlier: after a failure the timer tries again.
         if timer := self._due.pop(job_id, None):
             timer.cancel()
         supervised.recovered(_loop(job_id))
 
     def _keep(self, job_id: int) -> None:
-        """`see_to` where nobody is there to hear of a failure: it is shown, and tried again."""
+        """`ensure_run` without a caller who could handle a failure: it is reported, and retried."""
         with supervised.turn(_loop(job_id)):
-            self.see_to(job_id)
+            self.ensure_run(job_id)
         if supervised.is_failing(_loop(job_id)):
             self._keep_in(FIRST_WAIT, job_id)
 

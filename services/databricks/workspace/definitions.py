@@ -1,12 +1,13 @@
-"""What a client asks to be run: tasks, their order and parameters, as the Jobs API 2.0 to 2.2 defines them.
+"""What clients ask to run: tasks, their order and parameters, as the Jobs API 2.0 to 2.2 defines them.
 
-Fields that mean nothing on one machine, such as notifications and new clusters, are kept; docs/capabilities.md lists
+Fields that mean nothing on one machine, such as notifications and new clusters, are stored; docs/capabilities.md lists
 them.
 """
 
 from __future__ import annotations
 
 import re
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,13 +15,13 @@ from pydantic import Field, field_validator, model_validator
 from services.databricks.workspace.api import WITHOUT_EFFECT, Parameters, Text
 from services.databricks.workspace.errors import invalid_parameter, not_implemented
 
-# Fields that are kept for `jobs/get`, and otherwise without effect.
+# Fields that `jobs/get` returns, and that are otherwise without effect.
 Kept = Annotated[dict[str, Any] | None, WITHOUT_EFFECT]
 RunIf = Literal["ALL_SUCCESS", "AT_LEAST_ONE_SUCCESS", "NONE_FAILED", "ALL_DONE", "AT_LEAST_ONE_FAILED", "ALL_FAILED"]
 
 
 class NotebookTask(Parameters):
-    """A notebook of the workspace and the parameters that its widgets get."""
+    """A notebook of the workspace and the values of its widgets."""
 
     notebook_path: str
     base_parameters: dict[str, Text] = Field(default_factory=dict)
@@ -35,13 +36,13 @@ class NotebookTask(Parameters):
 
 
 class Dependency(Parameters):
-    """A task that must be done before."""
+    """A task that must end before."""
 
     task_key: str
 
 
 class Work(Parameters):
-    """What a task and a flat run have in common: what is run, where, and how often it is tried."""
+    """What a task and a flat run have in common: what to run, where, and how often to try."""
 
     notebook_task: NotebookTask | None = None
     existing_cluster_id: str | None = None
@@ -63,7 +64,7 @@ class Work(Parameters):
                 raise not_implemented(f"{name} (a task must be a notebook_task)")
         notebook = values.get("notebook_task")
         if values.get("git_source") or (isinstance(notebook, dict) and notebook.get("source") == "GIT"):
-            raise not_implemented("Running notebooks from a Git provider (import them, and give their workspace path)")
+            raise not_implemented("Running notebooks from a Git provider (import them, and use their workspace path)")
         return values
 
 
@@ -127,7 +128,7 @@ class Definition(Work):
     @field_validator("schedule", "trigger")
     @classmethod
     def _paused(cls, timing: dict[str, Any]) -> dict[str, Any]:
-        # Nothing here starts a run by the clock, and the answer must not say that something does.
+        # Nothing here starts a run by the clock, and the answer must not claim it.
         return {**timing, "pause_status": "PAUSED"}
 
     @model_validator(mode="after")
@@ -150,7 +151,7 @@ class JobSettings(Definition):
 
 
 class Submission(Definition):
-    """What `runs/submit` is given."""
+    """The parameters of `runs/submit`."""
 
     run_name: str = "Untitled"
     idempotency_token: str | None = Field(default=None, max_length=64)
@@ -181,9 +182,7 @@ def _check_graph(tasks: list[Task]) -> None:
         for key in task.upstream:
             if key not in known:
                 raise ValueError(f"Task {task.task_key} depends on {key}, which does not exist.")
-    waiting = {task.task_key: set(task.upstream) for task in tasks}
-    while waiting:
-        free = {key for key, upstream in waiting.items() if not upstream & waiting.keys()}
-        if not free:
-            raise ValueError(f"Cyclic dependency between the tasks {', '.join(sorted(waiting))}.")
-        waiting = {key: upstream for key, upstream in waiting.items() if key not in free}
+    try:
+        TopologicalSorter({task.task_key: task.upstream for task in tasks}).prepare()
+    except CycleError as error:
+        raise ValueError(f"Cyclic dependency between the tasks {', '.join(sorted(set(error.args[1])))}.") from None

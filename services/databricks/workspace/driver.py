@@ -1,6 +1,6 @@
-"""Watches the cluster's driver: a run belongs to the driver that it began on, and ends when that is gone.
+"""Watches the cluster's driver: a run belongs to the driver that it started on, and ends when that driver is gone.
 
-A notebook by itself learns of it from its next call only, and then tries for half a minute to reach the same driver.
+A notebook itself notices only at its next call, and then tries for half a minute to reach the same driver.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from services.databricks.workspace.settings import Settings
 log = logging.getLogger(__name__)
 
 EVERY = 1.0
-"""Seconds between two questions."""
+"""Seconds between two checks."""
 REFUSED = 3
-"""Refused connections in a row that mean that the driver is gone. One that is busy takes connections, and is slow."""
+"""Refused connections in a row that mean that the driver is gone. A busy driver accepts connections, slowly."""
 RESTART = 120.0
 """Seconds that a new run waits for the next driver."""
 
 
 class Driver:
-    """The driver that answers now. Belongs to the event loop's thread.
+    """The driver that answers now. Used in the event loop's thread only.
 
-    One that never answered is not waited for: the notebook says what is wrong with it.
+    Runs do not wait for a driver that never answered: the notebook reports what is wrong with it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -41,7 +41,7 @@ class Driver:
         self._lost: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     async def watch(self) -> None:
-        """Ask who the driver is, again and again; until cancelled."""
+        """Check who the driver is, until cancelled."""
         await supervised.run_async("watch over the cluster's driver", self._look, EVERY)
 
     async def _look(self) -> None:
@@ -50,8 +50,8 @@ class Driver:
         except requests.ConnectionError:
             self._note_refused()
 
-    async def there(self) -> asyncio.Future[Outcome]:
-        """Wait for the driver while it restarts; the future is done as soon as that driver is gone, or if none came."""
+    async def available(self) -> asyncio.Future[Outcome]:
+        """Wait for the driver while it restarts. The future is done when that driver is gone, or if none came."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._answers.wait(), RESTART)
         return self._lost

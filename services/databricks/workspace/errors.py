@@ -1,4 +1,4 @@
-"""Errors as the Databricks REST API words them: an HTTP status and `{"error_code": …, "message": …}`."""
+"""Errors in the form of the Databricks REST API: an HTTP status and `{"error_code": …, "message": …}`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ApiError(PinflowError):
 
 
 def invalid_parameter(message: str) -> ApiError:
-    """A parameter whose value is not possible."""
+    """A parameter with an impossible value."""
     return ApiError(400, "INVALID_PARAMETER_VALUE", message)
 
 
@@ -25,20 +25,20 @@ def malformed(message: str) -> ApiError:
 
 
 def does_not_exist(message: str) -> ApiError:
-    """A path that is not there. (Unknown jobs and runs are INVALID_PARAMETER_VALUE on Databricks.)"""
+    """A path that does not exist. (Unknown jobs and runs are INVALID_PARAMETER_VALUE on Databricks.)"""
     return ApiError(404, "RESOURCE_DOES_NOT_EXIST", message)
 
 
 def already_exists(message: str) -> ApiError:
-    """A path that is there already; Databricks answers 400, not 409."""
+    """A path that exists already; Databricks answers 400, not 409."""
     return ApiError(400, "RESOURCE_ALREADY_EXISTS", message)
 
 
 def invalid_state(message: str) -> ApiError:
-    """Something that cannot be done now."""
+    """Something that is impossible now."""
     return ApiError(400, "INVALID_STATE", message)
 
 
 def not_implemented(what: str) -> ApiError:
-    """A part of Databricks that is not here."""
+    """A part of Databricks that this workspace does not have."""
     return ApiError(501, "NOT_IMPLEMENTED", f"{what} is not part of this local workspace.")

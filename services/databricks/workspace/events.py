@@ -35,12 +35,11 @@ class Cell:
 
 
 def read(directory: Path, about: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The events in order, or only those whose line holds ``about``; broken lines are left out."""
+    """The events in order, or only those whose line contains ``about``; broken lines are skipped."""
     try:
         with (directory / FILE).open("rb") as lines:
             for line in lines:
-                event = _event(line) if about in line else None
-                if event:
+                if about in line and (event := _event(line)):
                     yield event
     except FileNotFoundError:
         return
@@ -89,7 +88,7 @@ def task_values(directory: Path) -> dict[str, Any]:
 
 
 def result(directory: Path) -> dict[str, Any] | None:
-    """The final event, if the notebook was carried through."""
+    """The final event, if the notebook process wrote one."""
     try:
         with (directory / FILE).open("rb") as lines:
             lines.seek(0, 2)
@@ -102,9 +101,9 @@ def result(directory: Path) -> dict[str, Any] | None:
 
 
 def open_sessions(directory: Path) -> Iterator[str]:
-    """The Spark sessions of the notebook, and of those that it ran, whose process has not ended them.
+    """The Spark sessions of the notebook and of its child notebooks that their processes did not end.
 
-    A process ends its session before its result. The notebooks that one runs are in child-1, child-2, ... below it.
+    A process ends its session before it writes its result. Child notebooks are in child-1, child-2, ... below it.
     """
     opened = (event for event in read(directory, b'"session"') if event["type"] == "session")
     session = next(opened, None)

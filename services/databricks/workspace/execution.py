@@ -1,4 +1,4 @@
-"""Carries out one run: its tasks in their order, each in notebook processes, until all have ended."""
+"""Executes one run: its tasks in their order, each in notebook processes, until all have ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ _KEPT_ATTEMPTS = 50
 
 
 class _StoppedError(Exception):
-    """The task was asked to end with ``outcome``."""
+    """The task must end with ``outcome``."""
 
     def __init__(self, ending: Outcome) -> None:
         super().__init__(ending.message)
@@ -34,7 +35,7 @@ class _StoppedError(Exception):
 
 
 class Execution:
-    """One run that is going on."""
+    """One run that has not ended."""
 
     def __init__(
         self, run: Run, settings: Settings, store: Store, tree: Tree, processes: Processes, driver: Driver
@@ -50,7 +51,7 @@ class Execution:
         self._ended: dict[str, asyncio.Future[Outcome]] = {task.task_key: loop.create_future() for task in self._tasks}
         self._stops: dict[str, asyncio.Future[Outcome]] = {task.task_key: loop.create_future() for task in self._tasks}
         self._stopped: asyncio.Future[Outcome] = loop.create_future()
-        # Not empty after a restart of the workspace, when tasks have ended already.
+        # Not empty after a restart of the workspace, if tasks have ended already.
         already = {key: task for key, task in self._latest.items() if not task.active}
         self._values = {key: events.task_values(self._directory(task)) for key, task in already.items()}
 
@@ -63,7 +64,7 @@ class Execution:
                 self.stop_task(key, ending)
 
     def leave(self) -> None:
-        """End all its processes, and leave the run and its tasks as they are, to be gone on with later."""
+        """End all its processes, but leave the run and its tasks as they are, to be continued later."""
         self._left = True
         self.stop(outcome.RESTARTED)
 
@@ -73,7 +74,7 @@ class Execution:
             self._stops[key].set_result(ending)
 
     async def carry_out(self, turn: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do the work, after ``turn`` (which waits for other runs of the same job); never raises."""
+        """Run the tasks, after ``turn`` (which waits for other runs of the same job)."""
         timer: asyncio.TimerHandle | None = None
         try:
             await self._wait_for_turn(turn)
@@ -85,8 +86,8 @@ class Execution:
             stopped = self._stopped.result() if self._stopped.done() else None
             self._end(self.run, stopped or outcome.of_run(self._tasks, ended, self.run.flat))
         except Exception:
-            log.exception("run %s could not be carried out", self.run.run_id)
-            self._end(self.run, Outcome("INTERNAL_ERROR", "FAILED", "INTERNAL_ERROR", "See the workspace's log."))
+            log.exception("run %s failed", self.run.run_id)
+            self._end(self.run, outcome.WORKSPACE_FAILED)
         finally:
             if timer:
                 timer.cancel()
@@ -96,26 +97,26 @@ class Execution:
         try:
             await _unless(self._stopped, turn())
         except _StoppedError:
-            return  # each task sees for itself that it was stopped
+            return  # each task notices the stop itself
         if self.run.life == "QUEUED":
             self._change(self.run, life="PENDING")
 
     async def _carry_out_task(self, task: Task) -> None:
-        ending = Outcome("INTERNAL_ERROR", "FAILED", "INTERNAL_ERROR", "See the workspace's log.")
+        ending = outcome.WORKSPACE_FAILED
         try:
             ending = await self._outcome_of(task)
         except _StoppedError as stopped:
             ending = stopped.outcome
         except Exception:
-            log.exception("task %s of run %s could not be carried out", task.task_key, self.run.run_id)
+            log.exception("task %s of run %s failed", task.task_key, self.run.run_id)
         finally:
             self._end(self._latest[task.task_key], ending)
             self._ended[task.task_key].set_result(ending)
 
     async def _outcome_of(self, task: Task) -> Outcome:
-        """Wait for the tasks before, then try until it works or there are no retries left."""
+        """Wait for the tasks before, then try until it succeeds or no retries are left."""
         stop = self._stops[task.task_key]
-        if self._latest[task.task_key].active:  # it has not ended before a restart of the workspace
+        if self._latest[task.task_key].active:  # false if it ended before a restart of the workspace
             before = [(await _unless(stop, _result(self._ended[key]))).result for key in task.upstream]
             skipped = outcome.not_run(task.run_if, before)
             if skipped:
@@ -130,31 +131,22 @@ class Execution:
             await self._wait_for_retry(task, attempt)
 
     async def _wait_for_retry(self, task: Task, failed: Run) -> None:
-        attempt = Run(
-            run_id=self._store.new_id(),
-            job_id=failed.job_id,
-            parent_id=failed.parent_id,
-            task_key=failed.task_key,
-            name=failed.name,
-            kind=failed.kind,
-            definition=failed.definition,
-            attempt=failed.attempt + 1,
-            life="WAITING_FOR_RETRY",
-        )
+        again = {"attempt": failed.attempt + 1, "life": "WAITING_FOR_RETRY"}
+        attempt = task_run(self.run, failed.definition, self._store.new_id(), **again)
         self._store.add_run(attempt)
         self._latest[task.task_key] = attempt
         self._forget_attempts(task.task_key)
         await _unless(self._stops[task.task_key], asyncio.sleep(task.min_retry_interval_millis / 1000))
 
     def _forget_attempts(self, key: str) -> None:
-        """Retries can have no end: of a task's attempts the first and the newest are kept."""
+        """Retries can be endless: only the first and the newest attempts at a task are kept."""
         attempts = [attempt for attempt in self._store.attempts(self.run.run_id) if attempt.task_key == key]
         for attempt in attempts[1:-_KEPT_ATTEMPTS]:
             self._store.delete_run(attempt.run_id)
             shutil.rmtree(self._directory(attempt), ignore_errors=True)
 
     async def _attempt(self, task: Task) -> Outcome:
-        """One attempt at a task, when there is a free place for its process and the driver is there."""
+        """One attempt at a task, once there is a free place for its process and the driver answers."""
         attempt, stop = self._latest[task.task_key], self._stops[task.task_key]
         self._change(attempt, life="PENDING")
         await _unless(stop, self._processes.slots.acquire())
@@ -162,7 +154,7 @@ class Execution:
             wrong = self._cannot_run(task)
             if wrong:
                 return wrong
-            lost = await _unless(stop, self._driver.there())
+            lost = await _unless(stop, self._driver.available())
             if self.run.started is None:
                 self._change(self.run, life="RUNNING", started=now())
             return await self._run_notebook(task, attempt, stop, lost)
@@ -189,8 +181,7 @@ class Execution:
         try:
             process = await self._processes.take(document)
         except OSError as error:
-            message = f"The notebook process could not be started: {error}"
-            return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", message)
+            return outcome.process_failed(f"The notebook process could not be started: {error}")
         self._change(attempt, life="RUNNING", started=now(), pid=process.pid, pid_started=process.started)
         try:
             status = await self._exit_status(task, process, stop, lost)
@@ -202,7 +193,7 @@ class Execution:
             return stopped.outcome
         finally:
             self._processes.warm_up()
-        # Also after a run that ended well: notebooks that it ran in threads were killed with it.
+        # Also after success: notebooks that it ran in threads were killed with it.
         await cluster.close_sessions(self._settings, directory, *([document["session_id"]] if status else []))
         return await self._judge(attempt, directory, status, process.said)
 
@@ -216,13 +207,13 @@ class Execution:
             raise _StoppedError(outcome.timed_out(task.timeout_seconds)) from None
 
     async def _judge(self, attempt: Run, directory: Path, status: int, said: str) -> Outcome:
-        """The outcome of a process that has exited: its last event says it; without one it died."""
+        """The outcome of a process that has exited, from its last event; without one it died."""
         result = await asyncio.to_thread(events.result, directory)
         if result is None:
             how = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
-            error = f"The notebook process {how} before the notebook had ended."
+            error = f"The notebook process {how} before the notebook ended."
             await self._keep_output(attempt, directory, {"error": error, "error_trace": said or None})
-            return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", error)
+            return outcome.process_failed(error)
         self._values[str(attempt.task_key)] = await asyncio.to_thread(events.task_values, directory)
         known = ("notebook_output", "error", "error_trace")
         await self._keep_output(attempt, directory, {name: result.get(name) for name in known})
@@ -266,9 +257,21 @@ class Execution:
 
     def _end(self, run: Run, ending: Outcome) -> None:
         if run.active:
-            self._change(
-                run, life=ending.life, result=ending.result, code=ending.code, message=ending.message, ended=now()
-            )
+            self._change(run, **asdict(ending), ended=now())
+
+
+def task_run(run: Run, definition: dict[str, Any], run_id: int, **values: Any) -> Run:
+    """An attempt at a task of a run."""
+    return Run(
+        run_id=run_id,
+        job_id=run.job_id,
+        parent_id=run.run_id,
+        task_key=definition["task_key"],
+        name=run.name,
+        kind=run.kind,
+        definition=definition,
+        **values,
+    )
 
 
 async def _result(future: asyncio.Future[T]) -> T:
@@ -290,7 +293,7 @@ async def _unless(stop: asyncio.Future[Outcome], work: Coroutine[Any, Any, T], *
             task.cancel()
             await asyncio.wait((task,))
     if not task.cancelled():
-        return task.result()  # also when it was done in the very moment of the stop
+        return task.result()  # also if it finished at the moment of the stop
     raise _StoppedError(_first(stops))
 
 

@@ -1,4 +1,4 @@
-"""Notebook formats at the borders: what an upload is, and Databricks source from Jupyter and back."""
+"""Notebook formats: what kind an upload is, and conversion between Databricks source and Jupyter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEADER_ENDINGS = {b"#": ".py", b"--": ".sql", b"//": ".scala"}
 
 
 def ending_of_source(path: str, language: str | None) -> str:
-    """The ending of a notebook imported as SOURCE; raises ApiError if its language is not said."""
+    """The ending of a notebook imported as SOURCE; raises ApiError if its language is unknown."""
     if language:
         for ending, known in LANGUAGES.items():
             if known == language.upper():

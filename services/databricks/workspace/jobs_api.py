@@ -13,7 +13,7 @@ from services.databricks.workspace.errors import invalid_parameter
 from services.databricks.workspace.presentation import job_details, run_metadata
 from services.databricks.workspace.run_page import exported_page
 from services.databricks.workspace.runs import Request
-from services.databricks.workspace.store import Job, Listing, now
+from services.databricks.workspace.store import Job, now
 from services.databricks.workspace.workspace import Workspace
 
 api = Api("/api/{version}/jobs", "2.0", "2.1", "2.2")
@@ -127,8 +127,8 @@ async def list_runs(workspace: Workspace, asked: RunsListing) -> dict[str, Any]:
     if asked.active_only and asked.completed_only:
         raise invalid_parameter("active_only and completed_only cannot both be true.")
     limit = asked.size(most=25)
-    listing = Listing(
-        limit=limit + 1,
+    runs = workspace.store.runs(
+        limit + 1,
         offset=asked.offset,
         before=asked.before,
         job_id=asked.job_id,
@@ -137,7 +137,6 @@ async def list_runs(workspace: Workspace, asked: RunsListing) -> dict[str, Any]:
         start_from=asked.start_time_from,
         start_to=asked.start_time_to,
     )
-    runs = workspace.store.runs(listing)
     shown = [run_metadata(run, workspace.settings, workspace.store, asked.expanded) for run in runs[:limit]]
     return _page("runs", shown, "run_id", len(runs) > limit)
 
@@ -228,7 +227,7 @@ def _job(workspace: Workspace, job_id: int) -> Job:
 
 def _save(workspace: Workspace, job: Job) -> None:
     workspace.store.save_job(job)
-    workspace.continuous.see_to(job.job_id)
+    workspace.continuous.ensure_run(job.job_id)
 
 
 def _settings(settings: JobSettings) -> dict[str, Any]:

@@ -32,11 +32,18 @@ class Outcome:
 SUCCESS = Outcome("TERMINATED", "SUCCESS", "SUCCESS")
 CANCELED = Outcome("TERMINATED", "CANCELED", "USER_CANCELED", "Run cancelled.")
 FAILED = Outcome("TERMINATED", "FAILED", "RUN_EXECUTION_ERROR", "Workload failed, see run output for details")
+WORKSPACE_FAILED = Outcome("INTERNAL_ERROR", "FAILED", "INTERNAL_ERROR", "See the workspace's log.")
 RESTARTED = Outcome(
     "INTERNAL_ERROR",
     "FAILED",
     "INTERNAL_ERROR",
     "The run was cut off: the workspace was restarted while the run was going on. Submit it again.",
+)
+AT_THE_LIMIT = Outcome(
+    "SKIPPED",
+    "MAXIMUM_CONCURRENT_RUNS_REACHED",
+    "MAX_CONCURRENT_RUNS_EXCEEDED",
+    "The job has as many active runs as its max_concurrent_runs allows.",
 )
 
 
@@ -45,10 +52,14 @@ def of_ended(run: Run) -> Outcome:
     return Outcome(run.life, str(run.result), str(run.code), run.message)
 
 
+def process_failed(message: str) -> Outcome:
+    """The end of a task whose notebook process did not start, or died."""
+    return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", message)
+
+
 def driver_lost(remote: str) -> Outcome:
     """The end of a run whose Spark driver is gone."""
-    message = MESSAGE.format(remote=remote, where="while this run was going on")
-    return Outcome("INTERNAL_ERROR", "FAILED", "DRIVER_ERROR", message)
+    return process_failed(MESSAGE.format(remote=remote, where="while this run was going on"))
 
 
 def timed_out(seconds: int) -> Outcome:

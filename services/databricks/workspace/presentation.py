@@ -1,4 +1,4 @@
-"""Runs and jobs as the Jobs API shows them. All versions get the same fields: 2.2's `status` beside `state`."""
+"""Runs and jobs in the form of the Jobs API. All versions get the same fields, so `state` and 2.2's `status`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from services.databricks.workspace import auth
 from services.databricks.workspace.settings import Settings
 from services.databricks.workspace.store import Job, Run, Store, now
 
-# RunState's names that RunStatus has another name for.
+# States that have another name in RunStatus than in RunState.
 _STATUS = {"SKIPPED": "TERMINATED", "INTERNAL_ERROR": "TERMINATED", "WAITING_FOR_RETRY": "WAITING"}
-_CLUSTER_SPEC = ("existing_cluster_id", "new_cluster")
 _CLIENT_ERRORS = ("RUN_EXECUTION_ERROR", "RESOURCE_NOT_FOUND", "MAX_CONCURRENT_RUNS_EXCEEDED", "CLUSTER_ERROR")
 
 
@@ -57,14 +56,11 @@ def run_metadata(run: Run, settings: Settings, store: Store, with_tasks: bool = 
         shown["cluster_instance"] = _cluster_instance(settings)
         shown |= _durations(task)
     if with_tasks:
-        # An entry an attempt, as on Databricks: https://github.com/apache/airflow/pull/72313
-        shown["tasks"] = [_task(attempt, settings) for attempt in _in_order(tasks, store.attempts(run.run_id))]
+        # One entry per attempt, as on Databricks: https://github.com/apache/airflow/pull/72313
+        attempts = store.attempts(run.run_id)
+        in_order = (each for task in tasks for each in attempts if each.task_key == task.task_key)
+        shown["tasks"] = [_task(attempt, settings) for attempt in in_order]
     return shown
-
-
-def _in_order(tasks: list[Run], attempts: list[Run]) -> list[Run]:
-    """The attempts, oldest first, task by task."""
-    return [attempt for task in tasks for attempt in attempts if attempt.task_key == task.task_key]
 
 
 def job_details(job: Job, settings: Settings, with_tasks: bool = True) -> dict[str, Any]:
@@ -116,7 +112,7 @@ def _states(run: Run) -> dict[str, Any]:
 
 
 def _durations(run: Run) -> dict[str, int]:
-    """Milliseconds: setup is the wait for a free place, execution what came after it."""
+    """Milliseconds: setup is the wait for a free place, execution the rest."""
     until = run.ended or now()
     began = run.started or until
     durations = {

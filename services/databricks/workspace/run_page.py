@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from services.databricks.workspace import auth, events
-from services.databricks.workspace.store import Job, Listing, Run, now
+from services.databricks.workspace.store import Job, Run, now
 from services.databricks.workspace.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def exported_page(workspace: Workspace, task: Run) -> str:
 
 def runs_page(workspace: Workspace, job_id: int | None = None) -> str:
     """The latest runs, of one job or of all."""
-    runs = workspace.store.runs(Listing(limit=_LISTED, job_id=job_id))
+    runs = workspace.store.runs(_LISTED, job_id=job_id)
     title = "Runs"
     if job_id is not None:
         job = workspace.store.job(job_id)
@@ -79,7 +79,7 @@ def runs_page(workspace: Workspace, job_id: int | None = None) -> str:
 def jobs_page(workspace: Workspace) -> str:
     """All jobs, each with its latest run."""
     jobs = workspace.store.jobs(None, _LISTED, 0, None)
-    latest = {job.job_id: workspace.store.runs(Listing(limit=1, job_id=job.job_id)) for job in jobs}
+    latest = {job.job_id: workspace.store.runs(1, job_id=job.job_id) for job in jobs}
     return render(
         "jobs.html",
         jobs=[(job, next(iter(latest[job.job_id]), None)) for job in jobs],

@@ -1,4 +1,4 @@
-"""All runs: starts them, cancels them, and brings their states into order after the workspace was killed."""
+"""All runs: starts them, cancels them, and repairs their states after the workspace was killed."""
 
 from __future__ import annotations
 
@@ -15,21 +15,15 @@ from services.databricks.workspace import cluster, outcome
 from services.databricks.workspace.definitions import Definition, tasks_of
 from services.databricks.workspace.driver import Driver
 from services.databricks.workspace.errors import invalid_parameter, invalid_state
-from services.databricks.workspace.execution import Execution
+from services.databricks.workspace.execution import Execution, task_run
 from services.databricks.workspace.outcome import Outcome
 from services.databricks.workspace.process import Processes, end_orphan
 from services.databricks.workspace.settings import Settings
-from services.databricks.workspace.store import Listing, Run, Store, now
+from services.databricks.workspace.store import Run, Store, now
 from services.databricks.workspace.tree import Tree
 
 log = logging.getLogger(__name__)
 _DAY = 24 * 3600 * 1000
-_AT_THE_LIMIT = Outcome(
-    "SKIPPED",
-    "MAXIMUM_CONCURRENT_RUNS_REACHED",
-    "MAX_CONCURRENT_RUNS_EXCEEDED",
-    "The job has as many active runs as its max_concurrent_runs allows.",
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class Runs:
         self.on_end: Callable[[Run], None] = lambda run: None
 
     async def open(self) -> None:
-        """Go on with the runs that may be tried again, end the others that were cut off, get a process ready."""
+        """Continue the runs that have retries left, end the others that were cut off, start a process ahead."""
         left = self._store.active_runs()
         await asyncio.gather(*(self._end_orphan(run, run.pid) for run in left if run.pid))
         for run in (run for run in left if run.parent_id is None):
@@ -74,7 +68,7 @@ class Runs:
         self._processes.warm_up()
 
     async def close(self) -> None:
-        """End every process. What the runs make of that is said at the next start, as after a kill."""
+        """End every process. The next start decides what becomes of the runs, as after a kill."""
         for execution in self._going.values():
             execution.leave()
         if self._carrying:
@@ -83,7 +77,7 @@ class Runs:
         await self._processes.close()
 
     def start(self, request: Request) -> Run:
-        """Start a run and return at once; the same idempotency token gives the same run. Raises ApiError."""
+        """Start a run and return at once; the same idempotency token returns the same run. Raises ApiError."""
         if request.token:
             known = self._store.run_of_token(request.token)
             if known is not None:
@@ -111,13 +105,14 @@ class Runs:
         with self._store.transaction():
             self._store.add_run(run)
             for task in run.definition["tasks"]:
-                self._store.add_run(self._task_run(run, task))
+                life = "BLOCKED" if task["depends_on"] else "PENDING"
+                self._store.add_run(task_run(run, task, self._store.new_id(), life=life))
             if request.token:
                 self._store.keep_token(request.token, run.run_id)
         log.info("run %s (%s) of %s tasks submitted", run.run_id, run.name, len(tasks))
         if full and run.life != "QUEUED":
             for skipped in (*self._store.tasks(run.run_id), run):
-                self._finish(skipped, _AT_THE_LIMIT)
+                self._finish(skipped, outcome.AT_THE_LIMIT)
         else:
             self._carry_out(run)
         return run
@@ -130,7 +125,7 @@ class Runs:
         return run
 
     def cancel(self, run_id: int) -> None:
-        """Cancel a run or one task run; harmless if it has ended. It may go on for a moment."""
+        """Cancel a run or one task run, which ends soon after; harmless if it has ended."""
         run = self.run(run_id)
         execution = self._going.get(run.parent_id or run.run_id)
         if execution and run.task_key:
@@ -145,7 +140,7 @@ class Runs:
                 execution.stop(outcome.CANCELED)
 
     def delete(self, run_id: int) -> None:
-        """Forget a run with its outputs; raises ApiError while it is active."""
+        """Delete a run with its outputs; raises ApiError while it is active."""
         run = self.run(run_id)
         if run.parent_id:
             raise invalid_parameter(f"Run {run_id} is a task run; delete the run {run.parent_id}.")
@@ -170,8 +165,8 @@ class Runs:
         return bool(self._active_of(job_id))
 
     def forget_all_but(self, job_id: int, newest: int) -> None:
-        """Forget the job's ended runs but for the newest ones."""
-        for run in self._store.runs(Listing(limit=-1, offset=newest, job_id=job_id, active=False)):
+        """Delete the job's ended runs except the newest ones."""
+        for run in self._store.runs(-1, offset=newest, job_id=job_id, active=False):
             self._forget(run)
 
     async def _end_orphan(self, run: Run, pid: int) -> None:
@@ -187,11 +182,11 @@ class Runs:
 
     async def _until_done(self, execution: Execution) -> None:
         run = execution.run
-        # Neither the run's own state nor the clean-up after it may keep a continuous job from its next run.
+        # No failure here may keep a continuous job from its next run.
         try:
             await execution.carry_out(lambda: self._turn(run))
         except Exception:
-            log.exception("the end of run %s (%s) could not be kept", run.run_id, run.name)
+            log.exception("could not store the end of run %s (%s)", run.run_id, run.name)
         del self._going[run.run_id]
         log.info("run %s (%s) ended: %s %s", run.run_id, run.name, run.life, run.result)
         with supervised.turn("clean-up of old runs"):
@@ -200,7 +195,7 @@ class Runs:
             self.on_end(run)
 
     async def _turn(self, run: Run) -> None:
-        """Wait until fewer runs of the job are active that came before than it may have at once."""
+        """Wait until the earlier active runs of the job leave a place within its max_concurrent_runs."""
         limit = max(1, int(run.definition["max_concurrent_runs"]))
         while len(before := [e for e in self._active_of(run.job_id) if e.run.run_id < run.run_id]) >= limit:
             waiting = [asyncio.ensure_future(execution.done.wait()) for execution in before]
@@ -212,18 +207,6 @@ class Runs:
 
     def _active_of(self, job_id: int) -> list[Execution]:
         return [e for e in self._going.values() if e.run.job_id == job_id and not e.done.is_set()]
-
-    def _task_run(self, run: Run, task: dict[str, Any]) -> Run:
-        return Run(
-            run_id=self._store.new_id(),
-            job_id=run.job_id,
-            parent_id=run.run_id,
-            task_key=task["task_key"],
-            name=run.name,
-            kind=run.kind,
-            definition=task,
-            life="BLOCKED" if task["depends_on"] else "PENDING",
-        )
 
     def _finish(self, run: Run, ending: Outcome) -> None:
         run.life, run.result, run.code, run.message = ending.life, ending.result, ending.code, ending.message
@@ -244,7 +227,7 @@ class Runs:
 
 
 def _goes_on(task: Run) -> bool:
-    """Whether a task that a restart cut off is carried on with: by its next attempt, or as it is if it only waited."""
+    """Whether a task that a restart cut off continues: with its next attempt, or unchanged if it only waited."""
     retries = int(task.definition.get("max_retries", 0))
     if task.life == "BLOCKED":
         return True

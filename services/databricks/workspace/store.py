@@ -88,20 +88,6 @@ class Job:
     settings: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What `runs/list` can ask for; ``before`` is the run id that the page begins below."""
-
-    limit: int
-    offset: int = 0
-    before: int | None = None
-    job_id: int | None = None
-    kind: str | None = None
-    active: bool | None = None
-    start_from: int | None = None
-    start_to: int | None = None
-
-
 class Store:
     """Everything that is stored. Each call is one transaction; safe to call from any thread."""
 
@@ -169,23 +155,30 @@ class Store:
         """Runs and task runs that have not ended."""
         return self._runs(_IS_ACTIVE)
 
-    def runs(self, asked: Listing) -> list[Run]:
-        """Runs (not task runs), newest first."""
-        conditions, values = ["parent_id is null"], list[Any]()
-        for condition, value in (
-            ("run_id < ?", asked.before),
-            ("job_id = ?", asked.job_id),
-            ("kind = ?", asked.kind),
-            ("submitted >= ?", asked.start_from),
-            ("submitted <= ?", asked.start_to),
-        ):
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
-        if asked.active is not None:
-            conditions.append(_IS_ACTIVE if asked.active else f"not {_IS_ACTIVE}")
-        where = " and ".join(conditions)
-        return self._runs(f"{where} order by run_id desc limit ? offset ?", *values, asked.limit, asked.offset)
+    def runs(
+        self,
+        limit: int,
+        *,
+        offset: int = 0,
+        before: int | None = None,
+        job_id: int | None = None,
+        kind: str | None = None,
+        active: bool | None = None,
+        start_from: int | None = None,
+        start_to: int | None = None,
+    ) -> list[Run]:
+        """Runs (not task runs), newest first; ``before`` is the id that the page starts below."""
+        asked = {
+            "run_id < ?": before,
+            "job_id = ?": job_id,
+            "kind = ?": kind,
+            "submitted >= ?": start_from,
+            "submitted <= ?": start_to,
+        }
+        filters = {condition: value for condition, value in asked.items() if value is not None}
+        of_state = [] if active is None else [_IS_ACTIVE if active else f"not {_IS_ACTIVE}"]
+        where = " and ".join(["parent_id is null", *filters, *of_state])
+        return self._runs(f"{where} order by run_id desc limit ? offset ?", *filters.values(), limit, offset)
 
     def expired(self, keep: int, ended_before: int) -> list[Run]:
         """Finished runs that are not among the ``keep`` newest runs, or that ended before that time."""

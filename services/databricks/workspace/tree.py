@@ -1,7 +1,7 @@
-"""The workspace's folders, notebooks and files, kept on disk exactly as they were uploaded.
+"""The workspace's folders, notebooks and files, stored on disk exactly as uploaded.
 
-A notebook's path has no ending (`/Users/x/load` is the file `Users/x/load.py`), as on Databricks; here the path with
-its ending finds it too. `/Workspace/Users/x` is the same as `/Users/x`.
+A notebook's path has no ending (`/Users/x/load` is the file `Users/x/load.py`), as on Databricks; here the path
+with its ending works too. `/Workspace/Users/x` is the same as `/Users/x`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Object:
 
 
 class Tree:
-    """The workspace below one directory; no path leads out of it."""
+    """The workspace below one directory; no path leads outside."""
 
     def __init__(self, root: Path, store: Store, user: str) -> None:
         self._store = store
@@ -82,7 +82,7 @@ class Tree:
         return self.get(path).path
 
     def make_folder(self, path: str) -> None:
-        """A folder with those above it; harmless if it is there."""
+        """Create a folder and those above it; harmless if it exists."""
         folder = self._resolve(path)
         for step in [folder, *folder.parents]:
             if step.is_file() or (not step.exists() and self._notebook_file(step)):
@@ -152,7 +152,7 @@ class Tree:
         return None
 
     def _resolve(self, path: str) -> Path:
-        """The place of a path below the root; raises ApiError for a path that leads elsewhere."""
+        """The file of a path, below the root; raises ApiError for a path that leads elsewhere."""
         if not path.startswith("/"):
             raise invalid_parameter(f"Path ({path}) doesn't start with '/'")
         parts = [part for part in path.split("/") if part]
@@ -161,7 +161,7 @@ class Tree:
         if any(part in (".", "..") or "\0" in part or len(part.encode()) > 240 for part in parts):
             raise invalid_parameter(f"Path ({path}) is not a path of the workspace.")
         place = self.root.joinpath(*parts)
-        # resolve() follows symbolic links: where one is on the way, the result is another place.
+        # resolve() follows symbolic links: if one is on the way, the result differs.
         if place.resolve() != place:
             raise invalid_parameter(f"Path ({path}) leads through a symbolic link.")
         return place

@@ -1,4 +1,4 @@
-"""DBFS handles: what `create` and `add-block` have gathered until `close` writes it."""
+"""DBFS handles: they collect what `create` and `add-block` bring, until `close` writes it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from services.databricks.workspace.errors import ApiError, does_not_exist
 
-# All open handles together. An object of S3 cannot be appended to, so a file is gathered and written in one go.
+# Of all open handles together. S3 cannot append to an object, so a file is collected and written at once.
 LIMIT = 256 * 1024 * 1024
-# Seconds without use after which a handle is closed. Databricks documents 10 minutes; what works there works here.
+# Seconds without use after which a handle closes. Databricks documents 10 minutes; clients that work there work here.
 IDLE = 15 * 60.0
 
 
@@ -27,7 +27,7 @@ class Upload:
 
 @dataclass
 class Uploads:
-    """The handles that are open: those of clients that went away are dropped once nothing has come for ``IDLE``."""
+    """The open handles; those of clients that went away are dropped after ``IDLE`` without a block."""
 
     clock: Callable[[], float] = time.monotonic
     _open: dict[int, Upload] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Uploads:
             upload.used = self.clock()
 
     def close(self, handle: int) -> Upload:
-        """What the handle has gathered; it is closed. Raises ApiError."""
+        """Close the handle; what it collected. Raises ApiError."""
         with self._lock:
             upload = self._get(handle)
             del self._open[handle]
