@@ -139,21 +139,23 @@ class SecretScopes:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Store the change, whole or not at all, in memory and in the file; a kill leaves the old or the new file."""
-        new = self._file.with_suffix(".new")
         with self._lock:
             yield
-            try:
-                new.unlink(missing_ok=True)
-                opened = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(opened, "w", encoding="ascii") as file:
-                    json.dump(self._made, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                new.replace(self._file)
-            except OSError:
-                self._made = self._stored()
-                raise
+            self._save()
+
+    def _save(self) -> None:
+        """Store all or nothing, in memory and in the file; a kill leaves the old file or the new one."""
+        new = self._file.with_suffix(".new")
+        try:
+            new.unlink(missing_ok=True)
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                json.dump(self._made, file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._file)
+        except OSError:
+            self._made = self._stored()
+            raise
 
     def _stored(self) -> dict[str, Scope]:
         return dict(json.loads(self._file.read_bytes())) if self._file.exists() else {}

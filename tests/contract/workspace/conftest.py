@@ -61,15 +61,15 @@ class Service:
         command = [sys.executable, "-m", "services.databricks.workspace", *self.arguments]
         with (self.home.parent / "service.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
-                requests.get(f"{self.url}/.well-known/databricks-config", timeout=1)
+                requests.get(f"{self.url}/.well-known/databricks-config", timeout=10)
                 return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 assert self.process.poll() is None, (self.home.parent / "service.log").read_text()
                 time.sleep(0.05)
-        raise AssertionError("the workspace did not start within 30 s")
+        raise AssertionError("the workspace did not start within 120 s")
 
     def kill(self) -> None:
         self.process.kill()
