@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 import yaml
-from fastapi.routing import APIRoute, APIRouter
 
 from docs.capabilities import inventory
 from emulator.__main__ import main as emulator
@@ -22,6 +20,7 @@ from pinflow.cli import cli
 from pinflow.stack.launch import services
 from services.airflow import mwaa
 from services.databricks.workspace import app as workspace
+from services.databricks.workspace import pages
 
 FOLDER = Path(__file__).parent
 
@@ -117,12 +116,10 @@ _Template.add_multi_constructor("!", lambda loader, _, node: getattr(loader, f"c
 
 
 def _workspace_calls() -> Iterator[inventory.Call]:
-    """The routes of the API and of the pages."""
-    modules = [module for module in vars(workspace).values() if isinstance(module, ModuleType)]
-    for router in (each for module in modules for each in vars(module).values() if isinstance(each, APIRouter)):
-        for route in router.routes:
-            if isinstance(route, APIRoute):
-                yield from ((method, route.path) for method in route.methods or ())
+    """The calls of the API and of the pages."""
+    yield from ((call.method, call.path) for api in workspace.APIS for call in api.calls)
+    for route in pages.ROUTES:
+        yield from ((method, route.path_format) for method in (route.methods or set()) - {"HEAD"})
 
 
 VIEWS: dict[str, Callable[[], Iterator[str]]] = {
