@@ -48,9 +48,9 @@ def needs_no_token(request: Request, settings: Settings) -> bool:
     """Whether the lists open without a token: in a browser on this machine, while the token is the well-known one.
 
     The token of profiles/local.yaml is no secret. A token of your own protects the pages from other users of the
-    machine, so it is asked for. Requests through a proxy or a container's bridge may come from elsewhere. A link on a
-    web site does not open a list either; what a site may open with the well-known key, it cannot read (see the headers
-    in pages.py and app.py).
+    machine, so the lists ask for it. Requests through a proxy or a container's bridge may come from elsewhere. Nor does
+    a link on a web site open a list; what a site may open with the well-known key, it cannot read (see the headers in
+    pages.py and app.py).
     """
     headers = request.headers
     return (

@@ -16,7 +16,7 @@ from services.databricks.workspace.settings import Settings
 
 log = logging.getLogger(__name__)
 _TIMEOUT = 120
-# Seconds that a run waits until the cluster has closed its sessions; the cluster goes on closing them afterwards.
+# Seconds that a run waits until the cluster has closed its sessions; the cluster continues afterwards.
 _CLOSING = 5.0
 
 

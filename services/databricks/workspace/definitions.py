@@ -161,10 +161,10 @@ def tasks_of(definition: Definition, name: str) -> list[Task]:
     """The tasks of a definition; a flat one has one task, named after the run. Raises ApiError if there are none."""
     if definition.tasks:
         if definition.notebook_task:
-            raise invalid_parameter("Only one of notebook_task and tasks may be given.")
+            raise invalid_parameter("notebook_task and tasks exclude each other.")
         return definition.tasks
     if definition.notebook_task is None:
-        raise invalid_parameter("One of notebook_task and tasks must be given.")
+        raise invalid_parameter("notebook_task or tasks is required.")
     work = definition.model_dump(include=set(Work.model_fields) - {"timeout_seconds"}, exclude_none=True)
     # A flat run's timeout is the run's own.
     return [Task.model_validate({**work, "task_key": re.sub(r"[^\w\-]", "_", name)[:100] or "main"})]
@@ -172,7 +172,7 @@ def tasks_of(definition: Definition, name: str) -> list[Task]:
 
 def _check_graph(tasks: list[Task]) -> None:
     if not tasks:
-        raise ValueError("At least one task must be given.")
+        raise ValueError("At least one task is required.")
     known = {task.task_key for task in tasks}
     if len(known) < len(tasks):
         raise ValueError("Duplicate task keys: every task needs a task_key of its own.")

@@ -1,6 +1,6 @@
 """What a notebook process wrote to events.jsonl: its cells with their output, and its result.
 
-The file grows while the run goes on, and a killed process can leave a broken last line.
+The file grows during the run, and a killed process can leave a broken last line.
 """
 
 from __future__ import annotations

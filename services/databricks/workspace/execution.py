@@ -73,7 +73,7 @@ class Execution:
         if not self._stops[key].done():
             self._stops[key].set_result(ending)
 
-    async def carry_out(self, turn: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def execute(self, turn: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run the tasks, after ``turn`` (which waits for other runs of the same job)."""
         timer: asyncio.TimerHandle | None = None
         try:
@@ -81,7 +81,7 @@ class Execution:
             seconds = int(self.run.definition.get("timeout_seconds", 0))
             if seconds:
                 timer = asyncio.get_running_loop().call_later(seconds, self.stop, outcome.timed_out(seconds))
-            await asyncio.gather(*(self._carry_out_task(task) for task in self._tasks))
+            await asyncio.gather(*(self._execute_task(task) for task in self._tasks))
             ended = {key: future.result() for key, future in self._ended.items()}
             stopped = self._stopped.result() if self._stopped.done() else None
             self._end(self.run, stopped or outcome.of_run(self._tasks, ended, self.run.flat))
@@ -101,7 +101,7 @@ class Execution:
         if self.run.life == "QUEUED":
             self._change(self.run, life="PENDING")
 
-    async def _carry_out_task(self, task: Task) -> None:
+    async def _execute_task(self, task: Task) -> None:
         ending = outcome.WORKSPACE_FAILED
         try:
             ending = await self._outcome_of(task)

@@ -149,7 +149,7 @@ async def cancel_run(workspace: Workspace, asked: RunId) -> None:
 @api.post("/runs/cancel-all")
 async def cancel_all_runs(workspace: Workspace, asked: CancelAll) -> None:
     if asked.job_id is None and not asked.all_queued_runs:
-        raise invalid_parameter("One of job_id and all_queued_runs must be given.")
+        raise invalid_parameter("job_id or all_queued_runs is required.")
     workspace.runs.cancel_all(asked.job_id)
 
 

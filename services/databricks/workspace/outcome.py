@@ -68,7 +68,7 @@ def timed_out(seconds: int) -> Outcome:
 
 
 def no_notebook(path: str, user: str) -> Outcome:
-    """The end of a task whose notebook is not there, in Databricks' words."""
+    """The end of a task whose notebook does not exist, in Databricks' words."""
     return Outcome(
         "INTERNAL_ERROR",
         "FAILED",
@@ -79,7 +79,7 @@ def no_notebook(path: str, user: str) -> Outcome:
 
 
 def no_cluster(cluster_id: str) -> Outcome:
-    """The end of a task that names a cluster that is not there, in Databricks' words."""
+    """The end of a task that names a cluster that does not exist, in Databricks' words."""
     message = f"Run executed on existing cluster ID {cluster_id} failed since the cluster does not exist."
     return Outcome("INTERNAL_ERROR", "FAILED", "CLUSTER_ERROR", message)
 

@@ -46,8 +46,8 @@ class Runs:
         self._processes = Processes(settings.notebook_command, settings.max_processes)
         self._driver = Driver(settings)
         self._watching = asyncio.create_task(self._driver.watch())
-        self._going: dict[int, Execution] = {}
-        self._carrying: set[asyncio.Task[None]] = set()
+        self._active: dict[int, Execution] = {}
+        self._executing: set[asyncio.Task[None]] = set()
         self.on_end: Callable[[Run], None] = lambda run: None
 
     async def open(self) -> None:
@@ -56,12 +56,12 @@ class Runs:
         await asyncio.gather(*(self._end_orphan(run, run.pid) for run in left if run.pid))
         for run in (run for run in left if run.parent_id is None):
             tasks = [task for task in self._store.tasks(run.run_id) if task.active]
-            goes_on = run.life != "TERMINATING" and all(_goes_on(task) for task in tasks)
+            continues = run.life != "TERMINATING" and all(_continues(task) for task in tasks)
             for task in tasks:
-                if not goes_on or task.started:
+                if not continues or task.started:
                     self._finish(task, outcome.RESTARTED)
-            if goes_on:
-                self._carry_out(run)
+            if continues:
+                self._launch(run)
             else:
                 self._finish(run, outcome.RESTARTED)
         self._forget_expired()
@@ -69,10 +69,10 @@ class Runs:
 
     async def close(self) -> None:
         """End every process. The next start decides what becomes of the runs, as after a kill."""
-        for execution in self._going.values():
+        for execution in self._active.values():
             execution.leave()
-        if self._carrying:
-            await asyncio.wait(self._carrying)
+        if self._executing:
+            await asyncio.wait(self._executing)
         self._watching.cancel()
         await self._processes.close()
 
@@ -114,7 +114,7 @@ class Runs:
             for skipped in (*self._store.tasks(run.run_id), run):
                 self._finish(skipped, outcome.AT_THE_LIMIT)
         else:
-            self._carry_out(run)
+            self._launch(run)
         return run
 
     def run(self, run_id: int) -> Run:
@@ -127,7 +127,7 @@ class Runs:
     def cancel(self, run_id: int) -> None:
         """Cancel a run or one task run, which ends soon after; harmless if it has ended."""
         run = self.run(run_id)
-        execution = self._going.get(run.parent_id or run.run_id)
+        execution = self._active.get(run.parent_id or run.run_id)
         if execution and run.task_key:
             execution.stop_task(run.task_key, outcome.CANCELED)
         elif execution:
@@ -135,7 +135,7 @@ class Runs:
 
     def cancel_all(self, job_id: int | None) -> None:
         """Cancel the active runs of a job, or of all jobs."""
-        for execution in list(self._going.values()):
+        for execution in list(self._active.values()):
             if job_id is None or execution.run.job_id == job_id:
                 execution.stop(outcome.CANCELED)
 
@@ -173,21 +173,21 @@ class Runs:
         await end_orphan(pid, run.pid_started or 0)
         await cluster.close_sessions(self._settings, self._settings.home / "runs" / str(run.run_id))
 
-    def _carry_out(self, run: Run) -> None:
+    def _launch(self, run: Run) -> None:
         execution = Execution(run, self._settings, self._store, self._tree, self._processes, self._driver)
-        self._going[run.run_id] = execution
+        self._active[run.run_id] = execution
         task = asyncio.create_task(self._until_done(execution))
-        self._carrying.add(task)
-        task.add_done_callback(self._carrying.discard)
+        self._executing.add(task)
+        task.add_done_callback(self._executing.discard)
 
     async def _until_done(self, execution: Execution) -> None:
         run = execution.run
         # No failure here may keep a continuous job from its next run.
         try:
-            await execution.carry_out(lambda: self._turn(run))
+            await execution.execute(lambda: self._turn(run))
         except Exception:
             log.exception("could not store the end of run %s (%s)", run.run_id, run.name)
-        del self._going[run.run_id]
+        del self._active[run.run_id]
         log.info("run %s (%s) ended: %s %s", run.run_id, run.name, run.life, run.result)
         with supervised.turn("clean-up of old runs"):
             self._forget_expired()
@@ -206,7 +206,7 @@ class Runs:
                     waiter.cancel()
 
     def _active_of(self, job_id: int) -> list[Execution]:
-        return [e for e in self._going.values() if e.run.job_id == job_id and not e.done.is_set()]
+        return [e for e in self._active.values() if e.run.job_id == job_id and not e.done.is_set()]
 
     def _finish(self, run: Run, ending: Outcome) -> None:
         run.life, run.result, run.code, run.message = ending.life, ending.result, ending.code, ending.message
@@ -226,7 +226,7 @@ class Runs:
                 shutil.rmtree(self._settings.home / "runs" / str(attempt.run_id))
 
 
-def _goes_on(task: Run) -> bool:
+def _continues(task: Run) -> bool:
     """Whether a task that a restart cut off continues: with its next attempt, or unchanged if it only waited."""
     retries = int(task.definition.get("max_retries", 0))
     if task.life == "BLOCKED":

@@ -64,7 +64,7 @@ def list_scopes(workspace: Workspace, asked: Parameters) -> dict[str, Any]:
 @api.post("/put")
 def put_secret(workspace: Workspace, asked: Value) -> None:
     if (asked.string_value is None) == (asked.bytes_value is None):
-        raise malformed("Exactly one of string_value and bytes_value must be given.")
+        raise malformed("Exactly one of string_value and bytes_value is required.")
     text = asked.string_value.get_secret_value().encode() if asked.string_value else b""
     workspace.secrets.put(asked.scope, asked.key, text if asked.bytes_value is None else asked.bytes_value)
 

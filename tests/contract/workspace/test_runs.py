@@ -300,7 +300,7 @@ def test_a_task_that_is_no_notebook_is_refused_by_name(client: Client) -> None:
 @pytest.mark.parametrize(
     "tasks, message",
     [
-        ([], "must be given"),
+        ([], "is required"),
         ([("a", HOME + "/x", "b"), ("b", HOME + "/x", "a")], "Cyclic dependency"),
         ([("a", HOME + "/x"), ("a", HOME + "/x")], "Duplicate task keys"),
         ([("a", HOME + "/x", "missing")], "missing, which does not exist"),

@@ -108,7 +108,7 @@ def test_a_broken_job_does_not_keep_the_workspace_from_starting() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("broken", ["carry_out", "clean-up"])
+@pytest.mark.parametrize("broken", ["execute", "clean-up"])
 def test_a_run_whose_end_could_not_be_kept_is_over_all_the_same(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     """Else a continuous job would never be run again."""
 
@@ -119,9 +119,9 @@ def test_a_run_whose_end_could_not_be_kept_is_over_all_the_same(monkeypatch: pyt
         def __init__(self, run: Run, *_: Any) -> None:
             self.run, self.done = run, asyncio.Event()
 
-        async def carry_out(self, turn: Any) -> None:
+        async def execute(self, turn: Any) -> None:
             self.run.life = "TERMINATED"
-            if broken == "carry_out":
+            if broken == "execute":
                 fail()
 
     monkeypatch.setattr(runs, "Execution", Execution)
@@ -132,7 +132,7 @@ def test_a_run_whose_end_could_not_be_kept_is_over_all_the_same(monkeypatch: pyt
         settings: Any = SimpleNamespace(notebook_command=[], max_processes=1, **nobody)
         going, ended = Runs(settings, Store(), None), list[Run]()  # type: ignore[arg-type]
         going.on_end = ended.append
-        going._carry_out(a_run())
+        going._launch(a_run())
         await wait_for(lambda: ended)
         assert not going.is_active(7)
         reasons = [failure["reason"] for failure in supervised.failing()]
