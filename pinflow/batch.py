@@ -37,11 +37,11 @@ def run_name(profile: Profile) -> str:
 
 
 def run(profile: Profile, say: Say) -> Result:
-    """Load the three tables side by side, then ask the questions. Raises PinflowError with the page of what failed."""
+    """Load the tables side by side, then ask the questions. Raises PinflowError with the page of what failed."""
     workspace = Workspace(profile)
     folder = workspace.sync_notebooks(say)
     parameters = {"uid": profile.uid, "bucket": profile.storage.bucket}
-    loads = [Task(f"load_{name}", f"{folder}/load_{name}", parameters) for name in TABLES]
+    loads = [Task(f"load_{name}", f"{folder}/load", parameters | {"table": name}) for name in TABLES]
     questions = Task("questions", f"{folder}/questions", parameters, tuple(load.key for load in loads))
     outcome = workspace.run(run_name(profile), [*loads, questions], say)
     return _result(outcome)

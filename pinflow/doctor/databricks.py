@@ -16,7 +16,7 @@ from foundation.profile import Profile
 from pinflow.doctor.finding import Finding, failed, fix_for, ok, skipped, unknown
 
 _OLDEST_RUNTIME = 17  # Databricks' first with Spark 4: try_parse_json, DataFrame.toArrow and others are of that
-_NOTEBOOKS = ("load_pin", "load_geo", "load_user", "questions")
+_NOTEBOOKS = ("load", "questions")
 
 
 def workspace(profile: Profile) -> list[Finding]:

@@ -1,8 +1,7 @@
 # Databricks notebook source
 # MAGIC %md
-# MAGIC # All three streams
-# MAGIC The three queries of `stream_pin`, `stream_geo` and `stream_user` in one notebook: `make stream` keeps it
-# MAGIC running.
+# MAGIC # All streams
+# MAGIC The queries of `stream` for every table in one notebook: `make stream` keeps it running.
 
 # COMMAND ----------
 

@@ -82,8 +82,8 @@ def test_airflow_variables_change_what_they_name(read: Read) -> None:
         "run_name": "ffffffffffff_dag.load_pin {{ run_id }}",
         "existing_cluster_id": "other",
         "notebook_task": {
-            "notebook_path": "/Shared/n/load_pin",
-            "base_parameters": {"uid": "ffffffffffff", "bucket": "mine"},
+            "notebook_path": "/Shared/n/load",
+            "base_parameters": {"uid": "ffffffffffff", "bucket": "mine", "table": "pin"},
         },
     }
     small = found["dags"]["ffffffffffff_small"]["tasks"]["submit_run"]

@@ -76,7 +76,7 @@ def tries(airflow: Tries, request: pytest.FixtureRequest) -> Iterator[Tries]:
 
 
 def test_a_run_that_is_left_is_followed_however_many_others_are_active(tries: Tries) -> None:
-    path: Any = notebook(tries.client, "load_pin", "sleep 300")
+    path: Any = notebook(tries.client, "load", "sleep 300")
     left = tries.submitted_by(1, MORNING)
     document = {"existing_cluster_id": "any", "notebook_task": {"notebook_path": path}, "run_name": "another's"}
     for _ in range(30):
@@ -87,10 +87,10 @@ def test_a_run_that_is_left_is_followed_however_many_others_are_active(tries: Tr
 
 
 def test_a_run_that_has_ended_is_not_taken_for_the_next_try_s(tries: Tries) -> None:
-    notebook(tries.client, "load_pin", "fail at once")
+    notebook(tries.client, "load", "fail at once")
     failed = tries.submitted_by(1, MORNING)
     ended(tries.client, failed)
-    notebook(tries.client, "load_pin", "sleep 300")
+    notebook(tries.client, "load", "sleep 300")
     again = tries.submitted_by(2, MORNING)
     assert again != failed
     assert tries.submitted_by(3, MORNING) == again
@@ -98,14 +98,14 @@ def test_a_run_that_has_ended_is_not_taken_for_the_next_try_s(tries: Tries) -> N
 
 
 def test_tries_that_submitted_nothing_leave_one_run(tries: Tries) -> None:
-    notebook(tries.client, "load_pin", "sleep 300")
+    notebook(tries.client, "load", "sleep 300")
     assert list(tries.runs()) == []
     third = tries.submitted_by(3, MORNING)
     assert list(tries.runs()) == [third]
 
 
 def test_a_task_that_is_cleared_and_a_run_of_the_same_name_run_again(tries: Tries) -> None:
-    notebook(tries.client, "load_pin", "print done")
+    notebook(tries.client, "load", "print done")
     seen = [tries.submitted_by(1, MORNING)]
     for tried, start in ((2, MORNING), (1, NOON)):  # cleared; then deleted and triggered again under its old name
         ended(tries.client, seen[-1])

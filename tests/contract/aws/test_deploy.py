@@ -68,7 +68,7 @@ def test_a_dry_run_names_everything_and_writes_nothing(profile: Profile, airflow
     result = deploy(profile, "--dry-run", *THREE)
     assert result.exit_code == 0, result.exception
     assert f"new     s3://dags-{UID}/dags/pinterest_dag.py" in result.output
-    assert f"new     {HOME}/notebooks/load_pin\n" in result.output
+    assert f"new     {HOME}/notebooks/load\n" in result.output
     assert f"new     {HOME}/pinterest/cleaning.py\n" in result.output
     assert "new     Airflow Variable pinterest_uid" in result.output
     assert client(profile, "s3").list_objects_v2(Bucket=profile.storage.dag_bucket)["KeyCount"] == 0

@@ -192,8 +192,7 @@ def test_batch_runs_on_the_workspace_that_databricks_own_settings_name(
 ) -> None:
     folder = tmp_path / "project" / "spark" / "notebooks"
     folder.mkdir(parents=True)
-    for name in ("load_pin", "load_geo", "load_user"):
-        (folder / f"{name}.py").write_text("# Databricks notebook source\n# print loaded\n")
+    (folder / "load.py").write_text("# Databricks notebook source\n# print loaded\n")
     (folder / "questions.py").write_text(f"# Databricks notebook source\n# exit {json.dumps(ANSWERS)}\n")
     as_person.setattr("foundation.databricks.ROOT", tmp_path / "project")
     as_person.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "databrickscfg"))
