@@ -11,13 +11,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from foundation import environment, loops, packages, versions
 from foundation.aws import client
-from foundation.errors import NotReady, PreflightError, brief
+from foundation.errors import NotReady, PinflowError, PreflightError, brief
 from foundation.profile import ROOT, Profile
 from foundation.service import Command, Service
-from services.localstack import deploy, install
+from services.localstack import cloudformation, install
 
 HERE = Path(__file__).resolve().parent
 HOOK = "make_resources.py"
+TEMPLATE = ROOT / "localstack" / "template.yaml"
+
+
+class DeployError(PinflowError):
+    """The stack could not be created or changed; names the resource and the service's reason."""
 
 
 def _endpoint(profile: Profile) -> str:
@@ -92,7 +97,7 @@ def _probe(profile: Profile) -> None:
     if failed:
         raise NotReady(f"LocalStack's hooks {', '.join(failed)} failed; see its log")
     if not hooks["completed"]["READY"] or state.get(HOOK) != "SUCCESSFUL":
-        raise NotReady(f"{deploy.TEMPLATE.relative_to(ROOT)} is not deployed yet ({HOOK}: {state.get(HOOK)})")
+        raise NotReady(f"{TEMPLATE.relative_to(ROOT)} is not deployed yet ({HOOK}: {state.get(HOOK)})")
     try:
         client(profile, "kinesis").describe_stream_summary(StreamName=f"streaming-{profile.uid}-pin")
     except (BotoCoreError, ClientError) as error:
@@ -100,8 +105,29 @@ def _probe(profile: Profile) -> None:
     loops.check(profile, "localstack", _endpoint(profile))
 
 
+def deploy(profile: Profile, say: Callable[[str], None]) -> dict[str, str]:
+    """Check that LocalStack runs what the template says, and return the stack's outputs; repeatable.
+
+    LocalStack itself deploys the template at each start (ready.d), so this creates nothing where that went well; on AWS
+    it is pinflow/cloudformation/stack.py. Raises DeployError.
+    """
+    template, where = TEMPLATE.relative_to(ROOT), profile.aws.endpoint_url
+    say(f"stack pinflow-{profile.uid} on {where}: {template}")
+    parameters = {
+        "UserId": profile.uid,
+        "BucketName": profile.storage.bucket,
+        "DagBucketName": profile.storage.dag_bucket,
+        "RestProxyUrl": profile.rest_proxy.url,
+    }
+    try:
+        return cloudformation.deploy(lambda service: client(profile, service), TEMPLATE, parameters)
+    except (cloudformation.StackFailed, ClientError, BotoCoreError) as error:
+        fix = "restart LocalStack: it deploys the template as it starts (`make down up`)"
+        raise DeployError(f"{template} on {where}: {error}", fix) from None
+
+
 def _initialise(profile: Profile, say: Callable[[str], None]) -> None:
-    deploy.deploy(profile, say)
+    deploy(profile, say)
 
 
 SERVICE = Service(

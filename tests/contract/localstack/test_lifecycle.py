@@ -14,8 +14,8 @@ import requests
 
 from foundation.aws import client
 from foundation.errors import NotReady, PinflowError
-from services.localstack import deploy, replay
-from services.localstack.native import SERVICE
+from services.localstack import replay
+from services.localstack.native import SERVICE, deploy
 from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running, numbers
 
 STREAM = f"streaming-{UID}-geo"
@@ -66,7 +66,7 @@ def test_streams_are_on_demand(localstack: Running) -> None:
 
 def test_deploying_again_changes_nothing_and_takes_no_time(localstack: Running) -> None:
     begin = time.monotonic()
-    outputs = deploy.deploy(localstack.profile, lambda message: None)
+    outputs = deploy(localstack.profile, lambda message: None)
     assert time.monotonic() - begin < 5
     assert outputs["BucketName"] == f"user-{UID}-bucket"
     assert outputs["ApiId"] == "pinflow"
@@ -76,7 +76,7 @@ def test_deploying_again_changes_nothing_and_takes_no_time(localstack: Running) 
 def test_a_changed_stack_is_refused_and_the_api_lives_on(localstack: Running) -> None:
     other = localstack.profile.rest_proxy.model_copy(update={"url": "http://127.0.0.1:9"})
     with pytest.raises(PinflowError, match="restart LocalStack"):
-        deploy.deploy(localstack.profile.model_copy(update={"rest_proxy": other}), lambda message: None)
+        deploy(localstack.profile.model_copy(update={"rest_proxy": other}), lambda message: None)
     assert requests.get(f"{localstack.profile.api.invoke_url}/streams", timeout=30).status_code == 200
 
 
