@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def home(profile: Profile) -> Path:
-    """The directory of the profile's version: the metadata database, logs, DAGs as they came from the bucket."""
+    """The directory of the profile's version: the metadata database, logs, the DAGs of the bucket."""
     return profile.home / "airflow" / profile.airflow.version
 
 
@@ -41,8 +41,8 @@ def prepare(profile: Profile) -> None:
     """Raise PreflightError where the chosen version is not installed, or cannot work in this directory."""
     if "%" in str(home(profile)):
         raise PreflightError(
-            f"Airflow cannot work in {home(profile)}: it takes the `%` in the path for a reference to another setting",
-            "choose another folder (stack.directory in the profile), or take airflow out of stack.services",
+            f"Airflow cannot work in {home(profile)}: it reads the `%` in the path as a reference to another setting",
+            "choose another folder (stack.directory in the profile), or remove airflow from stack.services",
         )
     if not packages.python(_environment(profile)).is_file():
         raise PreflightError(
@@ -52,31 +52,25 @@ def prepare(profile: Profile) -> None:
 
 
 def probe(profile: Profile) -> None:
-    """Ready: the scheduler's and the DAG processor's heartbeats are fresh, and the DAG of the bucket is parsed.
-
-    None of its programs and loops may fail.
-    """
+    """Ready: scheduler and DAG processor are healthy, the DAG of the bucket is parsed, no program and no loop fails."""
     # As if signed: no web page can send that header.
-    key = profile.aws.access_key_id.get_secret_value() if profile.aws.access_key_id else "test"
-    signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={key}/"}
+    signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={_keys(profile)['AWS_ACCESS_KEY_ID']}/"}
     loops.check(profile, "airflow", profile.airflow.endpoint_url or "", signed)
     mwaa = Mwaa(profile, patient=False)
     try:
-        for part, state in mwaa.health().items():
-            if state != "healthy":
-                raise NotReady(f"Airflow's {part} is {state}")
-        missing = mwaa.missing_dags()
-    except NotReady:
-        raise
+        unhealthy = [f"Airflow's {part} is {state}" for part, state in mwaa.health().items() if state != "healthy"]
+        missing = [] if unhealthy else mwaa.missing_dags()
     except PinflowError as error:
         raise NotReady(error.what) from None
+    if unhealthy:
+        raise NotReady(unhealthy[0])
     if missing:
         errors = mwaa.import_errors()
         raise NotReady(f"Airflow has not parsed the DAG {missing[0]} yet" + "".join(f"\n{e}" for e in errors))
 
 
 def remark(profile: Profile) -> str:
-    """Whose DAG has the batch DAG's name where it is not pinflow's; import errors, each with what to change."""
+    """Import errors, each with what to change, and a DAG that has the batch DAG's name and is not pinflow's."""
     mwaa = Mwaa(profile, patient=False)
     try:
         return "\n".join(line for line in (mwaa.own_dag(), *mwaa.import_errors()) if line)
@@ -85,7 +79,7 @@ def remark(profile: Profile) -> str:
 
 
 def initialise(profile: Profile, say: Callable[[str], None]) -> None:
-    """Say what of the bucket's requirements.txt is not installed here."""
+    """Report which requirements of the bucket's requirements.txt are not installed here."""
     bucket = profile.storage.dag_bucket
     try:
         answer = client(profile, "s3").get_object(Bucket=bucket, Key="requirements.txt")
@@ -107,7 +101,7 @@ def _port(profile: Profile, key: str, url: str | None) -> int:
     if split.hostname not in loopback.SERVED or split.port is None:
         raise ProfileError(
             f"{profile.path}: airflow.{key}: {url} is not an address of this machine",
-            "write one as in profiles/local.yaml, or leave airflow out of stack.services",
+            "write one as in profiles/local.yaml, or remove airflow from stack.services",
         )
     return split.port
 
@@ -118,14 +112,14 @@ def _ports(profile: Profile) -> list[int]:
 
 def _addresses(profile: Profile) -> dict[str, str]:
     """What differs from Compose: ports, paths, names of the profile. Each version reads its own section of these."""
-    airflow, directory, (port, door) = profile.airflow, home(profile), _ports(profile)
+    airflow, directory, (port, mwaa_port) = profile.airflow, home(profile), _ports(profile)
     old = airflow.version.startswith("2")
     addresses = {
-        # Airflow 2's executor, and a BashOperator, start `airflow` by its name.
+        # Airflow 2's executor and a BashOperator start `airflow` by its name.
         "PATH": f"{packages.python(_environment(profile)).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "AIRFLOW_HOME": str(directory),
         "AIRFLOW_VERSION": airflow.version,
-        # Its process titles would otherwise overwrite the environment by which start.py knows its processes.
+        # Airflow's process titles would otherwise overwrite the environment by which start.py finds its processes.
         "SPT_NOENV": "1",
         "PYTHONPATH": str(HERE / "config"),
         "AIRFLOW__API__HOST": "127.0.0.1",
@@ -141,19 +135,25 @@ def _addresses(profile: Profile) -> dict[str, str]:
         "MWAA_AIRFLOW_API": f"{airflow.url}/api/v{1 if old else 2}",
         "MWAA_BUCKET": profile.storage.dag_bucket,
         "MWAA_ENVIRONMENT": airflow.environment,
-        "MWAA_LISTEN": f"127.0.0.1:{door}",
+        "MWAA_LISTEN": f"127.0.0.1:{mwaa_port}",
         "MWAA_S3_ENDPOINT_URL": profile.aws.endpoint_url or "",
     }
-    if not old:
-        return addresses
-    return addresses | {
-        # 2.11 refuses to run tasks side by side on SQLite.
-        "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor",
+    # 2.11 refuses to run tasks side by side on SQLite.
+    return addresses | ({"AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"} if old else {})
+
+
+def _keys(profile: Profile) -> dict[str, str]:
+    """boto3's own variables."""
+    key, secret = profile.aws.access_key_id, profile.aws.secret_access_key
+    return {
+        "AWS_ACCESS_KEY_ID": key.get_secret_value() if key else "test",
+        "AWS_SECRET_ACCESS_KEY": secret.get_secret_value() if secret else "test",
+        "AWS_DEFAULT_REGION": profile.aws.region,
     }
 
 
 def _connections(profile: Profile) -> dict[str, str]:
-    """`aws_default` and `databricks_default`, and boto3's own variables for it; from the profile."""
+    """`aws_default` and `databricks_default`, and the keys for them."""
     aws, host = profile.aws, urlsplit(profile.databricks.host)
     connection = json.loads(environment.read("airflow")["AIRFLOW_CONN_AWS_DEFAULT"])
     connection["extra"] |= {"endpoint_url": aws.endpoint_url, "region_name": aws.region}
@@ -164,12 +164,7 @@ def _connections(profile: Profile) -> dict[str, str]:
         "port": host.port,
         "password": profile.databricks.token.get_secret_value(),
     }
-    keys = {
-        "AWS_ACCESS_KEY_ID": aws.access_key_id.get_secret_value() if aws.access_key_id else "test",
-        "AWS_SECRET_ACCESS_KEY": aws.secret_access_key.get_secret_value() if aws.secret_access_key else "test",
-        "AWS_DEFAULT_REGION": aws.region,
-    }
-    return keys | {
+    return _keys(profile) | {
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
         "AIRFLOW_CONN_DATABRICKS_DEFAULT": json.dumps(workspace),
     }
@@ -184,7 +179,7 @@ SERVICE = Service(
     memory=0.8,
     prepare=prepare,
     initialise=initialise,
-    # What is installed is the image's affair.
+    # The image brings its own packages.
     initialise_in_compose=lambda profile, say: None,
     remark=remark,
 )

@@ -104,5 +104,5 @@ def test_a_path_that_java_or_spark_would_split_is_refused(tmp_path: Path, charac
 
 def test_a_path_that_airflow_would_interpolate_is_refused(tmp_path: Path) -> None:
     profile = load(str(instance.write("local", tmp_path / "p.yaml", tmp_path / "50% done", 0)))
-    with pytest.raises(PreflightError, match="takes the `%` in the path"):
+    with pytest.raises(PreflightError, match="reads the `%` in the path"):
         airflow.prepare(profile)
