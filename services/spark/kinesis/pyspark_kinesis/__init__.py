@@ -1,7 +1,7 @@
 """``spark.readStream.format("kinesis")``: a stand-in for Databricks' Kinesis connector, as a Python data source.
 
-Spark looks for packages named ``pyspark_*`` on its PYTHONPATH and takes their ``DefaultSource``: nobody registers it.
-It does so, and makes a source anew, each time that a plan is looked at: boto3 is imported only where records are read.
+Spark finds packages named ``pyspark_*`` on its PYTHONPATH and uses their ``DefaultSource``: nobody registers it.
+It creates a new source each time that a plan is analysed, so botocore is imported only where records are read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DefaultSource(DataSource):
     """The source ``kinesis``, for ``readStream`` and ``read``. Options: see README.md and options.py."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        # DataSource would keep the options as they came, with the keys in their repr.
+        # DataSource.__init__ would keep the options as they are, with the keys in their repr.
         with shown_plainly():
             self.settings = Options.parse(options)
 
@@ -52,10 +52,10 @@ class DefaultSource(DataSource):
 
 
 def check(schema: StructType) -> None:
-    """Raise KinesisError if a user gave the source a schema of their own."""
+    """Raise KinesisError if the user set a schema of their own."""
     ours = [column.split() for column in SCHEMA.split(", ")]
     if [[field.name, field.dataType.simpleString()] for field in schema.fields] != ours:
         raise KinesisError(
             f"the columns of a Kinesis stream are fixed: {SCHEMA}",
-            "leave out .schema(…) and take the record apart yourself: from_json(col('data').cast('string'), …)",
+            "remove .schema(…) and parse the records yourself: from_json(col('data').cast('string'), …)",
         )

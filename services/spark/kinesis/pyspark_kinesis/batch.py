@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSourceReader, InputPartition
 
 from pyspark_kinesis import replay
-from pyspark_kinesis.client import Kinesis, Shard, persistently
+from pyspark_kinesis.client import Kinesis, Shard, retry
 from pyspark_kinesis.errors import KinesisError, shown_plainly
 from pyspark_kinesis.initial import Initial
 from pyspark_kinesis.options import Options, Stream
@@ -27,32 +27,27 @@ class Shards(InputPartition):
 
 
 class BatchReader(DataSourceReader):
-    """Reads from ``initialPosition`` (``earliest`` if not given) to what has come when the query is planned."""
+    """Reads from ``initialPosition`` (by default ``earliest``) to what has arrived when the query is planned."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._initial = options.initial or Initial("trim_horizon")
         if self._initial.kind == "latest":
-            raise KinesisError(
-                "a batch query cannot begin at initialPosition latest: there is nothing behind it",
-                "take earliest or at_timestamp, or spark.readStream",
-            )
+            todo = "use earliest or at_timestamp, or spark.readStream"
+            raise KinesisError("a batch query cannot begin at initialPosition latest: nothing comes after it", todo)
 
     def partitions(self) -> list[InputPartition]:
         """One for every shardsPerTask shards, or maxPartitions."""
         with shown_plainly():
-            kinesis, options = Kinesis(self._options), self._options
-            shards = [
-                (stream, shard) for stream in options.streams for shard in persistently(partial(kinesis.shards, stream))
-            ]
-            tasks, until = options.tasks(len(shards)), now()
+            kinesis, streams = Kinesis(self._options), self._options.streams
+            shards = [(stream, shard) for stream in streams for shard in retry(partial(kinesis.shards, stream))]
+            tasks, until = self._options.tasks(len(shards)), now()
             return [Shards(shards[task::tasks], until) for task in range(tasks)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         with shown_plainly():
             assert isinstance(partition, Shards)
-            kinesis = Kinesis(self._options)
+            kinesis, bound = Kinesis(self._options), Until(arrived=partition.until)
             for stream, shard in partition.shards:
                 position = self._initial.position(partition.until)
-                bound = Until(arrived=partition.until)
                 yield from replay.until(kinesis, self._options, stream, shard, position, bound)

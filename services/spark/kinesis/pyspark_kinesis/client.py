@@ -1,4 +1,4 @@
-"""AWS's Kinesis client with the user's keys, and AWS's errors sorted into those that pass and those that stay.
+"""AWS's Kinesis client with the user's keys, and AWS's errors sorted into transient and final ones.
 
 botocore, not boto3: two thirds of what boto3 imports is for S3, and every query has a process of its own that imports.
 """
@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.session import Session
 
+from pyspark_kinesis import compat
 from pyspark_kinesis.errors import KinesisError, MissingStreamError, TransientError
 from pyspark_kinesis.options import Options, Stream
 
@@ -31,24 +32,24 @@ THROTTLED = frozenset(
         "ThrottlingException",
         "Throttling",
         "RequestLimitExceeded",
-        "ResourceInUseException",  # the stream is being made or changed
+        "ResourceInUseException",  # the stream is being created or changed
     }
 )
 
-PATIENCE_FIRST = 30.0
+FIRST_TIMEOUT = 30.0
 """Seconds after which a service that has never answered is an error: a wrong endpoint, most of the time."""
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds after which one that has answered before is an error: it restarts in less."""
-PATIENCE_MISSING = 60.0
-"""Seconds after which a stream that was there before and is missing is an error: LocalStack, after a kill, answers
-before its streams are made again."""
+MISSING_TIMEOUT = 60.0
+"""Seconds after which a stream that existed before and is missing is an error: LocalStack, after a kill, answers before
+its streams are created again."""
 
 _ADVICE = {
-    "ResourceNotFoundException": "check streamName and region; aws kinesis list-streams shows what there is",
+    "ResourceNotFoundException": "check streamName and region; aws kinesis list-streams shows the streams",
     "AccessDeniedException": "the key needs kinesis:ListShards, kinesis:GetShardIterator and kinesis:GetRecords",
     "UnrecognizedClientException": "check awsAccessKey and awsSecretKey",
     "InvalidSignatureException": "check awsSecretKey, and the clock of this machine",
-    "ExpiredTokenException": "the session token has run out: get new keys",
+    "ExpiredTokenException": "the session token has expired: get new keys",
 }
 
 
@@ -65,7 +66,7 @@ class Shard:
 class Kinesis:
     """The three calls that a consumer makes, on one client. Safe to use from several threads.
 
-    Each makes one attempt. TransientError: try again in a moment. KinesisError: AWS's own words.
+    Each makes one attempt and raises TransientError (retry in a moment) or KinesisError (AWS's own message).
     """
 
     def __init__(self, options: Options, client: Any = None) -> None:
@@ -94,7 +95,7 @@ class Kinesis:
         return sorted(shards, key=lambda shard: shard.id)
 
     def iterator(self, stream: Stream, shard: str, **where: Any) -> str | None:
-        """A shard iterator; None if the shard or the record that ``where`` names is not in the stream."""
+        """A shard iterator; None if the stream does not have the shard, or the record that ``where`` names."""
         call = partial(self._client.get_shard_iterator, ShardId=shard, **stream.address, **where)
         try:
             return str(self._call("GetShardIterator", stream, call, missing=True)["ShardIterator"])
@@ -102,7 +103,7 @@ class Kinesis:
             return None
 
     def records(self, stream: Stream, iterator: str, limit: int) -> dict[str, Any] | None:
-        """GetRecords' answer; None if the iterator is of no use any more: it lives for five minutes."""
+        """GetRecords' answer; None if the iterator has expired, after five minutes."""
         address = {name: value for name, value in stream.address.items() if name == "StreamARN"}
         call = partial(self._client.get_records, ShardIterator=iterator, Limit=limit, **address)
         try:
@@ -112,7 +113,7 @@ class Kinesis:
         return answer
 
     def _call(self, name: str, stream: Stream, call: Callable[[], T], missing: bool = False) -> T:
-        """``call()``; with ``missing``, LookupError if AWS says that what it was asked for is not there."""
+        """``call()``; with ``missing``, LookupError if AWS answers that what was asked for does not exist."""
         try:
             return call()
         except ClientError as error:
@@ -124,7 +125,7 @@ class Kinesis:
             if missing and code in gone:
                 raise LookupError from None
             kind = MissingStreamError if code == "ResourceNotFoundException" else KinesisError
-            advice = _ADVICE.get(code, "these are AWS's own words")
+            advice = _ADVICE.get(code, "this is AWS's own message")
             raise kind(f"Kinesis refuses {name} on {stream.key}: {code}: {text}", advice) from None
         except (AwsConnectionError, HTTPClientError) as error:
             raise TransientError(f"{name} on {stream.key}: {error}") from None
@@ -146,27 +147,27 @@ class Backoff:
         self._failing, self._attempts = None, 0
 
     def failed(self, error: TransientError | MissingStreamError) -> float:
-        """Seconds to wait: doubling from 0.2 to 10, with jitter. Raises KinesisError when patience is at its end."""
+        """Seconds to wait: doubling from 0.2 to 10, with jitter. Raises KinesisError after the timeout."""
         now = self._clock()
         self._failing = now if self._failing is None else self._failing
         if isinstance(error, MissingStreamError):
-            if self._answered is None or now - self._failing > PATIENCE_MISSING:
+            if self._answered is None or now - self._failing > MISSING_TIMEOUT:
                 raise error
-        elif now - self._failing > (PATIENCE_FIRST if self._answered is None else PATIENCE):
-            todo = "check that the service is there, the endpoint and the region; then start the query again"
+        elif now - self._failing > (FIRST_TIMEOUT if self._answered is None else TIMEOUT):
+            todo = "check that the service runs, the endpoint and the region; then start the query again"
             raise KinesisError(f"Kinesis has not answered for {now - self._failing:.0f} s: {error}", todo) from None
         self._attempts += 1
         return min(10.0, 0.1 * 2.0 ** min(self._attempts, 10)) * uniform(0.5, 1.0)
 
 
-def persistently(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
-    """``call()``, again and again while it raises TransientError; raises KinesisError in the end."""
+def retry(call: Callable[[], T]) -> T:
+    """``call()``, repeated while it raises TransientError; raises KinesisError after the timeout."""
     backoff = Backoff()
     while True:
         try:
             return call()
         except (TransientError, MissingStreamError) as error:
-            sleep(backoff.failed(error))
+            time.sleep(backoff.failed(error))
 
 
 def connect(options: Options) -> Any:
@@ -186,7 +187,7 @@ def connect(options: Options) -> Any:
 
 
 def _session(options: Options) -> Session:
-    """A session in the user's region and with the user's keys, as far as they are given."""
+    """A session in the user's region and with the user's keys, if there are any."""
     session = Session()
     if options.region:
         session.set_config_variable("region", options.region)
@@ -196,9 +197,9 @@ def _session(options: Options) -> Session:
 
 
 def _in_role(own: Session, options: Options, role: str) -> Session:
-    """A session in the role ``role`` (an ARN), assumed with the keys of ``own`` and renewed before it runs out."""
+    """A session in the role ``role`` (an ARN), assumed with the keys of ``own`` and renewed before it expires."""
     if (keys := own.get_credentials()) is None:
-        raise ValueError(f"there are no keys to assume {role} with")
+        raise ValueError(f"no keys to assume {role} with")
     extra = {"RoleSessionName": options.role_session_name}
     if options.role_external_id:
         extra["ExternalId"] = options.role_external_id
@@ -208,6 +209,6 @@ def _in_role(own: Session, options: Options, role: str) -> Session:
     inside = Session()
     if options.region:
         inside.set_config_variable("region", options.region)
-    # botocore has no public way to set credentials that renew themselves.
-    vars(inside)["_credentials"] = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    renewing = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    compat.set_renewing_credentials(inside, renewing)
     return inside

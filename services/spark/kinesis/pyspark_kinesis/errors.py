@@ -1,11 +1,12 @@
-"""What the person who started the query reads when it cannot go on."""
+"""What the user who started the query reads when it cannot go on."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from pyspark_kinesis import compat
 
 
 class KinesisError(Exception):
@@ -28,26 +29,23 @@ class DataLossError(KinesisError):
 
 
 class TransientError(Exception):
-    """A call that may succeed in a moment: throttled, the service is away or in trouble."""
+    """A call that may succeed in a moment: throttled, or the service does not answer or fails."""
 
 
 class ShardGoneError(Exception):
-    """The stream has no such shard any more, and failOnDataLoss is off."""
+    """The stream no longer has such a shard, and failOnDataLoss is off."""
 
 
 @contextmanager
 def shown_plainly() -> Iterator[None]:
-    """Spark prints a KinesisError raised inside without the page of Python calls that led to it.
-
-    The process that runs a data source ends with its first error, so nothing else is affected.
-    """
+    """Show a KinesisError without a traceback. The process of a data source exits with its first error."""
     try:
         yield
     except KinesisError:
-        os.environ["SPARK_HIDE_TRACEBACK"] = "1"
+        compat.hide_traceback()
         raise
 
 
 def say(text: str) -> None:
-    """One line into Spark's log."""
+    """One line in Spark's log."""
     print(f"kinesis: {text}", file=sys.stderr, flush=True)

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pyspark_kinesis.offsets import TRIM_HORIZON, Position
 
 DEFAULT_FORMAT = "MM/dd/yyyy HH:mm:ss ZZZ"
-"""Of a time without ``format``: Databricks' own example is ``06/25/2020 10:23:45 PDT``."""
+"""For a time without ``format``: Databricks' own example is ``06/25/2020 10:23:45 PDT``."""
 
-# Letters of java.text.SimpleDateFormat, and what a text must look like for each.
+# Letters of java.text.SimpleDateFormat, and the pattern for each.
 _FIELDS = {
     "y": r"\d{2,4}", "M": r"\d{1,2}|[A-Za-z]{3,9}", "d": r"\d{1,2}", "E": r"[A-Za-z]{3,9}", "a": r"[AaPp][Mm]",
     "H": r"\d{1,2}", "h": r"\d{1,2}", "m": r"\d{1,2}", "s": r"\d{1,2}", "S": r"\d{1,9}",
@@ -92,7 +92,7 @@ def parse_time(text: str, form: str) -> datetime:
         if (letter := part[2]) is None:
             pattern += re.escape(part[1].replace("''", "'") or "'" if part[1] is not None else part[3])
         elif letter not in _FIELDS or letter in names:
-            raise ValueError(f"format {form!r}: {part[0]} is not known, or there twice; known are {' '.join(_FIELDS)}")
+            raise ValueError(f"format {form!r}: {part[0]} is unknown or used twice; known are {' '.join(_FIELDS)}")
         else:
             names.append(letter)
             # Fields that touch (yyyyMMdd) have their full width, as in Java.
@@ -129,5 +129,5 @@ def _zone(name: str, text: str) -> timezone:
         distance = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
         return timezone(-distance if offset[1] == "-" else distance)
     if name.upper() not in _ZONES:
-        raise ValueError(f"{text!r}: the time zone {name} is not known; write GMT, +02:00, or one like PDT")
+        raise ValueError(f"{text!r}: unknown time zone {name}; write GMT, +02:00, or one like PDT")
     return timezone(timedelta(hours=_ZONES[name.upper()]))

@@ -1,4 +1,4 @@
-"""The shards of one stream: which are to be read now, and what became of those that a checkpoint knows."""
+"""The shards of one stream: which are to be read now, and what happened to those that a checkpoint has."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pyarrow as pa
 from pyspark_kinesis.client import Shard
 from pyspark_kinesis.offsets import TRIM_HORIZON, Position, Shards
 from pyspark_kinesis.options import Options, Stream
-from pyspark_kinesis.shard import Cursor, lose
+from pyspark_kinesis.shard import Cursor, report_loss
 
 
 @dataclass(frozen=True)
 class Step:
-    """A shard's new position and the rows up to it. ``begins``: it had none. No position: the shard has gone."""
+    """A shard's new position and the rows up to it. ``begins``: it had none. No position: the shard is gone."""
 
     stream: str
     shard: str
@@ -28,7 +28,7 @@ class ShardsOfStream:
     """Positions, as far as has been fetched, and the cursors of the shards that are being read.
 
     Not safe to use from several threads. A stream without ``positions`` is new to the query: its shards begin at
-    ``initial``. LATEST is the moment that the query started: a record that came since is not lost on the way.
+    ``initial``. LATEST is the moment when the query started: no record that arrived since is lost.
     """
 
     def __init__(self, stream: Stream, positions: Shards | None, initial: Position, options: Options) -> None:
@@ -41,8 +41,8 @@ class ShardsOfStream:
         # Shards that a target time has cut off, and their descendants.
         self._reached: set[str] = set()
 
-    def look(self, shards: list[Shard]) -> Iterator[Step]:
-        """Compare with what ListShards says; raises DataLossError if positions are gone, under failOnDataLoss."""
+    def update(self, shards: list[Shard]) -> Iterator[Step]:
+        """Compare with what ListShards returns; raises DataLossError if positions are gone, under failOnDataLoss."""
         self._shards = {shard.id: shard for shard in shards}
         for shard in shards:
             if shard.id not in self._positions:
@@ -53,12 +53,12 @@ class ShardsOfStream:
                 self.cursors[shard.id].shard = shard
         for id_ in self._positions.keys() - self._shards.keys() - self.cursors.keys():
             if self._positions[id_].kind != "SHARD_END":
-                lose(self._options, self.stream, id_, self._positions[id_])
+                report_loss(self._options, self.stream, id_, self._positions[id_])
             yield self.forget(id_)
         self._new, self.listed = False, True
 
     def due(self, draining: bool) -> Iterator[tuple[Shard, Position]]:
-        """The shards whose reading can begin: their parents have been read, or are no longer there."""
+        """The shards whose reading can begin: their parents have been read, or no longer exist."""
         for id_, shard in self._shards.items():
             if id_ in self.cursors or id_ in self._reached or self._positions[id_].kind == "SHARD_END":
                 continue
@@ -68,7 +68,7 @@ class ShardsOfStream:
             elif draining and self._reached.intersection(parents):
                 self._reached.add(id_)
 
-    def leave(self, shard: str, position: Position) -> None:
+    def finish(self, shard: str, position: Position) -> None:
         """A shard has been read to its end, or up to the target."""
         self._positions[shard] = position
         if position.kind != "SHARD_END":
@@ -76,7 +76,7 @@ class ShardsOfStream:
         del self.cursors[shard]
 
     def forget(self, shard: str) -> Step:
-        """A shard has gone from the stream."""
+        """The stream no longer has the shard."""
         del self._positions[shard]
         self.cursors.pop(shard, None)
         return Step(self.stream.key, shard, None)
@@ -96,7 +96,7 @@ class ShardsOfStream:
         self._positions[shard.id] = position
 
     def _reopen(self, shard: Shard) -> Iterator[Step]:
-        """A shard that was read to its end is another one, or is open again, if the stream was lost or set back."""
+        """A shard that was read to its end is another one, or open again, if the stream was lost or restored."""
         ended = self._positions[shard.id]
         assert ended.sequence_number is not None
         if int(ended.sequence_number) < int(shard.first):
@@ -107,6 +107,6 @@ class ShardsOfStream:
                 position = Position.after(ended.sequence_number, ended.arrived)
         else:
             return
-        lose(self._options, self.stream, shard.id, ended)
+        report_loss(self._options, self.stream, shard.id, ended)
         self._positions[shard.id] = position
         yield Step(self.stream.key, shard.id, position)

@@ -29,7 +29,7 @@ Kind = Literal["LATEST", "TRIM_HORIZON", "AT_TIMESTAMP", "AFTER_SEQUENCE_NUMBER"
 class Position:
     """A place between two records of a shard.
 
-    ``sequence_number`` is that of the record before it; ``arrived`` is when that came, and ``timestamp`` is where
+    ``sequence_number`` is that of the record before it, ``arrived`` is when that arrived, and ``timestamp`` is where
     reading begins: milliseconds since 1970. At SHARD_END the shard is closed and read; a shard that closed without a
     record has its own first number there. LATEST is in no offset: it becomes one of the others as soon as the shards
     are known.
@@ -45,7 +45,7 @@ class Position:
         return {"type": self.kind} | {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
-    def of_json(cls, document: Mapping[str, Any]) -> Position:
+    def from_json(cls, document: Mapping[str, Any]) -> Position:
         return cls(document["type"], document.get("sequenceNumber"), document.get("arrived"), document.get("timestamp"))
 
     @classmethod
@@ -72,18 +72,29 @@ class Offset:
 
     def json(self) -> dict[str, Any]:
         """What Spark logs. Offsets are compared as text, so the order is fixed."""
-        document: dict[str, Any] = {"version": VERSION, "streams": _json(self.streams)}
-        return document | ({"began": _json(self.began)} if self.began else {})
+        document: dict[str, Any] = {"version": VERSION}
+        for name, streams in (("streams", self.streams), ("began", self.began)):
+            if streams or name == "streams":
+                document[name] = {
+                    stream: {shard: position.json() for shard, position in sorted(shards.items())}
+                    for stream, shards in sorted(streams.items())
+                }
+        return document
 
     @classmethod
-    def of_json(cls, document: Mapping[str, Any]) -> Offset:
+    def from_json(cls, document: Mapping[str, Any]) -> Offset:
         """Raises KinesisError if it is not of this source and version."""
         if document.get("version") != VERSION:
-            raise KinesisError(
-                "the query's checkpoint was not written by this Kinesis source",
-                "give the query a checkpointLocation of its own, or delete the old one and begin afresh",
-            )
-        return cls(_positions(document["streams"]), _positions(document.get("began", {})))
+            todo = "set another checkpointLocation for the query, or delete the old one and start afresh"
+            raise KinesisError("the query's checkpoint was not written by this Kinesis source", todo)
+        streams, began = (
+            {
+                stream: {shard: Position.from_json(position) for shard, position in shards.items()}
+                for stream, shards in document.get(name, {}).items()
+            }
+            for name in ("streams", "began")
+        )
+        return cls(streams, began)
 
     def start(self, end: Offset, stream: str, shard: str) -> Position:
         """Where a micro-batch from this offset to ``end`` begins in a shard."""
@@ -91,18 +102,4 @@ class Offset:
 
 
 NOTHING = Offset({}, {})
-"""Before the first micro-batch: no stream has been looked at."""
-
-
-def _json(streams: Mapping[str, Shards]) -> dict[str, Any]:
-    return {
-        stream: {shard: position.json() for shard, position in sorted(shards.items())}
-        for stream, shards in sorted(streams.items())
-    }
-
-
-def _positions(document: Mapping[str, Any]) -> dict[str, Shards]:
-    return {
-        stream: {shard: Position.of_json(position) for shard, position in shards.items()}
-        for stream, shards in document.items()
-    }
+"""Before the first micro-batch: no stream has been listed."""

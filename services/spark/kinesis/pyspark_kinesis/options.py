@@ -2,9 +2,8 @@
 
 https://docs.databricks.com/aws/en/connect/streaming/kinesis (configuration) and .../read_kinesis
 
-Two defaults are others. maxRecordsPerFetch is 1,000, not 10,000: kinesis-local takes ever more CPU for each record of
-larger answers. fetchBufferSize is 32mb, not 20gb: it bounds a micro-batch, and the memory of a machine that is no
-cluster.
+Two defaults differ. maxRecordsPerFetch is 1,000, not 10,000: kinesis-local takes ever more CPU for each record of
+larger answers. fetchBufferSize is 32mb, not 20gb: it bounds a micro-batch, and the memory of one machine.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
 from pyspark_kinesis.errors import KinesisError
 from pyspark_kinesis.initial import Initial
 
-T = TypeVar("T")
-
 WITHOUT_EFFECT = ("coalesceThresholdBlockSize", "coalesceBinSize", "inferSchema", "format")
-"""Taken, and nothing to do: a micro-batch is one block, and has the columns that it has."""
+"""Accepted, with nothing to do: a micro-batch is one block, and its columns are fixed."""
 
 FAN_OUT = (
     "consumerName",
@@ -37,12 +34,12 @@ CONSUMER_MODES = ("polling",)
 """What consumerMode may be."""
 
 UNITY_CATALOG = ("serviceCredential",)
-"""Belongs to a catalog that is not there."""
+"""Belongs to a catalog that does not exist here."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One stream: its name or ARN as the user gave it, which is its key in offsets, and the name that rows show."""
+    """One stream: its name or ARN as the user wrote it, which is its key in offsets, and the name that rows show."""
 
     key: str
 
@@ -84,25 +81,26 @@ class Options:
 
     @classmethod
     def parse(cls, options: Mapping[str, str]) -> Options:
-        """From the options as Spark gives them, whose names have lost their case. Raises KinesisError."""
+        """From the options as Spark passes them, whose names have lost their case. Raises KinesisError."""
         given = {name.lower(): str(value).strip() for name, value in options.items()}
         _refuse(given)
-        values = {
-            argument: _read(given, name, reader)
-            for name, (argument, reader) in _READERS.items()
-            if name.lower() in given
-        }
-        streams = [values.pop(argument, None) for argument in ("stream_names", "stream_arns")]
-        if (streams[0] is None) == (streams[1] is None):
-            raise KinesisError(
-                "give streamName or streamARN, and not both",
-                '.option("streamName", "my-stream"); several are separated by commas',
-            )
+        values: dict[str, Any] = {}
+        for name, (argument, reader) in _READERS.items():
+            if name.lower() in given:
+                try:
+                    values[argument] = reader(given[name.lower()])
+                except ValueError as error:
+                    todo = "see the README of services/spark/kinesis"
+                    raise KinesisError(f"option {name}: {error}", todo) from None
+        names, arns = values.pop("stream_names", None), values.pop("stream_arns", None)
+        if (names is None) == (arns is None):
+            todo = '.option("streamName", "my-stream"); several are separated by commas'
+            raise KinesisError("set streamName or streamARN, and not both", todo)
         if ("access_key" in values) != ("secret_key" in values):
-            raise KinesisError("awsAccessKey and awsSecretKey belong together", "give both, or neither")
+            raise KinesisError("awsAccessKey and awsSecretKey belong together", "set both, or neither")
         if "max_partitions" in values and "shards_per_task" in values:
-            raise KinesisError("maxPartitions and shardsPerTask exclude each other", "give one of them")
-        return cls(streams=streams[0] or streams[1], **values)
+            raise KinesisError("maxPartitions and shardsPerTask exclude each other", "set one of them")
+        return cls(streams=names or arns, **values)
 
     def tasks(self, shards: int) -> int:
         """How many readers ``shards`` open shards get: one for every shardsPerTask of them, or maxPartitions."""
@@ -114,35 +112,21 @@ def _refuse(given: Mapping[str, str]) -> None:
     for name in given:
         if name not in known:
             close = get_close_matches(name, known, 1)
-            raise KinesisError(
-                f"the Kinesis source has no option {name}",
-                f"did you mean {known[close[0]]}?" if close else f"it has {', '.join(sorted(known.values()))}",
-            )
+            todo = f"did you mean {known[close[0]]}?" if close else f"it has {', '.join(sorted(known.values()))}"
+            raise KinesisError(f"the Kinesis source has no option {name}", todo)
+    stand_in = "this stand-in for Databricks' source"
     mode = given.get("consumermode", "polling")
     if mode.lower() not in CONSUMER_MODES:
-        raise KinesisError(
-            f"consumerMode {mode} is not there: this source, which stands in for Databricks', only polls",
-            "leave consumerMode out, or set it to polling",
-        )
+        todo = "remove consumerMode, or set it to polling"
+        raise KinesisError(f"consumerMode {mode} is not supported by {stand_in}, which only polls", todo)
     for name in FAN_OUT:
         if name.lower() in given:
-            raise KinesisError(
-                f"{name} belongs to consumerMode efo, which this source, which stands in for Databricks', has not",
-                f"leave {name} out",
-            )
+            what = f"{name} belongs to consumerMode efo, which is not supported by {stand_in}"
+            raise KinesisError(what, f"remove {name}")
     for name in UNITY_CATALOG:
         if name.lower() in given:
-            raise KinesisError(
-                f"{name} is a credential of Unity Catalog, which is not there",
-                "give awsAccessKey and awsSecretKey, or leave the keys to the cluster's environment",
-            )
-
-
-def _read(given: Mapping[str, str], name: str, reader: Callable[[str], T]) -> T:
-    try:
-        return reader(given[name.lower()])
-    except ValueError as error:
-        raise KinesisError(f"option {name}: {error}", "see the README of services/spark/kinesis") from None
+            what = f"{name} is a credential of Unity Catalog, which is not supported by {stand_in}"
+            raise KinesisError(what, "set awsAccessKey and awsSecretKey, or use the keys of the cluster's environment")
 
 
 def _streams(text: str) -> tuple[Stream, ...]:
@@ -175,13 +159,10 @@ def _flag(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise ValueError(f"{text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return read
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise ValueError(f"{text!r} is not a whole number from 1 to 10000")
+    return int(text)
 
 
 def _rate(text: str) -> float:
@@ -190,18 +171,18 @@ def _rate(text: str) -> float:
     except ValueError:
         rate = 0.0
     if not 0 < rate <= 2:
-        raise ValueError(f"{text!r} is not a rate in MB/s above 0 and up to 2.0, which is all that Kinesis gives")
+        raise ValueError(f"{text!r} is not a rate in MB/s above 0 and up to 2.0, which is Kinesis' own limit")
     return rate * 1e6
 
 
 def _duration(least: float) -> Callable[[str], float]:
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    units = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
     def read(text: str) -> float:
-        form = re.fullmatch(r"(\d+(?:\.\d+)?) *(ms|s|m|h|d|milli|sec|min|hour|day)[a-z]*", text.lower())
+        form = re.fullmatch(r"(\d+(?:\.\d+)?) *(?:(ms|milli)|(s|m|h|d))[a-z]*", text.lower())
         if form is None:
             raise ValueError(f"{text!r} is not a duration like 400ms, 10s or 2m")
-        seconds = float(form[1]) * units["ms" if form[2] == "milli" else form[2] if form[2] == "ms" else form[2][0]]
+        seconds = float(form[1]) * units[form[2] or form[3]]
         if seconds < least:
             raise ValueError(f"{text!r} is less than {least * 1000:.0f}ms")
         return seconds
@@ -231,14 +212,14 @@ _READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "roleExternalId": ("role_external_id", _text),
     "roleSessionName": ("role_session_name", _text),
     "stsEndpoint": ("sts_endpoint", _url),
-    "maxRecordsPerFetch": ("max_records_per_fetch", _whole(1, 10_000)),
+    "maxRecordsPerFetch": ("max_records_per_fetch", _count),
     "maxFetchRate": ("max_fetch_rate", _rate),
     "minFetchPeriod": ("min_fetch_period", _duration(0.2)),
     "maxFetchDuration": ("max_fetch_duration", _duration(0)),
     "fetchBufferSize": ("fetch_buffer_size", _size),
     "shardFetchInterval": ("shard_fetch_interval", _duration(0.1)),
-    "shardsPerTask": ("shards_per_task", _whole(1, 10_000)),
-    "maxPartitions": ("max_partitions", _whole(1, 10_000)),
-    "maxShardsPerDescribe": ("max_shards_per_describe", _whole(1, 10_000)),
+    "shardsPerTask": ("shards_per_task", _count),
+    "maxPartitions": ("max_partitions", _count),
+    "maxShardsPerDescribe": ("max_shards_per_describe", _count),
     "failOnDataLoss": ("fail_on_data_loss", _flag),
 }

@@ -1,6 +1,6 @@
-"""Reading ahead: threads that fetch from all shards, and what they brought, in order, for the next micro-batch.
+"""Reading ahead: threads that fetch from all shards, and their records, in order, for the next micro-batch.
 
-A shard is read by one thread at a time, and a child only after its parents' ends. What happens is put down as Steps:
+A shard is read by one thread at a time, and a child only after its parents' ends. What happens is recorded as Steps:
 applied in order they give the offset at any point.
 """
 
@@ -21,11 +21,11 @@ from pyspark_kinesis.options import Options
 from pyspark_kinesis.rows import batch
 from pyspark_kinesis.shard import Cursor, Page, Until, after
 
-MOST_THREADS = 32
+MAX_THREADS = 32
 BACKLOG = 1000
-"""Milliseconds behind its tip from which on a shard has a backlog."""
-LAST_LOOK = 0.2
-"""Seconds that a micro-batch waits at most for what shards that rested have by now."""
+"""A shard that is more milliseconds behind its tip has a backlog."""
+LAST_FETCH = 0.2
+"""Seconds that a micro-batch waits at most for a last fetch from the shards that rested."""
 
 Job = Callable[[], float | None]
 
@@ -33,9 +33,9 @@ Job = Callable[[], float | None]
 class Prefetch:
     """Reads streams on from ``positions`` until ``stop``; with ``target`` (milliseconds since 1970) up to there.
 
-    A stream without positions begins at ``initial`` (see ShardsOfStream). At most fetchBufferSize bytes, and what one
-    more call of each thread brings, wait to be taken. While rows wait and no shard has a backlog, shards rest: they
-    are looked at when those are taken.
+    A stream without positions begins at ``initial`` (see ShardsOfStream). At most fetchBufferSize bytes, and the result
+    of one more call of each thread, wait to be taken. While rows wait and no shard has a backlog, shards rest: they are
+    fetched from when those rows are taken.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Prefetch:
         self._behind: set[Cursor] = set()
         self._asked = False
         self._resting: list[Job] = []
-        self._looking: set[Job] = set()
+        self._last_fetches: set[Job] = set()
         self._error: KinesisError | None = None
         self._stopped = False
         self._threads = 0
@@ -72,32 +72,32 @@ class Prefetch:
         with self._changed:
             for stream in self._streams:
                 self._add(0, self._listing(stream))
-            self._staff(1)
+            self._start_threads(1)
 
     def stop(self) -> None:
-        """Let the threads end; those in a call end after it."""
+        """Let the threads exit; those in a call exit after it."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
-    def take(self, patience: float) -> list[Step]:
-        """What has come; if there is nothing yet, wait up to ``patience`` seconds.
+    def take(self, timeout: float) -> list[Step]:
+        """What has arrived; if there is nothing yet, wait up to ``timeout`` seconds.
 
-        The first call waits until every stream has been looked at; with a target, a call waits until something came
-        or all was read. While a shard has a backlog, rows are gathered for maxFetchDuration, or until the buffer is
-        full: few large micro-batches cost less than many small ones. Raises KinesisError if reading had to end.
+        The first call waits until every stream has been listed; with a target, a call waits until something arrives or
+        everything was read. While a shard has a backlog, rows are collected for maxFetchDuration, or until the buffer
+        is full: few large micro-batches cost less than many small ones. Raises KinesisError if reading had to stop.
         """
         with self._changed:
             began = self._clock()
             self._asked = True
-            self._look_again()
-            while self._looking and not self._error and self._clock() < began + LAST_LOOK:
-                self._changed.wait(began + LAST_LOOK - self._clock())
+            self._wake_shards()
+            while self._last_fetches and not self._error and self._clock() < began + LAST_FETCH:
+                self._changed.wait(began + LAST_FETCH - self._clock())
             while not self._error and not self._ripe():
                 waiting = self._steps or self._target is not None or not self._listed()
-                if self._drained() or (not waiting and self._clock() >= began + patience):
+                if self._drained() or (not waiting and self._clock() >= began + timeout):
                     break
-                self._changed.wait(0.5 if waiting else max(0.0, began + patience - self._clock()))
+                self._changed.wait(0.5 if waiting else max(0.0, began + timeout - self._clock()))
             if self._error:
                 raise self._error
             taken = list(self._steps)
@@ -107,11 +107,11 @@ class Prefetch:
             self._changed.notify_all()
             return taken
 
-    def _look_again(self) -> None:
+    def _wake_shards(self) -> None:
         """Let the shards that rest be fetched from at once."""
-        # In the order in which they came to rest: one that the last look had no time for is the first now.
+        # In the order in which they came to rest: one that the last fetch had no time for is the first now.
         resting, self._resting = self._resting, []
-        self._looking = set(resting)
+        self._last_fetches = set(resting)
         for job in resting:
             self._add(0, job)
 
@@ -123,11 +123,11 @@ class Prefetch:
         return all(stream.listed for stream in self._streams)
 
     def _ripe(self) -> bool:
-        """Whether what has come makes a micro-batch."""
+        """Whether what has arrived makes a micro-batch."""
         if not self._steps or not self._listed():
             return False
-        gathered = self._clock() - self._first >= self._options.max_fetch_duration
-        return not self._behind or gathered or self._bytes >= self._options.fetch_buffer_size
+        collected = self._clock() - self._first >= self._options.max_fetch_duration
+        return not self._behind or collected or self._bytes >= self._options.fetch_buffer_size
 
     def _drained(self) -> bool:
         return not self._steps and not self._jobs and not self._busy
@@ -136,8 +136,8 @@ class Prefetch:
         heapq.heappush(self._jobs, (self._clock() + delay, next(self._order), job))
         self._changed.notify_all()
 
-    def _staff(self, threads: int) -> None:
-        while self._threads < min(threads, MOST_THREADS):
+    def _start_threads(self, threads: int) -> None:
+        while self._threads < min(threads, MAX_THREADS):
             self._threads += 1
             threading.Thread(target=self._work, name=f"kinesis-{self._threads}", daemon=True).start()
 
@@ -148,12 +148,12 @@ class Prefetch:
                 delay = job()
             except KinesisError as error:
                 self._fail(error)
-            except Exception as error:  # a thread that dies in silence would be a query that hangs
-                self._fail(KinesisError(f"reading ahead failed: {error!r}", "this is a defect of the Kinesis source"))
+            except Exception as error:  # a thread that dies silently would be a query that hangs
+                self._fail(KinesisError(f"reading ahead failed: {error!r}", "this is a bug of the Kinesis source"))
             else:
                 with self._changed:
                     self._busy -= 1
-                    self._looking.discard(job)
+                    self._last_fetches.discard(job)
                     if delay is not None:
                         self._add(delay, job)
                     self._changed.notify_all()
@@ -183,7 +183,7 @@ class Prefetch:
             self._changed.notify_all()
 
     def _listing(self, stream: ShardsOfStream) -> Job:
-        """The job that looks at a stream's shards: begins new ones, and notes what has gone."""
+        """The job that lists a stream's shards: begins new ones, and drops those that are gone."""
         backoff = Backoff(self._clock)
 
         def job() -> float | None:
@@ -193,13 +193,13 @@ class Prefetch:
                 return backoff.failed(error)
             backoff.succeeded()
             with self._changed:
-                for step in stream.look(shards):
+                for step in stream.update(shards):
                     self._put(step)
                 for shard, position in stream.due(draining=self._target is not None):
                     cursor = Cursor(self._kinesis, self._options, stream.stream, shard, position)
                     stream.cursors[shard.id] = cursor
                     self._add(0, self._fetching(stream, cursor))
-                self._staff(self._options.tasks(sum(len(each.cursors) for each in self._streams)))
+                self._start_threads(self._options.tasks(sum(len(each.cursors) for each in self._streams)))
                 if self._target is None:
                     return self._options.shard_fetch_interval
                 return min(1.0, self._options.shard_fetch_interval) if stream.cursors else None
@@ -213,7 +213,7 @@ class Prefetch:
 
         def job() -> float | None:
             with self._changed:
-                if job not in self._looking and self._rests():
+                if job not in self._last_fetches and self._rests():
                     self._resting.append(job)
                     return None
             began, before = self._clock(), cursor.position
@@ -236,7 +236,7 @@ class Prefetch:
         return job
 
     def _keep(self, stream: ShardsOfStream, cursor: Cursor, before: Position, page: Page) -> bool:
-        """Note what a fetch brought; returns whether the shard is done with."""
+        """Record the result of a fetch; returns whether the shard is finished."""
         records, reached = Until(arrived=self._target).cut(page.records)
         position = cursor.position
         if reached:
@@ -248,7 +248,7 @@ class Prefetch:
                 self._put(Step(stream.stream.key, cursor.shard.id, position, rows))
             done = position.kind == "SHARD_END" or reached
             if done:
-                stream.leave(cursor.shard.id, position)
+                stream.finish(cursor.shard.id, position)
             if page.behind > BACKLOG and not done:
                 self._behind.add(cursor)
             else:

@@ -7,29 +7,29 @@ from functools import partial
 
 import pyarrow as pa
 
-from pyspark_kinesis.client import Kinesis, Shard, persistently
+from pyspark_kinesis.client import Kinesis, Shard, retry
 from pyspark_kinesis.offsets import Offset, Position
 from pyspark_kinesis.options import Options, Stream
 from pyspark_kinesis.rows import batch
-from pyspark_kinesis.shard import Cursor, Until, lose
+from pyspark_kinesis.shard import Cursor, Until, report_loss
 
 
 def between(kinesis: Kinesis, options: Options, start: Offset, end: Offset) -> Iterator[pa.RecordBatch]:
     """The rows after ``start`` and up to ``end``, parents before children.
 
-    Raises KinesisError, and DataLossError if ``end`` is not there any more and failOnDataLoss is set.
+    Raises KinesisError, and DataLossError if ``end`` no longer exists and failOnDataLoss is set.
     """
     for key, positions in end.streams.items():
         stream = Stream(key)
         ranges = {id_: (start.start(end, key, id_), last) for id_, last in positions.items()}
         if all(first == last for first, last in ranges.values()):
             continue
-        shards = {shard.id: shard for shard in persistently(partial(kinesis.shards, stream))}
+        shards = {shard.id: shard for shard in retry(partial(kinesis.shards, stream))}
         for id_, (first, last) in sorted(ranges.items()):
             if id_ in shards:
                 yield from _shard(kinesis, options, stream, shards[id_], first, last)
             elif first != last:
-                lose(options, stream, id_, last)
+                report_loss(options, stream, id_, last)
 
 
 def until(
@@ -38,7 +38,7 @@ def until(
     """The rows of a shard from ``first`` to ``bound``, to its end or to its tip."""
     cursor = Cursor(kinesis, options, stream, shard, first)
     while True:
-        page = persistently(cursor.fetch)
+        page = retry(cursor.fetch)
         records, reached = bound.cut(page.records)
         if records:
             yield batch(stream, shard.id, records)
@@ -53,8 +53,8 @@ def _shard(
     number, arrived = last.sequence_number, last.arrived
     if number is None or arrived is None or number == first.sequence_number:
         return
-    if not persistently(lambda: Cursor(kinesis, options, stream, shard, last).has(number)):
-        lose(options, stream, shard.id, last)
+    if not retry(lambda: Cursor(kinesis, options, stream, shard, last).has(number)):
+        report_loss(options, stream, shard.id, last)
         # The next micro-batch begins after the same moment: see Cursor.
         yield from until(kinesis, options, stream, shard, first, Until(arrived=arrived))
         return
@@ -63,4 +63,4 @@ def _shard(
         yield rows
         seen = rows["sequenceNumber"][-1].as_py()
     if seen != number:
-        lose(options, stream, shard.id, last)
+        report_loss(options, stream, shard.id, last)

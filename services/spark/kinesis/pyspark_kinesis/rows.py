@@ -17,7 +17,7 @@ ARROW = pa.schema(
         ("approximateArrivalTimestamp", pa.timestamp("us", tz="UTC")),
     ]
 )
-"""The source's columns, to the letter as Spark wants them."""
+"""The source's columns, exactly as Spark wants them."""
 
 
 def batch(stream: Stream, shard: str, records: list[Record]) -> pa.RecordBatch:

@@ -18,9 +18,9 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """What one GetRecords brought, and how many milliseconds that is behind the shard's tip.
+    """The records of one GetRecords, and how many milliseconds they are behind the shard's tip.
 
-    ``closed``: the shard ends here; ``tip``: there was nothing more at the time.
+    ``closed``: the shard ends here; ``tip``: it had nothing more at the time.
     """
 
     records: list[Record]
@@ -49,7 +49,7 @@ class Until:
 class Cursor:
     """A place in a shard that moves on with each ``fetch``. Used by one thread at a time.
 
-    When the stream is made anew, ``shard`` is set to the new shard of that id.
+    When the stream is created again, ``shard`` is set to the new shard of that id.
     """
 
     def __init__(self, kinesis: Kinesis, options: Options, stream: Stream, shard: Shard, position: Position) -> None:
@@ -60,14 +60,16 @@ class Cursor:
     def fetch(self) -> Page:
         """One GetRecords; ``position`` is then after its records.
 
-        Raises TransientError (fetch again in a moment), KinesisError, and when the position is gone DataLossError
-        under failOnDataLoss; without, it goes on with what came later, or raises ShardGoneError.
+        Raises TransientError (fetch again in a moment), KinesisError, and where the position no longer exists
+        DataLossError under failOnDataLoss; without, it goes on with later records, or raises ShardGoneError.
         """
         shard = self.shard
         answer = self._get(shard) or self._get(shard)
         if answer is None:
-            raise TransientError(f"GetRecords on {self.stream.key} {self.shard.id}: the new iterator is refused too")
-        records = self._begin(answer["Records"])
+            raise TransientError(f"GetRecords on {self.stream.key} {self.shard.id}: a new iterator is refused too")
+        records, begin = answer["Records"], self.position.timestamp
+        if begin is not None:  # boto3 sends whole seconds only
+            records = list(dropwhile(lambda record: arrived(record) < begin, records))
         if records:
             self.position = after(records[-1])
         if iterator := answer.get("NextShardIterator"):
@@ -83,18 +85,13 @@ class Cursor:
         known = int(sequence_number) >= int(self.shard.first)
         return known and self._kinesis.iterator(self.stream, self.shard.id, **where) is not None
 
-    def _begin(self, records: list[Record]) -> list[Record]:
-        """Without those before the position's time: boto3 sends whole seconds only."""
-        begin = self.position.timestamp
-        return records if begin is None else list(dropwhile(lambda record: arrived(record) < begin, records))
-
     def _get(self, shard: Shard) -> dict[str, Any] | None:
         held, self._iterator = self._iterator, None
         iterator = held[1] if held and held[0] == shard else self._open(shard)
         return self._kinesis.records(self.stream, iterator, self._options.max_records_per_fetch)
 
     def _open(self, shard: Shard) -> str:
-        """An iterator at the position, or at what is left after it."""
+        """An iterator at the position, or at the records that are left after it."""
         at = self.position
         if at.sequence_number is not None and at.arrived is not None:
             where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": at.sequence_number}
@@ -102,36 +99,37 @@ class Cursor:
             iterator = self._kinesis.iterator(self.stream, shard.id, **where) if known else None
             if iterator is not None:
                 return iterator
-            # What the stream still has was read up to that time; kinesis-local counts on from where it was, so that
-            # after a loss new records can have lower numbers than the lost ones.
+            # What the stream still has was read up to that time. Not by number: kinesis-local continues its count, so
+            # that after a loss new records can have lower numbers than the lost ones.
             at = Position("AT_TIMESTAMP", timestamp=at.arrived + 1)
         iterator = self._kinesis.iterator(self.stream, shard.id, **_where(at))
         if iterator is None:
             self._kinesis.shards(self.stream)  # a missing stream is an error of its own
         if at != self.position or iterator is None:
-            lose(self._options, self.stream, shard.id, self.position)
+            report_loss(self._options, self.stream, shard.id, self.position)
         if iterator is None:
             raise ShardGoneError
         self.position = at
         return iterator
 
 
-def lose(options: Options, stream: Stream, shard: str, position: Position) -> None:
-    """Say that the stream has lost a position; raises DataLossError under failOnDataLoss."""
+def report_loss(options: Options, stream: Stream, shard: str, position: Position) -> None:
+    """Log that the stream has lost a position; raises DataLossError under failOnDataLoss."""
     where = f"{stream.key} {shard}: the position {position.sequence_number or position.kind}"
     if position.arrived is not None:
         where += f", read at records of {datetime.fromtimestamp(position.arrived / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC,"
-    what = f"{where} is no longer in the stream: it was made anew, lost its last records or passed its retention period"
+    reasons = "it was created again, lost its last records or exceeded its retention period"
+    what = f"{where} is no longer in the stream: {reasons}"
     if options.fail_on_data_loss:
         raise DataLossError(
             f"{what}. Records may have been lost unread.",
-            "to go on with what is there: option failOnDataLoss=false; to begin afresh: delete the query's checkpoint",
+            "to go on with what it has: option failOnDataLoss=false; to start afresh: delete the query's checkpoint",
         )
-    say(f"WARNING {what}; going on with what came later (failOnDataLoss=false)")
+    say(f"WARNING {what}; going on with later records (failOnDataLoss=false)")
 
 
 def arrived(record: Record) -> int:
-    """When a record came: milliseconds since 1970."""
+    """When a record arrived: milliseconds since 1970."""
     when: datetime = record["ApproximateArrivalTimestamp"]
     return round(when.timestamp() * 1000)
 

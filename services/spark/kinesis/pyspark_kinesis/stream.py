@@ -1,7 +1,7 @@
 """``readStream``: offsets, micro-batches and their rows.
 
-Spark's *simple* stream reader: rows go from this process into Spark's block store, and no Python worker has a part in
-a micro-batch; one that cannot be had from there (after a restart, or when the block is lost) is read again.
+Spark's *simple* stream reader: rows go from this process into Spark's block store, and no Python worker takes part in a
+micro-batch; one that is not there (after a restart, or when the block is lost) is read again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pyspark_kinesis.options import Options, Stream
 from pyspark_kinesis.prefetch import Prefetch
 
 WAIT = 0.1
-"""Seconds that Spark's question for new records may wait for some: without, it asks a hundred times a second."""
+"""Seconds that Spark's call for new records may wait for some: otherwise it calls a hundred times a second."""
 
 
 class StreamReader(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
@@ -48,7 +48,7 @@ class StreamReader(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
         self._target = now()
 
     def read(self, start: dict[str, Any]) -> tuple[Iterator[pa.RecordBatch], dict[str, Any]]:
-        """The rows that have come since ``start``, and the offset after them; raises KinesisError."""
+        """The rows that have arrived since ``start``, and the offset after them; raises KinesisError."""
         with shown_plainly():
             offset = self._own(start)
             if self._prefetch is None:
@@ -67,16 +67,16 @@ class StreamReader(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
     def readBetweenOffsets(self, start: dict[str, Any], end: dict[str, Any]) -> Iterator[pa.RecordBatch]:
         """The same rows again; raises KinesisError."""
         with shown_plainly():
-            yield from replay.between(Kinesis(self._options), self._options, Offset.of_json(start), self._own(end))
+            yield from replay.between(Kinesis(self._options), self._options, Offset.from_json(start), self._own(end))
 
     def _own(self, document: dict[str, Any]) -> Offset:
-        """An offset that Spark gives; raises KinesisError if it is that of another query."""
-        offset = Offset.of_json(document)
+        """An offset from Spark; raises KinesisError if it is that of another query."""
+        offset = Offset.from_json(document)
         check_streams(offset, self._options.streams)
         return offset
 
     def commit(self, end: dict[str, Any]) -> None:
-        """Spark keeps the last micro-batch's iterator until it has another; its rows need not stay that long."""
+        """Drop the rows of a micro-batch: Spark keeps its iterator until it has another."""
         text = json.dumps(end)
         if text in (known for known, _ in self._uncommitted):
             while self._uncommitted[0][0] != text:
@@ -87,7 +87,7 @@ class StreamReader(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
 def check_streams(offset: Offset, streams: tuple[Stream, ...]) -> None:
     """Raise KinesisError if ``offset`` has streams, but none of those that the query reads.
 
-    Then two queries share a checkpoint, or a query was pointed at another stream. Databricks' documentation allows
+    Then two queries share a checkpoint, or a query reads another stream than before. Databricks' documentation allows
     neither (docs.databricks.com/structured-streaming/checkpoints): the table would get the rows of the other stream.
     """
     if offset.streams and not any(stream.key in offset.streams for stream in streams):
@@ -95,7 +95,7 @@ def check_streams(offset: Offset, streams: tuple[Stream, ...]) -> None:
         raise KinesisError(
             f"the checkpoint of this query belongs to the stream {written}, but the query reads {asked}: two queries "
             "share one checkpointLocation, or streamName was changed",
-            'give each query a checkpointLocation of its own, for example .option("checkpointLocation", '
+            'set a checkpointLocation of its own for each query, for example .option("checkpointLocation", '
             f'"/checkpoints/{streams[0].name}")',
         )
 

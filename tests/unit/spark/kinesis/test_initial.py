@@ -50,9 +50,9 @@ def test_times_in_both_forms(text: str, form: str | None, time: str) -> None:
     ("document", "words"),
     [
         ('{"at_timestamp": "25.6.2020"}', "is not a time in the form 'MM/dd/yyyy HH:mm:ss ZZZ'"),
-        ('{"at_timestamp": "06/25/2020 10:23:45 XYZ"}', "time zone XYZ is not known"),
+        ('{"at_timestamp": "06/25/2020 10:23:45 XYZ"}', "unknown time zone XYZ"),
         ('{"at_timestamp": "13/25/2020 10:23:45 GMT"}', "month must be in 1..12"),
-        ('{"at_timestamp": "1", "format": "Q"}', "Q is not known"),
+        ('{"at_timestamp": "1", "format": "Q"}', "Q is unknown"),
         ('{"timestamp": "1"}', "is none of latest"),
         ('{"at_timestamp": "1", "zone": "UTC"}', "is none of latest"),
         ("[]", "is none of latest"),

@@ -17,7 +17,7 @@ SINCE = Position("AT_TIMESTAMP", timestamp=1600)
 
 def test_an_offset_survives_json() -> None:
     offset = Offset({"a": {"1": AFTER, "2": SINCE, "3": TRIM_HORIZON, "4": AFTER.closed("1")}}, {"a": {"2": SINCE}})
-    assert Offset.of_json(json.loads(json.dumps(offset.json()))) == offset
+    assert Offset.from_json(json.loads(json.dumps(offset.json()))) == offset
 
 
 def test_equal_offsets_are_equal_text() -> None:
@@ -29,7 +29,7 @@ def test_equal_offsets_are_equal_text() -> None:
 
 def test_another_sources_checkpoint_is_refused() -> None:
     with pytest.raises(KinesisError, match="not written by this Kinesis source"):
-        Offset.of_json({"shardId-000000000000": 5})
+        Offset.from_json({"shardId-000000000000": 5})
 
 
 def test_the_end_says_where_new_shards_began() -> None:

@@ -52,7 +52,7 @@ def test_an_endpoint_may_have_no_scheme() -> None:
     [
         ({"streamNam": "x"}, "no option streamnam\n  did you mean streamName"),
         ({"zzz": "x"}, "no option zzz\n  it has awsAccessKey"),
-        ({"consumerMode": "efo"}, "consumerMode efo is not there"),
+        ({"consumerMode": "efo"}, "consumerMode efo is not supported"),
         *(({name: "x"}, f"{name} belongs to consumerMode efo") for name in FAN_OUT),
         *(({name: "x"}, f"{name} is a credential of Unity Catalog") for name in UNITY_CATALOG),
         ({"streamARN": ARN}, "streamName or streamARN, and not both"),
