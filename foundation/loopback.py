@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import urllib.request
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 from urllib.parse import urlsplit
 
 HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -29,3 +31,24 @@ def bypass_proxies() -> None:
         hosts = (before[name] or before[other]).split(",")
         if hosts != ["*"]:
             os.environ[name] = ",".join(filter(None, [*hosts, *(host for host in HOSTS if host not in hosts)]))
+
+
+def host_name(header: str) -> str:
+    """The name in a Host header, without the port; empty if it cannot be read."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_safe_host(name: str) -> bool:
+    """Whether no web site can have this name, so that a request by it comes from no script of a site (DNS rebinding).
+
+    True for an IP address, a name without a dot (localhost, a container's), and those that ICANN keeps for private
+    machines, such as host.docker.internal.
+    """
+    try:
+        ip_address(name)
+    except ValueError:
+        return bool(name) and ("." not in name or name.endswith((".localhost", ".internal")))
+    return True

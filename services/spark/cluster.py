@@ -3,7 +3,7 @@
 Notebooks and jobs are thin Connect clients; this process keeps what only the driver can do. It runs in the spark
 environment, takes its settings from the environment (spark.env) and knows nothing of pinflow.
 
-The JVM is a child of this process and ends with it: its standard input is a pipe that this process holds, and
+The JVM is a child of this process and exits with it: its standard input is a pipe that this process holds, and
 PySpark's gateway exits when that closes, after SIGKILL too.
 """
 
@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -38,14 +37,14 @@ from services.spark.mounts import Mounts
 from services.spark.sessions import Sessions
 
 HEARTBEAT = 2.0
-"""Seconds between two proofs that the driver still answers; `probe` in native.py allows for several."""
+"""Seconds between two queries that show that the driver answers; `probe` in native.py allows for several."""
 
 
 def main() -> None:
-    """Start the driver, warm it up, write the file `ready`, and renew that until the end."""
+    """Start the driver, warm it up, write the file `ready`, and renew that until the JVM exits."""
     cluster = Cluster.from_environment()
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
     with cluster.alone() as lock, cluster.driver(lock) as (spark, jvm):
         sessions = cluster.open_workspace(spark)
         warm_up(spark, sessions.any)
@@ -54,15 +53,17 @@ def main() -> None:
             spark.sql("select 1").collect()
             cluster.beat()
             time.sleep(HEARTBEAT)
-        raise SystemExit(f"the JVM ended with exit status {jvm.returncode}")
+        raise SystemExit(f"the JVM exited with status {jvm.returncode}")
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the cluster keeps its state, its id, and the address that Spark Connect listens on.
+    """The cluster's settings.
 
-    ``writable``: directories of file:/ below which dbutils.fs may write. ``control_token`` is what the control
-    endpoint, on the port after that, asks for; there is none without it.
+    home           the directory of everything that it keeps
+    host, port     where Spark Connect listens; the control endpoint is on the next port
+    writable       directories of file:/ below which dbutils.fs may write
+    control_token  what the control endpoint asks for; without it there is no endpoint
     """
 
     home: Path
@@ -75,15 +76,20 @@ class Cluster:
 
     @classmethod
     def from_environment(cls) -> Cluster:
-        """Read CLUSTER_HOME, _ADDRESS, _ID, _WRITABLE and AWS_REGION; take CLUSTER_CONTROL_TOKEN out of it.
+        """Read CLUSTER_HOME, _ADDRESS, _ID, _WRITABLE and AWS_REGION; remove CLUSTER_CONTROL_TOKEN.
 
-        What runs on the cluster inherits the environment, and the token is none of its business.
+        What runs on the cluster inherits the environment and must not have the token.
         """
         host, _, port = os.environ["CLUSTER_ADDRESS"].rpartition(":")
-        token, cluster_id = os.environ.pop("CLUSTER_CONTROL_TOKEN", ""), os.environ.get("CLUSTER_ID", "")
-        writable = tuple(map(Path, os.environ["CLUSTER_WRITABLE"].split(os.pathsep)))
-        home, region = Path(os.environ["CLUSTER_HOME"]), os.environ["AWS_REGION"]
-        return cls(home, host, int(port), region, cluster_id, writable, token)
+        return cls(
+            home=Path(os.environ["CLUSTER_HOME"]),
+            host=host,
+            port=int(port),
+            region=os.environ["AWS_REGION"],
+            cluster_id=os.environ.get("CLUSTER_ID", ""),
+            writable=tuple(map(Path, os.environ["CLUSTER_WRITABLE"].split(os.pathsep))),
+            control_token=os.environ.pop("CLUSTER_CONTROL_TOKEN", ""),
+        )
 
     @property
     def dbfs(self) -> Path:
@@ -92,7 +98,7 @@ class Cluster:
 
     @property
     def scratch(self) -> Path:
-        """Where the driver and all that runs in it keep what no start needs of the last one."""
+        """Where the driver and all that runs in it keep what no later start needs."""
         return self.home / "tmp"
 
     @property
@@ -102,7 +108,7 @@ class Cluster:
 
     @property
     def ready(self) -> Path:
-        """The file that exists while the cluster can be used: renewed at every heartbeat."""
+        """The file that exists while the cluster can be used."""
         return self.home / "ready"
 
     def beat(self) -> None:
@@ -113,23 +119,23 @@ class Cluster:
         draft.replace(self.ready)
 
     @contextmanager
-    def alone(self, patience: float = 30) -> Iterator[int]:
+    def alone(self, timeout: float = 30) -> Iterator[int]:
         """Wait until no other process uses this home, and hold it; the JVM inherits the lock.
 
-        After a SIGKILL of this process its JVM needs a moment to end, and until then it holds the metastore
+        After a SIGKILL of this process its JVM needs a moment to exit, and until then it holds the metastore
         (Derby allows one process) and the port.
         """
         self.home.mkdir(parents=True, exist_ok=True)
         self.ready.unlink(missing_ok=True)
         lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise SystemExit(f"{self.home}: another cluster has used it for {patience:.0f} s") from None
+                    raise SystemExit(f"{self.home}: another cluster has used it for {timeout:.0f} s") from None
                 time.sleep(0.1)
         try:
             yield lock
@@ -138,20 +144,19 @@ class Cluster:
 
     @contextmanager
     def driver(self, lock: int) -> Iterator[tuple[SparkSession, Any]]:
-        """The driver's own session and its JVM process, which holds ``lock`` for as long as it lives."""
-        scratch = self.scratch
-        # What a killed driver left there (shuffles, kept tables) may be gigabytes.
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
+        """The driver's own session and its JVM process, which holds ``lock`` for as long as it runs."""
+        # What a killed driver left there (shuffles, cached tables) may be gigabytes.
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
         for name in ("FileStore", "tmp", "mnt", "user"):
             (self.dbfs / name).mkdir(parents=True, exist_ok=True)
-        os.environ["SPARK_LOCAL_DIRS"] = os.environ["TMPDIR"] = str(scratch)
+        os.environ["SPARK_LOCAL_DIRS"] = os.environ["TMPDIR"] = str(self.scratch)
         os.environ["SPARK_LOCAL_IP"] = self.host
         os.environ["SPARK_SUBMIT_OPTS"] = self.jvm_options
         os.chdir(self.home)
         gateway = launch_gateway(popen_kwargs={"pass_fds": (lock,), "start_new_session": True})
         try:
-            # Settings that are given after the gateway's start travel over py4j and stand in no process list.
+            # Settings that are made after the gateway's start travel over py4j and appear in no process list.
             settings = SparkConf(_jvm=gateway.jvm).setAll(self.settings().items())
             yield SparkSession(SparkContext(conf=settings, gateway=gateway)), gateway.proc
         finally:
@@ -177,9 +182,9 @@ class Cluster:
         }
 
     def open_workspace(self, spark: SparkSession) -> Sessions:
-        """Bring back the mounts, make what a workspace starts with, and only then answer notebooks and the workspace.
+        """Restore the mounts, create what a workspace starts with, and only then answer notebooks and the workspace.
 
-        Whoever waits for the cluster is there at once, and would get a dbfs:/ without the mounts, for good.
+        A client that waits connects at once, and without the mounts its dbfs:/ would never have them.
         """
         hadoop = Hadoop(spark.sparkContext)
         mounts = Mounts(self.home / "mounts.json", hadoop, own_endpoint=bool(os.environ.get("AWS_ENDPOINT_URL")))
@@ -198,38 +203,41 @@ class Cluster:
 
 
 def warm_up(spark: SparkSession, wanted: Callable[[], bool]) -> None:
-    """Do once what costs some 15 s the first time: JSON, a shuffle, a Delta table made, replaced and read.
+    """Do once what costs some 15 s the first time: JSON, a shuffle, a Delta table created, replaced and read.
 
-    No more of it as soon as the cluster is ``wanted``: what people run warms it as well, and waits for this.
+    Stops as soon as the cluster is ``wanted``: what people run warms it up as well, and would wait for this.
     """
-    started, how = time.monotonic(), "warm"
+    started, outcome = time.monotonic(), "warm"
     rows = spark.range(2).selectExpr("try_parse_json(concat('[', id, ']')) is null as broken").groupBy("broken").count()
     # Overwritten the first time too: a start that was killed here may have left it.
     write = rows.write.mode("overwrite").option("overwriteSchema", True)
-    make = partial(write.saveAsTable, "warm_up")
-    steps: list[Callable[[], object]] = [make, make, lambda: spark.table("warm_up").collect()]
+    steps: list[Callable[[], object]] = [
+        lambda: write.saveAsTable("warm_up"),
+        lambda: write.saveAsTable("warm_up"),
+        lambda: spark.table("warm_up").collect(),
+    ]
     for step in steps:
         if wanted():
-            how = "wanted"
+            outcome = "wanted"
             break
         step()
     spark.sql("drop table if exists warm_up")
-    _say(f"{how} after {time.monotonic() - started:.1f} s")
+    _say(f"{outcome} after {time.monotonic() - started:.1f} s")
 
 
-def _stop(jvm: Any, patience: float = 15) -> None:
+def _stop(jvm: Any, timeout: float = 15) -> None:
     jvm.stdin.close()
     try:
-        jvm.wait(patience)
+        jvm.wait(timeout)
     except Exception:
         jvm.kill()
         jvm.wait()
-    # Python processes of streaming queries outlive it: they try for minutes to say goodbye to it.
+    # Python processes of streaming queries outlive it: they try for minutes to report to it.
     with suppress(ProcessLookupError):
         os.killpg(jvm.pid, signal.SIGKILL)
 
 
-def _end(signal_number: int, frame: FrameType | None) -> None:
+def _exit(signal_number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 

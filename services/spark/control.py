@@ -1,14 +1,15 @@
 """The cluster's control endpoint: what only the driver can do, over HTTP, for notebooks and the workspace.
 
 POST <call> with a JSON object gives JSON; `/fs/upload?path=…&overwrite=true` takes a file's bytes as its body.
-It answers to no host name that a web site could have (`_cannot_be_a_sites`), and only with the token.
+It answers only requests with the token, and to no host name that a web site could have (foundation/loopback.py).
 An error is `{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "java.io.FileNotFoundException: …"}`.
+
+On http.server: a web framework would be one more dependency of the cluster for 20 calls from this machine.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import io
 import json
@@ -17,16 +18,15 @@ import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from foundation import supervised
+from foundation.loopback import host_name, is_safe_host
 from services.spark.failures import JavaFailure
-from services.spark.files import Files, Source
+from services.spark.files import Files
 from services.spark.mounts import Mounts
 from services.spark.sessions import Sessions
 
@@ -34,9 +34,9 @@ UPLOAD = "/fs/upload"
 MAX_JSON = 400 << 20
 """Bytes of a JSON body: the DBFS API of the workspace sends up to 256 MiB in one, base64."""
 MAX_LONG = 2**63 - 1
-"""Java's greatest number."""
-MAX_DROPPED = 64 << 20
-"""Bytes that are read of a body that nobody wants, so that its sender gets the error."""
+"""Java's largest number."""
+MAX_DISCARDED = 64 << 20
+"""Bytes that are read of an unwanted body, so that its sender gets the error."""
 THREADS = 16
 
 
@@ -48,125 +48,84 @@ class Refused(Exception):
         self.status, self.error_code = status, error_code
 
 
-@dataclass(frozen=True)
-class Given:
-    """The values of a request; a missing value or one of a wrong type raises Refused."""
+class Arguments:
+    """The arguments of a call; one that is missing or of a wrong type raises Refused."""
 
-    values: Mapping[str, Any]
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
 
     def text(self, name: str, default: str | None = None) -> str:
-        text = cast(str, self._value(name, str, default))
+        text: str = self._value(name, str, default)
         try:
             text.encode()
         except UnicodeEncodeError:  # half of a surrogate pair, which no path and no file can hold
-            raise self._wrong(name, "a text of whole characters") from None
+            raise self._invalid(name, "a text of whole characters") from None
         return text
 
-    def number(self, name: str, default: int | None = None) -> int:
-        number = cast(int, self._value(name, int, default))
-        if not 0 <= number <= MAX_LONG:
-            raise self._wrong(name, "a number of 0 or more, in 64 bits")
+    def number(self, name: str, default: int) -> int:
+        number: int = self._value(name, int, default)
+        if isinstance(number, bool) or not 0 <= number <= MAX_LONG:
+            raise self._invalid(name, "a number of 0 or more, in 64 bits")
         return number
 
     def flag(self, name: str) -> bool:
         return cast(bool, self._value(name, bool, False))
 
-    def texts(self, name: str) -> dict[str, str]:
-        found = self._value(name, dict, {})
-        return {str(key): str(value) for key, value in found.items()}
-
-    def data(self, name: str) -> Source:
+    def data(self, name: str) -> io.BytesIO:
         try:
             return io.BytesIO(base64.b64decode(self.text(name), validate=True))
-        except (ValueError, binascii.Error):
-            raise self._wrong(name, "base64") from None
+        except ValueError:
+            raise self._invalid(name, "base64") from None
+
+    def mount(self) -> tuple[str, str, str, dict[str, str]]:
+        """Those of Mounts.mount and Mounts.update."""
+        extra = {str(key): str(value) for key, value in self._value("extra_configs", dict, {}).items()}
+        return self.text("source"), self.text("mount_point"), self.text("encryption_type", ""), extra
 
     def _value(self, name: str, kind: type, default: Any) -> Any:
-        value = self.values.get(name)
+        value = self._values.get(name)
         value = default if value is None else value
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self._wrong(name, f"a JSON {kind.__name__}")
+        if not isinstance(value, kind):
+            raise self._invalid(name, f"a JSON {kind.__name__}")
         return value
 
-    def _wrong(self, name: str, expected: str) -> Refused:
+    def _invalid(self, name: str, expected: str) -> Refused:
         return Refused(HTTPStatus.BAD_REQUEST, "INVALID_PARAMETER_VALUE", f"{name}: expected {expected}")
 
 
 class Control:
-    """The calls."""
+    """The calls, by their paths."""
 
     def __init__(self, files: Files, mounts: Mounts, sessions: Sessions) -> None:
-        self.files, self.mounts, self.sessions = files, mounts, sessions
-        self._id = str(uuid.uuid4())
+        driver = {"id": str(uuid.uuid4())}  # a new one after each start: this process exits with its driver
+        self.files = files
+        self._calls: dict[str, Callable[[Arguments], Any]] = {
+            "/fs/ls": lambda of: files.ls(of.text("path")),
+            "/fs/status": lambda of: files.status(of.text("path")),
+            "/fs/head": lambda of: files.head(of.text("path"), of.number("max_bytes", 65536)),
+            "/fs/read": lambda of: files.read(of.text("path"), of.number("offset", 0), of.number("length", 1 << 20)),
+            "/fs/put": lambda of: files.write(
+                of.text("path"), io.BytesIO(of.text("contents").encode()), of.flag("overwrite")
+            ),
+            "/fs/write": lambda of: files.write(of.text("path"), of.data("data"), of.flag("overwrite")),
+            "/fs/mkdirs": lambda of: files.mkdirs(of.text("path")),
+            "/fs/cp": lambda of: files.cp(of.text("from"), of.text("to"), of.flag("recurse")),
+            "/fs/mv": lambda of: files.mv(of.text("from"), of.text("to"), of.flag("recurse")),
+            "/fs/rm": lambda of: files.rm(of.text("path"), of.flag("recurse")),
+            "/mounts/mount": lambda of: mounts.mount(*of.mount()),
+            "/mounts/update": lambda of: mounts.update(*of.mount()),
+            "/mounts/unmount": lambda of: mounts.unmount(of.text("mount_point")),
+            "/mounts/refresh": lambda of: mounts.refresh(),
+            "/mounts/list": lambda of: mounts.shown(),
+            "/driver/id": lambda of: driver,
+            "/sessions/close": lambda of: {"closed": sessions.close(of.text("session_id"), of.text("user_id"))},
+        }
 
-    def call(self, path: str) -> Callable[[Given], Any]:
+    def call(self, path: str) -> Callable[[Arguments], Any]:
         """What answers a call; raises Refused for an unknown one."""
-        name = path.strip("/").replace("/", "_")
-        found = getattr(self, name, None) if name.startswith(("fs_", "mounts_", "sessions_", "driver_")) else None
-        if found is None:
+        if path not in self._calls:
             raise Refused(HTTPStatus.NOT_FOUND, "ENDPOINT_NOT_FOUND", f"no call {path}")
-        return cast(Callable[[Given], Any], found)
-
-    def fs_ls(self, given: Given) -> list[dict[str, Any]]:
-        return self.files.ls(given.text("path"))
-
-    def fs_status(self, given: Given) -> dict[str, Any]:
-        return self.files.status(given.text("path"))
-
-    def fs_head(self, given: Given) -> dict[str, Any]:
-        return self.files.head(given.text("path"), given.number("max_bytes", 65536))
-
-    def fs_read(self, given: Given) -> dict[str, Any]:
-        return self.files.read(given.text("path"), given.number("offset", 0), given.number("length", 1 << 20))
-
-    def fs_put(self, given: Given) -> dict[str, Any]:
-        contents = io.BytesIO(given.text("contents").encode())
-        return self.files.write(given.text("path"), contents, given.flag("overwrite"))
-
-    def fs_write(self, given: Given) -> dict[str, Any]:
-        return self.files.write(given.text("path"), given.data("data"), given.flag("overwrite"))
-
-    def fs_mkdirs(self, given: Given) -> dict[str, Any]:
-        return self.files.mkdirs(given.text("path"))
-
-    def fs_cp(self, given: Given) -> dict[str, Any]:
-        return self.files.cp(given.text("from"), given.text("to"), given.flag("recurse"))
-
-    def fs_mv(self, given: Given) -> dict[str, Any]:
-        return self.files.mv(given.text("from"), given.text("to"), given.flag("recurse"))
-
-    def fs_rm(self, given: Given) -> dict[str, Any]:
-        return self.files.rm(given.text("path"), given.flag("recurse"))
-
-    def mounts_mount(self, given: Given) -> dict[str, Any]:
-        self.mounts.mount(*_mount(given))
-        return {}
-
-    def mounts_update(self, given: Given) -> dict[str, Any]:
-        self.mounts.update(*_mount(given))
-        return {}
-
-    def mounts_unmount(self, given: Given) -> dict[str, Any]:
-        self.mounts.unmount(given.text("mount_point"))
-        return {}
-
-    def mounts_refresh(self, given: Given) -> dict[str, Any]:
-        self.mounts.refresh()
-        return {}
-
-    def mounts_list(self, given: Given) -> list[dict[str, str]]:
-        shown = [
-            {"mountPoint": mount.point, "source": mount.source, "encryptionType": mount.encryption}
-            for mount in self.mounts.all()
-        ]
-        return [*shown, {"mountPoint": "/", "source": "DatabricksRoot", "encryptionType": ""}]
-
-    def driver_id(self, given: Given) -> dict[str, str]:
-        """Another one after each start: this process ends with its driver."""
-        return {"id": self._id}
-
-    def sessions_close(self, given: Given) -> dict[str, Any]:
-        return {"closed": self.sessions.close(given.text("session_id"), given.text("user_id"))}
+        return self._calls[path]
 
 
 def serve(control: Control, host: str, port: int, token: str) -> None:
@@ -193,7 +152,7 @@ class _Server(HTTPServer):
         except OSError:
             pass  # the client went away
         except Exception:
-            self.handle_error(request, client_address)  # a pool keeps what its threads raise to itself
+            self.handle_error(request, client_address)  # a pool tells nobody what its threads raise
         finally:
             self.shutdown_request(request)
 
@@ -205,6 +164,7 @@ def _handler(control: Control, host: str, token: bytes) -> type[BaseHTTPRequestH
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
             body = _Body(self.rfile, int(length) if length.isdecimal() else 0)
+            status = HTTPStatus.OK
             try:
                 answer = self._carry_out(body)
             except (JavaFailure, Refused) as error:
@@ -214,76 +174,49 @@ def _handler(control: Control, host: str, token: bytes) -> type[BaseHTTPRequestH
             except Exception:
                 # Not the request itself: it may hold keys. A traceback holds lines of code only, and the last message.
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
-                message = "java.io.IOException: the cluster failed to do this; its log says why"
+                message = "java.io.IOException: the cluster failed to do this; see its log"
                 status, answer = HTTPStatus.INTERNAL_SERVER_ERROR, {"error_code": "INTERNAL_ERROR", "message": message}
-            else:
-                status = HTTPStatus.OK
-            # A connection that is closed with something unread loses the answer.
-            body.drop(MAX_DROPPED)
-            self._answer(status, answer)
+            body.discard(MAX_DISCARDED)  # a connection that is closed with something unread loses the answer
+            content = json.dumps({} if answer is None else answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def _carry_out(self, body: _Body) -> Any:
-            name = _host_name(self.headers.get("Host", ""))
-            if name != host and not _cannot_be_a_sites(name):
+            name = host_name(self.headers.get("Host", ""))
+            if name != host and not is_safe_host(name):
                 message = f"{name or 'the host name'} could be a web site's; use an IP address or a name without a dot"
                 raise Refused(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", message)
-            known = hmac.compare_digest(self.headers.get("Authorization", "").encode(), b"Bearer " + token)
-            if not known:
+            if not hmac.compare_digest(self.headers.get("Authorization", "").encode(), b"Bearer " + token):
                 raise Refused(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", "wrong or missing bearer token")
-            if "Transfer-Encoding" in self.headers:  # its length is unknown; taken for 0, it would write an empty file
+            if "Transfer-Encoding" in self.headers:  # its length is unknown; read as 0, it would write an empty file
                 raise Refused(HTTPStatus.LENGTH_REQUIRED, "MALFORMED_REQUEST", "send the body with a Content-Length")
             address = urlsplit(self.path)
             if address.path == UPLOAD:
                 query = dict(parse_qsl(address.query))
-                return control.files.write(Given(query).text("path"), body, query.get("overwrite") == "true")
+                return control.files.write(Arguments(query).text("path"), body, query.get("overwrite") == "true")
             if body.left > MAX_JSON:
                 message = f"the body must not be larger than {MAX_JSON} bytes"
                 raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "MAX_BLOCK_SIZE_EXCEEDED", message)
             call = control.call(address.path)
-            return call(Given(self._json(body.read(body.left))))
-
-        def _json(self, body: bytes) -> dict[str, Any]:
             try:
-                values = json.loads(body or b"{}")
+                values = json.loads(body.read(body.left) or b"{}")
             except (ValueError, RecursionError):
                 values = None
             if not isinstance(values, dict):
                 raise Refused(HTTPStatus.BAD_REQUEST, "MALFORMED_REQUEST", "the body is not a JSON object")
-            return values
-
-        def _answer(self, status: HTTPStatus, answer: Any) -> None:
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            return call(Arguments(values))
 
         def log_message(self, format: str, *arguments: Any) -> None:
-            """No line per request: paths may be what a person wants to keep."""
+            """No line per request: paths may be private."""
 
     return Handler
 
 
-def _host_name(header: str) -> str:
-    """Without the port; empty if it cannot be read."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _cannot_be_a_sites(name: str) -> bool:
-    """As the workspace's auth.py judges, which is not in the cluster's image: a site can resolve to 127.0.0.1."""
-    try:
-        ip_address(name)
-    except ValueError:
-        return bool(name) and ("." not in name or name.endswith((".localhost", ".internal")))
-    return True
-
-
 class _Body:
-    """The body of a request, to read from; ConnectionError if the client goes away before its end."""
+    """The body of a request; ConnectionError if the client goes away before its end."""
 
     def __init__(self, stream: Any, length: int) -> None:
         self._stream, self.left = stream, length
@@ -295,16 +228,7 @@ class _Body:
         self.left -= len(data)
         return data
 
-    def drop(self, most: int) -> None:
+    def discard(self, most: int) -> None:
         """Read what is left, but no more than ``most`` bytes."""
         while self.left and most > 0:
             most -= len(self.read(1 << 16))
-
-
-def _mount(given: Given) -> tuple[str, str, str, dict[str, str]]:
-    return (
-        given.text("source"),
-        given.text("mount_point"),
-        given.text("encryption_type", ""),
-        given.texts("extra_configs"),
-    )

@@ -1,17 +1,18 @@
-"""What goes wrong on the cluster, as a Java exception: that is what a Databricks notebook sees."""
+"""What fails on the cluster, as a Java exception: that is what a Databricks notebook sees."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.captured import CapturedException
 
+from services.spark import compat
+
 JAVA_ERRORS = (Py4JJavaError, CapturedException)
 """What py4j raises for an exception of Java; PySpark turns some of them into its own."""
 
-# Exceptions (or the ends of their names) that have a status and an error code of their own in the REST API.
+# Exceptions that have a status and an error code of their own in the REST API.
 _KNOWN = {
     "FileNotFoundException": (HTTPStatus.NOT_FOUND, "RESOURCE_DOES_NOT_EXIST"),
     "FileAlreadyExistsException": (HTTPStatus.CONFLICT, "RESOURCE_ALREADY_EXISTS"),
@@ -31,7 +32,7 @@ class JavaFailure(Exception):
 
 
 def not_found(path: str) -> JavaFailure:
-    """The words of Hadoop's S3A, which Databricks on AWS shows for its own paths too."""
+    """The message of Hadoop's S3A, which Databricks on AWS shows for its own paths too."""
     return JavaFailure("java.io.FileNotFoundException", f"No such file or directory: {path}")
 
 
@@ -43,14 +44,12 @@ def illegal(text: str) -> JavaFailure:
     return JavaFailure("java.lang.IllegalArgumentException", text)
 
 
-def remote(failure: JavaFailure) -> JavaFailure:
-    """A failure of the service that keeps Databricks' mounts, which notebooks see through Java's RMI."""
-    wrapped = JavaFailure("java.rmi.RemoteException", f"{failure}; nested exception is: \n\t{failure}")
-    wrapped.status, wrapped.error_code = failure.status, failure.error_code
-    return wrapped
+def no_file_system(scheme: str) -> JavaFailure:
+    name = "org.apache.hadoop.fs.UnsupportedFileSystemException"
+    return JavaFailure(name, f'No FileSystem for scheme "{scheme}"')
 
 
-def of_java(error: Exception) -> JavaFailure:
+def from_py4j_error(error: Exception) -> JavaFailure:
     """The exception that the JVM threw, without its stack."""
-    exception: Any = error.java_exception if isinstance(error, Py4JJavaError) else vars(error)["_origin"]
+    exception = compat.java_exception(error)
     return JavaFailure(exception.getClass().getName(), str(exception.getMessage() or ""))

@@ -1,4 +1,4 @@
-"""The disk that file:/ is: on Databricks that of a throw-away node, here that of the person's own machine."""
+"""The disk that file:/ is: on Databricks that of a throw-away node, here that of the user's own machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class LocalDisk:
         self._writable = [Path(os.path.realpath(path)) for path in writable]
 
     def require_writable(self, path: str) -> None:
-        """Raises JavaFailure for a path that is, or by a symbolic link leads, to elsewhere."""
+        """Raise JavaFailure for a path that is elsewhere, or leads there by a symbolic link."""
         self._require(Path(os.path.realpath(path)), path)
 
     def require_removable(self, path: str) -> None:
-        """As for writing; of a symbolic link the link itself counts, for only that is removed."""
+        """As for writing; of a symbolic link the link itself counts, for only that is deleted."""
         parent, name = os.path.split(path)
         self._require(Path(os.path.realpath(parent)) / name, path)
 

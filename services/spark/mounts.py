@@ -1,7 +1,7 @@
 """Mounts: S3 buckets below dbfs:/, at run time, for every session of the cluster at once.
 
 A mount is a link in the view that Hadoop shows as dbfs:/ (ViewFileSystemOverloadScheme), and its keys are settings of
-its bucket. Both stand in the driver's Hadoop configuration, and on disk in one file that only its owner can read.
+its bucket. Both are in the driver's Hadoop configuration, and on disk in one file that only its owner can read.
 
 https://docs.databricks.com/dbfs/mounts.html
 """
@@ -9,17 +9,17 @@ https://docs.databricks.com/dbfs/mounts.html
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote
 
-from services.spark.failures import JavaFailure, illegal, remote
+from foundation.private_file import write_private
+from services.spark.failures import JavaFailure, illegal, no_file_system
 from services.spark.hadoop import Hadoop
 
 LINK = "fs.viewfs.mounttable.default.link."
@@ -28,19 +28,19 @@ SOURCE = re.compile(
 )
 # What Hadoop 2 and Databricks called the keys of s3:// and s3n://.
 _OLD_NAMES = {"awsAccessKeyId": "access.key", "awsSecretAccessKey": "secret.key"}
-# Settings that say where AWS is and who one is there. Where AWS is a machine of the profile's, the profile says both.
+# Settings that say where AWS is and who the caller is there: the profile's business where it names an endpoint.
 _OF_AWS = re.compile(r"endpoint(\..*)?|assumed\.role\..*|acl\.default")
 # What notebooks expect to find here; a mount must not hide it.
-_KEPT = ("/FileStore", "/tmp", "/user/hive/warehouse")
+_RESERVED = ("/FileStore", "/tmp", "/user/hive/warehouse")
 
 
 @dataclass(frozen=True)
 class Mount:
     """One mount.
 
-    point       where it is: an absolute path of dbfs:/ without a slash at its end
+    point       its absolute path in dbfs:/, without a slash at its end
     source      what is mounted, without keys: `s3n://bucket/prefix`
-    encryption  as it was given; without effect here
+    encryption  the argument of that name; without effect here
     settings    S3A's settings for the bucket, without `fs.s3a.bucket.<bucket>.`; secrets among them
     """
 
@@ -52,23 +52,19 @@ class Mount:
     @property
     def bucket(self) -> str:
         """The name of the bucket."""
-        return self._parts()[0]
+        return self.source.split("/")[2]
 
     @property
     def prefix(self) -> str:
         """The path in the bucket: empty, or `/a/b`."""
-        return self._parts()[1]
+        path = self.source.partition("://")[2].partition("/")[2]
+        return f"/{path}".rstrip("/")
 
     def hadoop(self) -> dict[str, str]:
         """The link and the bucket's settings, as Hadoop names them."""
         target = f"s3a://{self.bucket}{quote(self.prefix or '/')}"
         bucket = {f"fs.s3a.bucket.{self.bucket}.{name}": value for name, value in self.settings.items()}
         return {f"{LINK}{self.point}": target, **bucket}
-
-    def _parts(self) -> tuple[str, str]:
-        found = SOURCE.fullmatch(self.source)
-        assert found, self.source
-        return found["bucket"], (found["prefix"] or "").rstrip("/")
 
 
 def parse(source: str, point: str, encryption: str, extra: Mapping[str, str], own_endpoint: bool) -> Mount:
@@ -78,11 +74,9 @@ def parse(source: str, point: str, encryption: str, extra: Mapping[str, str], ow
     """
     found = SOURCE.fullmatch(source)
     if not found:
-        scheme = source.partition("://")[0] if re.match(r"[a-z0-9]+://", source) else ""
-        if scheme and not scheme.startswith("s3"):
-            raise JavaFailure(
-                "org.apache.hadoop.fs.UnsupportedFileSystemException", f'No FileSystem for scheme "{scheme}"'
-            )
+        scheme = re.match(r"([a-z0-9]+)://", source)
+        if scheme and not scheme[1].startswith("s3"):
+            raise no_file_system(scheme[1])
         raise illegal(
             "requirement failed: the source is not of the form s3a://bucket/path or "
             "s3a://ACCESS_KEY:SECRET_KEY@bucket/path (with the secret key URL-encoded)"
@@ -94,14 +88,14 @@ def parse(source: str, point: str, encryption: str, extra: Mapping[str, str], ow
     return Mount(_mount_point(point), shown, encryption, settings)
 
 
-def _mount_point(given: str) -> str:
-    path = given.removeprefix("dbfs:")
+def _mount_point(point: str) -> str:
+    path = point.removeprefix("dbfs:")
     if not path.startswith("/"):
-        raise illegal(f"requirement failed: the mount point must be an absolute path: {given}")
-    point = "/" + posixpath.normpath(path).strip("/")
-    if point == "/" or any(within(kept, point) for kept in _KEPT):
-        raise illegal(f"requirement failed: Cannot mount at {point}: it would hide what the workspace keeps there")
-    return point
+        raise illegal(f"requirement failed: the mount point must be an absolute path: {point}")
+    path = normal(path)
+    if path == "/" or any(within(reserved, path) for reserved in _RESERVED):
+        raise illegal(f"requirement failed: Cannot mount at {path}: it would hide what the workspace keeps there")
+    return path
 
 
 def _settings(extra: Mapping[str, str], bucket: str, own_endpoint: bool) -> dict[str, str]:
@@ -112,7 +106,7 @@ def _settings(extra: Mapping[str, str], bucket: str, own_endpoint: bool) -> dict
         if not found or found["name"].startswith("bucket."):
             continue
         option = _OLD_NAMES.get(found["name"], found["name"])
-        # Instance profiles and the SDK's own classes stand for "who this machine is": the cluster's own keys.
+        # Instance profiles and the SDK's own classes mean "the rights of this machine": the cluster's own keys.
         foreign = option == "aws.credentials.provider" and not value.startswith("org.apache.hadoop.fs.s3a.")
         if not foreign and not (own_endpoint and _OF_AWS.fullmatch(option)):
             settings[option] = value
@@ -128,7 +122,7 @@ class Mounts:
         self._mounts: dict[str, Mount] = {}
 
     def restore(self) -> None:
-        """Mount what was mounted when the cluster ended."""
+        """Mount what was mounted when the cluster stopped."""
         with self._lock:
             if self._file.exists():
                 entries = json.loads(self._file.read_text(encoding="utf-8"))
@@ -139,54 +133,59 @@ class Mounts:
         """The mounts, oldest first."""
         return list(self._mounts.values())
 
+    def shown(self) -> list[dict[str, str]]:
+        """The mounts as dbutils.fs.mounts shows them, the root of dbfs:/ last."""
+        shown = [(mount.point, mount.source, mount.encryption) for mount in self.all()]
+        names = ("mountPoint", "source", "encryptionType")
+        return [dict(zip(names, entry, strict=True)) for entry in [*shown, ("/", "DatabricksRoot", "")]]
+
     def mount(self, source: str, point: str, encryption: str, extra: Mapping[str, str]) -> None:
         """Mount; raises JavaFailure, also where the bucket cannot be read."""
-        try:
+        with self._changing():
             mount = parse(source, point, encryption, extra, self._own_endpoint)
-            with self._lock:
-                if mount.point in self._mounts:
-                    raise illegal(f"requirement failed: Directory already mounted: {mount.point}")
-                for other in self._mounts:
-                    if within(mount.point, other) or within(other, mount.point):
-                        raise illegal(f"requirement failed: Nested mounts are not supported: {mount.point}, {other}")
-                self._change({**self._mounts, mount.point: mount}, mount)
-        except JavaFailure as failure:
-            raise remote(failure) from None
+            if mount.point in self._mounts:
+                raise illegal(f"requirement failed: Directory already mounted: {mount.point}")
+            for other in self._mounts:
+                if within(mount.point, other) or within(other, mount.point):
+                    raise illegal(f"requirement failed: Nested mounts are not supported: {mount.point}, {other}")
+            self._change({**self._mounts, mount.point: mount}, mount)
 
     def update(self, source: str, point: str, encryption: str, extra: Mapping[str, str]) -> None:
         """Mount something else at a mount point; raises JavaFailure."""
-        try:
+        with self._changing():
             mount = parse(source, point, encryption, extra, self._own_endpoint)
-            with self._lock:
-                self._require(mount.point)
-                others = {point: other for point, other in self._mounts.items() if point != mount.point}
-                self._change({**others, mount.point: mount}, mount)
-        except JavaFailure as failure:
-            raise remote(failure) from None
+            self._change({**self._without(mount.point), mount.point: mount}, mount)
 
     def unmount(self, point: str) -> None:
         """Remove a mount, not what is in it; raises JavaFailure."""
-        path = "/" + posixpath.normpath("/" + point.removeprefix("dbfs:")).strip("/")
-        try:
-            with self._lock:
-                self._require(path)
-                self._change({point: other for point, other in self._mounts.items() if point != path})
-        except JavaFailure as failure:
-            raise remote(failure) from None
+        with self._changing():
+            self._change(self._without(normal("/" + point.removeprefix("dbfs:"))))
 
     def refresh(self) -> None:
-        """Give every session the mounts anew; all see every change at once anyway."""
+        """Renew the mounts of every session; all see every change at once anyway."""
         with self._lock:
-            self._hadoop.renew(self._buckets(self._mounts.values()))
+            self._hadoop.renew(_buckets(self._mounts.values()))
 
-    def _require(self, point: str) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Databricks keeps its mounts in another service, whose failures notebooks see through Java's RMI."""
+        try:
+            with self._lock:
+                yield
+        except JavaFailure as failure:
+            remote = JavaFailure("java.rmi.RemoteException", f"{failure}; nested exception is: \n\t{failure}")
+            remote.status, remote.error_code = failure.status, failure.error_code
+            raise remote from None
+
+    def _without(self, point: str) -> dict[str, Mount]:
         if point not in self._mounts:
             raise illegal(f"requirement failed: Directory not mounted: {point}")
+        return {other: mount for other, mount in self._mounts.items() if other != point}
 
     def _change(self, mounts: dict[str, Mount], new: Mount | None = None) -> None:
         before, self._mounts = self._mounts, mounts
         points = [point for point in {**before, **mounts} if before.get(point) != mounts.get(point)]
-        touched = self._buckets(table[point] for table in (before, mounts) for point in points if point in table)
+        touched = _buckets(table[point] for table in (before, mounts) for point in points if point in table)
         try:
             self._hadoop.set(self._configuration())
             self._hadoop.renew(touched)
@@ -203,19 +202,19 @@ class Mounts:
         """Later mounts come last: where two of one bucket have different keys, the newer ones count for both."""
         return {name: value for mount in self._mounts.values() for name, value in mount.hadoop().items()}
 
-    def _buckets(self, mounts: Iterable[Mount]) -> list[str]:
-        return sorted({mount.bucket for mount in mounts})
-
     def _save(self) -> None:
-        entries: list[dict[str, Any]] = [asdict(mount) for mount in self._mounts.values()]
-        draft = self._file.with_suffix(".new")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(entries, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._file)
+        write_private(self._file, json.dumps([asdict(mount) for mount in self._mounts.values()], indent=1))
+
+
+def normal(path: str) -> str:
+    """An absolute path without `..`, `.` and double slashes; nothing leads above the root."""
+    return "/" + posixpath.normpath(path).strip("/")
 
 
 def within(path: str, directory: str) -> bool:
     """Whether a path is a directory or below it."""
     return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _buckets(mounts: Iterable[Mount]) -> list[str]:
+    return sorted({mount.bucket for mount in mounts})

@@ -16,7 +16,7 @@ from foundation.profile import ROOT, Profile
 from foundation.service import Command, Service
 
 STALE = 60.0
-"""Seconds after which a heartbeat counts as lost. It comes every 2 s; on a busy machine much may come between."""
+"""Seconds after which a heartbeat counts as lost. It comes every 2 s, on a busy machine much later."""
 
 _STARTING = "Spark is starting: it has not yet done its warm-up"
 
@@ -27,7 +27,7 @@ def address(profile: Profile) -> tuple[str, int]:
     if url.hostname not in loopback.SERVED or url.port is None:
         raise ProfileError(
             f"{profile.path}: spark.remote: {profile.spark.remote} is not on this machine",
-            "write sc://127.0.0.1:15002 (or another port), or leave spark out of stack.services",
+            "write sc://127.0.0.1:15002 (or another port), or remove spark from stack.services",
         )
     return "127.0.0.1", url.port
 
@@ -38,21 +38,21 @@ def home(profile: Profile) -> Path:
 
 
 def control_url(profile: Profile) -> str:
-    """Where the cluster's host takes what only the driver can do: files, mounts, sessions. The port after Connect's."""
+    """The control endpoint: what only the driver can do (files, mounts, sessions), on the port after Connect's."""
     host, port = address(profile)
     return f"http://{host}:{port + 1}"
 
 
 def warehouse(profile: Profile) -> Path:
-    """Where the Delta tables are: a directory each, named like the table. On the cluster dbfs:/user/hive/warehouse."""
+    """The directory of the Delta tables, one each, named like the table. On the cluster dbfs:/user/hive/warehouse."""
     return home(profile) / "dbfs" / "user" / "hive" / "warehouse"
 
 
 def writable(profile: Profile) -> list[Path]:
-    """Below which directories dbutils.fs may write and delete in file:/, which is the disk of this machine."""
+    """The directories of file:/, the disk of this machine, below which dbutils.fs may write and delete."""
     if profile.spark.local_files == "all":
         return [Path("/")]
-    # Nothing of this process's environment: each start has a TMPDIR of its own, and `up` compares settings.
+    # Not the TMPDIR of this process: each start has another one, and `up` compares settings.
     return [Path("/tmp"), profile.home]
 
 
@@ -65,7 +65,7 @@ def command(profile: Profile) -> Command:
         "CLUSTER_WRITABLE": os.pathsep.join(map(str, writable(profile))),
         "SPARK_CONF_DIR": str(ROOT / "services" / "spark"),
         "SPARK_DIST_CLASSPATH": str(packages.jars("spark") / "*"),
-        # By its name, for Spark asks a shell for it (`command -v …`) without quotes, and without it finds no Kinesis.
+        # By its name: Spark asks a shell for it (`command -v …`) without quotes, and without it finds no Kinesis.
         "PYSPARK_PYTHON": packages.python("spark").name,
         "PATH": f"{packages.python('spark').parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(str(ROOT / "services" / "spark" / name) for name in ("kinesis", "workers")),
@@ -81,14 +81,11 @@ def command(profile: Profile) -> Command:
 
 
 def probe(profile: Profile) -> None:
-    """Ready when the cluster, after its warm-up, has renewed its heartbeat and its port takes connections.
-
-    None of its loops may fail: the heartbeat says which do.
-    """
+    """Ready when, after the warm-up, the heartbeat is fresh, the port is open, and no loop fails."""
     beat = _heartbeat(profile)
     age = time.time() - beat["time"]
     if age > STALE:
-        raise NotReady(f"Spark has not answered itself for {age:.0f} s")
+        raise NotReady(f"Spark has not answered its own query for {age:.0f} s")
     host, port = address(profile)
     try:
         socket.create_connection((host, port), timeout=2).close()
@@ -98,7 +95,7 @@ def probe(profile: Profile) -> None:
 
 
 def owned(profile: Profile) -> None:
-    """Raise NotReady where the process that wrote the heartbeat is gone."""
+    """Raise NotReady if the process that wrote the heartbeat is gone."""
     try:
         os.kill(int(_heartbeat(profile)["pid"]), 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Sessions of Spark Connect clients that are gone: their streams go on until the server ends them."""
+"""Sessions of Spark Connect clients that died: their streams would go on until the server ends them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ from typing import Any
 
 from pyspark import SparkContext
 
+from services.spark import compat
+
 
 class Sessions:
     """The sessions of the Spark Connect server in this driver."""
 
     def __init__(self, context: SparkContext) -> None:
-        self._jvm: Any = context._jvm
-        self._context: Any = context._jsc.sc()
+        self._jvm: Any = compat.gateway_of(context).jvm
+        self._context: Any = compat.java_context(context).sc()
 
     def open(self) -> None:
-        """Start the Spark Connect server: from now on clients may come."""
+        """Start the Spark Connect server: from now on clients may connect."""
         self._jvm.org.apache.spark.sql.connect.service.SparkConnectService.start(self._context)
 
     def any(self) -> bool:
         """Whether a client has a session."""
-        return bool(self._manager().listActiveSessions().nonEmpty())
+        return bool(compat.session_manager(self._jvm).listActiveSessions().nonEmpty())
 
     def close(self, session_id: str, user_id: str) -> bool:
         """End a session: its work is interrupted, its streams are stopped. False if there is no such session."""
-        manager = self._manager()
+        manager = compat.session_manager(self._jvm)
         key = self._jvm.org.apache.spark.sql.connect.service.SessionKey(user_id, session_id)
         holder = manager.getIsolatedSessionIfPresent(key)
         if holder.isEmpty():
@@ -33,7 +35,3 @@ class Sessions:
             query.stop()
         manager.closeSession(key, False)
         return True
-
-    def _manager(self) -> Any:
-        service = self._jvm.org.apache.spark.sql.connect.service
-        return getattr(getattr(service, "SparkConnectService$"), "MODULE$").sessionManager()

@@ -1,25 +1,23 @@
 """Connects a Python process that Spark has started before its long imports begin. Python imports this as it starts.
 
-Spark waits 10 s, a constant (PythonWorkerFactory.createSimpleWorker), for the Python process of a streaming source or
-of foreachBatch to connect back: "Python worker failed to connect back". The process imports for 0.7 to 2.2 s of CPU
-before it does, so a few queries that start at once on a busy machine fail. What Spark sends after that may take long.
-
-This folder is on the Spark server's PYTHONPATH (spark.env). Processes that Spark did not start so are left as they are.
+`hand_over_connection` in services/spark/compat.py says why. This folder is on the Spark server's PYTHONPATH
+(spark.env); processes that Spark did not start so are left as they are.
 """
 
 from __future__ import annotations
 
 import os
+import runpy
 import socket
-from typing import Any
+from pathlib import Path
 
 _PORT, _SECRET = "PYTHON_WORKER_FACTORY_PORT", "PYTHON_WORKER_FACTORY_SECRET"
 
 
 def connect_first(port: int, secret: bytes) -> None:
-    """Connect to Spark and authenticate, as `pyspark.util.local_connect_and_auth` does; PySpark then takes this up.
+    """Connect to Spark and authenticate, as `pyspark.util.local_connect_and_auth` does; PySpark then uses this one.
 
-    Raises OSError if Spark is not there or refuses.
+    Raises OSError if Spark does not listen or refuses.
     """
     address = "::1" if os.environ.get("SPARK_PREFER_IPV6", "").lower() == "true" else "127.0.0.1"
     connection = socket.create_connection((address, port), float(os.environ.get("SPARK_AUTH_SOCKET_TIMEOUT", "15")))
@@ -28,15 +26,8 @@ def connect_first(port: int, secret: bytes) -> None:
     stream.flush()
     if stream.read(int.from_bytes(stream.read(4), "big")) != b"ok":
         raise ConnectionError("Spark refuses its own worker")
-    _hand_over((stream, connection))
-
-
-def _hand_over(connected: tuple[Any, socket.socket]) -> None:
-    """Give the connection to the first that asks PySpark's workers for one: the worker's own main."""
-    from pyspark import worker_util
-
-    original, held = worker_util.local_connect_and_auth, [connected]
-    worker_util.local_connect_and_auth = lambda *to: held.pop() if held else original(*to)
+    compat = runpy.run_path(str(Path(__file__).resolve().parents[1] / "compat.py"))
+    compat["hand_over_connection"]((stream, connection))
 
 
 if _PORT in os.environ and _SECRET in os.environ:

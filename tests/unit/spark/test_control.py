@@ -19,7 +19,7 @@ class Calls:
     """One call, in place of the driver's."""
 
     def call(self, path: str) -> Any:
-        return lambda given: {"path": path}
+        return lambda arguments: {"path": path}
 
 
 def serve() -> int:
@@ -59,7 +59,7 @@ def test_a_name_that_a_web_site_can_have_is_refused_whatever_the_token(port: int
 def test_every_driver_has_an_id_of_its_own() -> None:
     nothing = cast(Any, None)
     first, second = (control.Control(nothing, nothing, nothing) for _ in range(2))
-    ids = [each.call("/driver/id")(control.Given({}))["id"] for each in (first, first, second)]
+    ids = [each.call("/driver/id")(control.Arguments({}))["id"] for each in (first, first, second)]
     assert ids[0] == ids[1] != ids[2]
 
 
