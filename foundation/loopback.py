@@ -6,7 +6,6 @@ import os
 import urllib.request
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-from urllib.parse import urlsplit
 
 HOSTS = ("127.0.0.1", "localhost", "::1")
 SERVED = ("127.0.0.1", "localhost")

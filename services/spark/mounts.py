@@ -127,7 +127,7 @@ class Mounts:
             if self._file.exists():
                 entries = json.loads(self._file.read_text(encoding="utf-8"))
                 self._mounts = {entry["point"]: Mount(**entry) for entry in entries}
-            self._hadoop.set(self._configuration())
+            self._hadoop.set(_configuration(self._mounts))
 
     def all(self) -> list[Mount]:
         """The mounts, oldest first."""
@@ -183,27 +183,26 @@ class Mounts:
         return {other: mount for other, mount in self._mounts.items() if other != point}
 
     def _change(self, mounts: dict[str, Mount], new: Mount | None = None) -> None:
-        before, self._mounts = self._mounts, mounts
+        before = self._mounts
         points = [point for point in {**before, **mounts} if before.get(point) != mounts.get(point)]
         touched = _buckets(table[point] for table in (before, mounts) for point in points if point in table)
         try:
-            self._hadoop.set(self._configuration())
+            self._hadoop.set(_configuration(mounts))
             self._hadoop.renew(touched)
             if new is not None:
                 self._hadoop.require_bucket(new.bucket)
-            self._save()
+            write_private(self._file, json.dumps([asdict(mount) for mount in mounts.values()], indent=1))
         except BaseException:
-            self._mounts = before
-            self._hadoop.set(self._configuration())
+            self._hadoop.set(_configuration(before))
             self._hadoop.renew(touched)
             raise
+        # Last: who sees that a mount is gone must not read through it any more.
+        self._mounts = mounts
 
-    def _configuration(self) -> dict[str, str]:
-        """Later mounts come last: where two of one bucket have different keys, the newer ones count for both."""
-        return {name: value for mount in self._mounts.values() for name, value in mount.hadoop().items()}
 
-    def _save(self) -> None:
-        write_private(self._file, json.dumps([asdict(mount) for mount in self._mounts.values()], indent=1))
+def _configuration(mounts: Mapping[str, Mount]) -> dict[str, str]:
+    """Later mounts come last: where two of one bucket have different keys, the newer ones apply to both."""
+    return {name: value for mount in mounts.values() for name, value in mount.hadoop().items()}
 
 
 def normal(path: str) -> str:
