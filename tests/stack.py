@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from foundation.profile import ROOT, Profile, load
 from pinflow import instance
 from services.spark.native import warehouse
 from tests import containers
+from tests.servers.waiting import wait_for
 
 Row = tuple[Any, ...]
 
@@ -147,20 +147,6 @@ class TestStack:
 def in_containers() -> bool:
     """Whether the stack under test runs in containers."""
     return os.environ.get("RUNTIME") == "compose"
-
-
-def wait_for(what: str, seen: Callable[[], Any], timeout: float = 60, every: float = 0.5) -> Any:
-    """The first truthy answer of ``seen``; fails with its last answer or error after ``timeout`` seconds."""
-    deadline, last = time.monotonic() + timeout, None
-    while time.monotonic() < deadline:
-        try:
-            last = seen()
-            if last:
-                return last
-        except Exception as error:
-            last = error
-        time.sleep(every)
-    raise AssertionError(f"after {timeout} s still not: {what}; last seen: {last!r}")
 
 
 def running(name: str, services: Sequence[str] = ()) -> Generator[TestStack]:

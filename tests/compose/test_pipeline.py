@@ -10,7 +10,8 @@ import pytest
 from foundation.profile import ROOT
 from tests import containers, oracle
 from tests.e2e.conftest import records_in_s3
-from tests.stack import TestStack, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack
 
 POSTS = 60
 SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "connector", "spark", "databricks", "airflow")

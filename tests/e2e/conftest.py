@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack import TestStack, running, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack, running
 
 # Secrets of the stack under test, which must turn up nowhere.
 CANARIES = ("PINFLOW_DATABASE_PASSWORD", "PINFLOW_AWS_SECRET_ACCESS_KEY")

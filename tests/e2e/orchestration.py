@@ -14,7 +14,8 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.stack import TestStack, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from tests import oracle
 from tests.e2e.conftest import post
 from tests.e2e.orchestration import Orchestration
 from tests.e2e.test_batch_path import ANSWERS, KINDS, sent_rows
-from tests.stack import TestStack, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack
 
 PEOPLE = Path(__file__).parents[1] / "contract" / "airflow" / "dags"
 FOLDER = "/Users/local@pinflow/people"

@@ -8,7 +8,8 @@ import pytest
 
 from tests import oracle
 from tests.e2e.conftest import records_in_s3
-from tests.stack import Row, TestStack, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import Row, TestStack
 
 KINDS = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
 KEYS = {"pin": "index", "geo": "ind", "user": "ind"}

@@ -15,7 +15,8 @@ from databricks.sdk.service.workspace import ImportFormat, Language
 
 from foundation.profile import ROOT
 from tests import oracle
-from tests.stack import Row, TestStack, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import Row, TestStack
 
 PROJECT = "/Users/local@pinflow/a public project"
 TABLES = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}

@@ -11,7 +11,8 @@ import requests
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from sqlalchemy import create_engine, text
 
-from tests.stack import Row, TestStack, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import Row, TestStack
 
 JSON = {"Content-Type": "application/vnd.kafka.json.v2+json"}
 FROM = "__connect.errors."

@@ -9,7 +9,8 @@ import psutil
 
 from tests import containers
 from tests.e2e.conftest import CANARIES
-from tests.stack import TestStack, in_containers, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack, in_containers
 
 SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks", "airflow")
 

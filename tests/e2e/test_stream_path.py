@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests import oracle
-from tests.stack import TestStack, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack
 
 KINDS = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
 POSTS = 120

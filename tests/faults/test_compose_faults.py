@@ -16,7 +16,8 @@ import pytest
 
 from tests import containers
 from tests.faults.test_kills import emulate, posts_in_s3
-from tests.stack import TestStack, in_containers, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack, in_containers
 
 pytestmark = pytest.mark.skipif(not in_containers(), reason="RUNTIME=compose only")
 

@@ -12,7 +12,8 @@ import pytest
 
 from foundation.profile import ROOT
 from tests import oracle
-from tests.stack import TestStack, running, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack, running
 
 SERVICES = ("mysql", "kafka", "rest_proxy", "localstack", "connect", "spark", "databricks")
 POSTS = 600

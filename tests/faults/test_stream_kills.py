@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from foundation.profile import ROOT
-from tests.stack import TestStack, running, wait_for
+from tests.servers.waiting import wait_for
+from tests.stack import TestStack, running
 
 KINDS = {"pin": "index", "geo": "ind", "user": "ind"}
 POSTS = 200

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -20,7 +20,7 @@ class ServerProcess:
     """A server in a session of its own, with its output in a file. A subclass says what to run and when it is ready."""
 
     def __init__(self, log: Path) -> None:
-        self.log_file = log
+        self.log = log
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> Sequence[str]:
@@ -37,7 +37,7 @@ class ServerProcess:
 
     def launch(self, output: int | IO[bytes] | None = None, directory: Path | None = None) -> None:
         """Start the process without waiting for it."""
-        with self.log_file.open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(),
                 env={**os.environ, **self.environment()},
@@ -60,7 +60,7 @@ class ServerProcess:
         try:
             wait_for(f"{type(self).__name__} to be ready", ready, timeout)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.log()[-4000:]}") from None
+            raise AssertionError(f"{error}\n{self.printed()[-4000:]}") from None
         return time.monotonic() - began
 
     @property
@@ -71,8 +71,9 @@ class ServerProcess:
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def log(self) -> str:
-        return self.log_file.read_text(encoding="utf-8", errors="replace")
+    def printed(self) -> str:
+        """All that it has written to its log."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     def processes(self) -> list[psutil.Process]:
         """It and everything that it has started."""
@@ -90,8 +91,7 @@ class ServerProcess:
             processes = self.processes()
             os.kill(self.pid, number)
             self.process.wait(timeout)
-            _, alive = psutil.wait_procs(processes, timeout)
-            assert not alive, f"left behind: {alive}"
+            wait_for("all its processes to be gone", lambda: not any(map(runs, processes)), timeout, every=0.02)
         return time.monotonic() - began
 
     def kill(self) -> None:
@@ -102,14 +102,28 @@ class ServerProcess:
             self.process.wait()
 
     def kill_all(self) -> None:
-        """SIGKILL for the process and everything that it has started in one moment, as `docker kill` does."""
-        processes = self.processes()
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()  # or one that sees the end of another would still act on it
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        """SIGKILL for the process and everything that it has started, as `docker kill` does."""
         assert self.process is not None
-        self.process.wait(30)
-        psutil.wait_procs(processes, 30)
+        kill_all(self.process)
+
+
+def kill_all(process: subprocess.Popen[Any]) -> None:
+    """SIGKILL for a process and everything that it has started in one moment; returns when they are dead."""
+    root = psutil.Process(process.pid)
+    processes = [root, *root.children(recursive=True)]
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            each.suspend()  # or one that sees the end of another would still act on it
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    process.wait(30)
+    wait_for("all its processes to be gone", lambda: not any(map(runs, processes)), 30, every=0.02)
+
+
+def runs(process: psutil.Process) -> bool:
+    """Not once it has exited: where nobody reaps an orphan, its entry in the process list stays for ever."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

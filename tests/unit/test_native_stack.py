@@ -17,7 +17,7 @@ from pinflow import install, instance
 from pinflow.stack import supervision
 from pinflow.stack.native import NativeStack
 from services.spark import native as spark
-from tests.stack import wait_for
+from tests.servers.waiting import wait_for
 from tests.unit.test_java import fake_java
 
 

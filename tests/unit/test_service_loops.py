@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +30,8 @@ from services.connect.worker import Worker
 from services.rest_proxy import app as rest_proxy
 from services.rest_proxy.instances import Instances
 from services.rest_proxy.settings import Settings
+from tests.servers.ports import free_port
+from tests.servers.waiting import wait_for
 from tests.unit.test_connect_options import WORKER
 from tests.unit.test_connect_worker import PROPERTIES, FakeStore, FakeTask
 
@@ -43,33 +43,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "PAUSE", 0.02)
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextmanager
 def served(app: ASGIApp, port: int) -> Iterator[str]:
     """The application on loopback; its URL."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    wait_for(lambda: server.started)
+    wait_for("the server", lambda: server.started, every=0.01)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(30)
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    until = time.monotonic() + 30
-    while not (seen := condition()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    return seen
 
 
 class Broken:
@@ -135,13 +120,13 @@ def test_the_search_for_topics_goes_on_and_is_shown_while_it_fails(
     profile, find = sink
     assigned = []
     monkeypatch.setattr(FakeTask, "assign", lambda task, partitions, generation: assigned.append(len(partitions)))
-    said = wait_for(lambda: reason(lambda: connect.probe(profile)))
+    said = wait_for("the probe", lambda: reason(lambda: connect.probe(profile)))
     assert f"search for topics of {profile.connect.connector} has been failing since " in said
     assert LINE in said
     assert "second line" not in said
     assert said.endswith("see: make logs S=connect PROFILE=local")
     find.mended = True
-    wait_for(lambda: not reason(lambda: connect.probe(profile)))
+    wait_for("the probe", lambda: not reason(lambda: connect.probe(profile)))
     assert sum(assigned) == 2
 
 
@@ -150,7 +135,7 @@ def test_a_failed_task_is_in_the_status_with_its_reason_and_makes_it_fail(
 ) -> None:
     profile, find = sink
     find.mended = True
-    wait_for(lambda: not reason(lambda: connect.probe(profile)))
+    wait_for("the probe", lambda: not reason(lambda: connect.probe(profile)))
     FakeTask.made[1].state = "FAILED"
     FakeTask.made[1].trace = "org.apache.kafka.connect.errors.ConnectException: the first line\n\tat a.b.C"
     stack = NativeStack(profile)
@@ -196,11 +181,11 @@ def test_the_expiry_of_consumers_goes_on_and_is_shown_while_it_fails(monkeypatch
     settings = Settings(["127.0.0.1:1"], "127.0.0.1", free_port(), instance_timeout_ms=10)
     profile = load("local")
     with served(rest_proxy.application(settings), settings.port) as url:
-        said = wait_for(lambda: reason(lambda: loops.check(profile, "rest_proxy", url)))
+        said = wait_for("the probe", lambda: reason(lambda: loops.check(profile, "rest_proxy", url)))
         assert "expiry of consumers has been failing since " in said
         assert LINE in said
         expiry.mended = True
-        wait_for(lambda: expiry.calls > 2)
+        wait_for("three calls", lambda: expiry.calls > 2, every=0.01)
         assert requests.get(url + supervised.PATH, timeout=10).json() == []
 
 

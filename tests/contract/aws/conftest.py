@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import requests
 import yaml
@@ -28,11 +24,47 @@ from foundation.profile import ROOT, Profile, load
 from pinflow.cloudformation.stack import Stack
 from tests.contract.aws.mwaa import Airflow
 from tests.contract.aws.tls import Authority, Forwarder
-from tests.contract.localstack.conftest import Backend, Seen, free_port
+from tests.servers.backends import Backend, Seen
+from tests.servers.ports import free_port
+from tests.servers.process import ServerProcess
 
 API_KEY = "c4naryApiKey0123456789"
 ACCOUNT, REGION, UID, ADDRESS = "111122223333", "eu-west-1", "abcdef012345", "127.0.0.2"
-STARTED_WITHIN = 90.0
+
+
+class FarEnd(ServerProcess):
+    """LocalStack without anything of ours."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home / "log")
+        self.home, self.port = home, free_port()
+
+    def command(self) -> Sequence[str]:
+        return [
+            str(packages.python("localstack")),
+            "-I",
+            "-W",
+            "ignore",
+            str(Path(__file__).with_name("localstack.py")),
+        ]
+
+    def environment(self) -> Mapping[str, str]:
+        return environment.read("localstack") | {
+            "SERVICES": "s3,kinesis,apigateway,sts,iam,cloudformation,logs",
+            # An API's role belongs to its account, and LocalStack reads the account from the keys of the role.
+            "PARITY_AWS_ACCESS_KEY_ID": "1",
+            "GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
+            "DNS_ADDRESS": "0",
+            "OVERRIDE_IN_DOCKER": "0",
+            "FILESYSTEM_ROOT": str(self.home),
+            "CONFIG_DIR": str(self.home / "config"),
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": str(self.home / "cache"),
+        }
+
+    def is_ready(self) -> bool:
+        answer = requests.get(f"http://127.0.0.1:{self.port}/_localstack/init/ready", timeout=2)
+        return bool(answer.json()["completed"])
 
 
 @pytest.fixture(scope="session")
@@ -48,37 +80,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="session")
 def far_end(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[str]:
     """The URL of a LocalStack in which there is nothing."""
-    port, home = free_port(), tmp_path_factory.mktemp("far-end")
-    settings = environment.read("localstack") | {
-        "SERVICES": "s3,kinesis,apigateway,sts,iam,cloudformation,logs",
-        # An API's role belongs to its account, and LocalStack reads the account from the keys of the role.
-        "PARITY_AWS_ACCESS_KEY_ID": "1",
-        "GATEWAY_LISTEN": f"127.0.0.1:{port}",
-        "DNS_ADDRESS": "0",
-        "OVERRIDE_IN_DOCKER": "0",
-        "FILESYSTEM_ROOT": str(home),
-        "CONFIG_DIR": str(home / "config"),
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "PATH": os.environ["PATH"],
-    }
-    python = packages.python("localstack")
-    start = Path(__file__).with_name("localstack.py")
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(python), "-I", "-W", "ignore", str(start)], env=settings, cwd=home, stdout=log, stderr=log
-        )
-    forwarder = Forwarder(authority, ADDRESS, port)
+    server = FarEnd(tmp_path_factory.mktemp("far-end"))
+    server.launch(directory=server.home)
+    forwarder = Forwarder(authority, ADDRESS, server.port)
     try:
-        _wait_until_ready(f"http://127.0.0.1:{port}/_localstack/init/ready", process, home / "log")
+        server.wait_until_ready()
         yield forwarder.url
     finally:
         forwarder.close()
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
-        for child in children:
-            child.wait(timeout=30)
+        server.stop()
 
 
 @pytest.fixture
@@ -177,18 +187,6 @@ def write_profile(path: Path, endpoint: str, **changes: Any) -> Profile:
         document[section][key] = value
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     return load(str(path))
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + STARTED_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(url, timeout=2).json()["completed"]:
-                return
-        except (requests.RequestException, ValueError):
-            pass
-        time.sleep(0.2)
-    raise AssertionError(f"the far end did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
 
 
 @pytest.fixture

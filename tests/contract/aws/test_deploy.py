@@ -24,9 +24,9 @@ from pinflow.deploy.difference import Difference, as_text
 from tests.contract.aws.conftest import REGION, UID, write_profile
 from tests.contract.aws.mwaa import Airflow
 from tests.contract.doctor.conftest import Stubs
-from tests.contract.localstack.conftest import Backend, Seen
 from tests.contract.workspace.conftest import TOKEN, Service
-from tests.stack import wait_for
+from tests.servers.backends import Backend, Seen
+from tests.servers.waiting import wait_for
 
 HOME = "/Users/local@pinflow/pinflow"
 THREE = ("--only", "notebooks", "--only", "variables", "--only", "dags")

@@ -27,8 +27,8 @@ from pinflow.cli import cli
 from pinflow.doctor import api, aws, kafka
 from tests.contract.aws.conftest import ACCOUNT, API_KEY, REGION, UID, write_profile
 from tests.contract.emulator.database import create
-from tests.contract.localstack.conftest import Backend
 from tests.contract.workspace.conftest import TOKEN, Service
+from tests.servers.backends import Backend
 
 SECRET = "c4nary-S3cret-of-the-account"
 

@@ -6,24 +6,21 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import boto3
 import pytest
 import requests
-import yaml
 
-from foundation.profile import ROOT, Profile, load
+from foundation.profile import Profile
 from services.spark import native
-from tests.contract.kafka.running import Running
 from tests.contract.notebook.bench import Bench
+from tests.servers.service import Running, write_profile
 
 ACCESS_KEY = "AKIAOFTHETEST"
 SECRET_KEY = "a/secret+of:the=test"
 """With all that must be encoded in a URL, and easily found where it must not be."""
-PATIENCE = 180.0
 
 
 @dataclass(frozen=True)
@@ -72,12 +69,17 @@ class World:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("cluster")
-    profile = _profile(home)
-    localstack = Running("localstack", profile, home / "localstack.log")
-    cluster = Running("spark", profile, home / "spark.log")
+    secrets = {"KEY": ACCESS_KEY, "SECRET": SECRET_KEY, "TOKEN": "t0ken"}
+    os.environ |= {f"PINFLOW_CLUSTER_{name}": value for name, value in secrets.items()}
+    profile = write_profile(
+        home, "localstack", "spark",
+        aws__access_key_id="${PINFLOW_CLUSTER_KEY}", aws__secret_access_key="${PINFLOW_CLUSTER_SECRET}",
+        databricks__token="${PINFLOW_CLUSTER_TOKEN}",
+    )  # fmt: skip
+    localstack, cluster = Running("localstack", profile), Running("spark", profile)
     try:
         with ThreadPoolExecutor() as both:
-            list(both.map(lambda service: service.start(PATIENCE), (localstack, cluster)))
+            list(both.map(Running.start, (localstack, cluster)))
         control = Control(native.control_url(profile), profile.databricks.token.get_secret_value())
         s3 = boto3.client(
             "s3",
@@ -92,20 +94,3 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     finally:
         cluster.stop()
         localstack.stop()
-
-
-def _profile(home: Path) -> Profile:
-    os.environ |= {"PINFLOW_TEST_KEY": ACCESS_KEY, "PINFLOW_TEST_SECRET": SECRET_KEY, "PINFLOW_TEST_TOKEN": "t0ken"}
-    document = yaml.safe_load((ROOT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
-    document["aws"] |= {
-        "endpoint_url": "http://127.0.0.1:20110",
-        "access_key_id": "${PINFLOW_TEST_KEY}",
-        "secret_access_key": "${PINFLOW_TEST_SECRET}",
-    }
-    document["databricks"]["token"] = "${PINFLOW_TEST_TOKEN}"
-    document["spark"]["remote"] = "sc://127.0.0.1:20120"
-    document["rest_proxy"]["url"] = document["connect"]["url"] = "http://127.0.0.1:9"
-    document["stack"] |= {"directory": str(home / "state"), "services": ["localstack", "spark"]}
-    path = home / "profile.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return load(str(path))

@@ -13,8 +13,9 @@ import requests
 from kafka import KafkaConsumer
 from pydantic_core import from_json
 
-from tests.contract.connect.world import Pipe, Record, World, wait_for
+from tests.contract.connect.world import Pipe, Record, World
 from tests.generated import CASES, changed, damaged, text, value
+from tests.servers.waiting import wait_for
 
 pytestmark = pytest.mark.long
 RECORD = {

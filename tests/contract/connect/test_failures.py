@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from tests.contract.connect.world import Pipe, World, numbered, wait_for
+from tests.contract.connect.world import Pipe, World, numbered
+from tests.servers.waiting import wait_for
 
 
 def test_what_follows_the_first_document_of_a_value_is_not_dropped(pipe: Pipe) -> None:

@@ -6,7 +6,8 @@ import json
 import time
 from functools import partial
 
-from tests.contract.connect.world import Pipe, numbered, wait_for
+from tests.contract.connect.world import Pipe, numbered
+from tests.servers.waiting import wait_for
 
 
 def test_a_posted_record_is_in_s3_within_three_seconds(pipe: Pipe) -> None:

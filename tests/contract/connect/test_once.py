@@ -13,7 +13,8 @@ import pytest
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from tests.contract.connect.world import Pipe, World, numbered, wait_for
+from tests.contract.connect.world import Pipe, World, numbered
+from tests.servers.waiting import wait_for
 
 
 def assert_each_once(pipe: Pipe, count: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.contract.connect.world import Pipe, World, wait_for
+from tests.contract.connect.world import Pipe, World
+from tests.servers.waiting import wait_for
 
 
 def test_the_root_says_that_it_is_a_stand_in(world: World) -> None:

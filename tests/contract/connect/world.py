@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,23 +14,13 @@ from botocore.config import Config
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
 from foundation.profile import ROOT, Profile
-from tests.contract.kafka.running import Running
+from tests.servers.service import Running
+from tests.servers.waiting import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 Record = bytes | None
-
-
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """The condition's first true value; fails with what was waited for and what was seen last."""
-    until = time.monotonic() + seconds
-    while True:
-        seen = condition()
-        if seen:
-            return seen
-        assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}; last seen: {seen!r}"
-        time.sleep(0.1)
 
 
 class World:

@@ -19,6 +19,7 @@ from emulator.delivery import Verdict
 from tests.contract.emulator.command import Command
 from tests.contract.emulator.database import geo, pin, user
 from tests.contract.emulator.far_end import FarEnd, Reply, entries, error, reset, slow, status, topic_is_there
+from tests.servers.waiting import wait_for
 
 UID = "0a1b2c3d4e5f"
 TOPICS = [f"{UID}.pin", f"{UID}.geo", f"{UID}.user"]
@@ -31,13 +32,6 @@ def command(far_end: FarEnd, tmp_path: Path) -> Command:
 
 def as_sent(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
-
-
-def wait_for(far_end: FarEnd, requests: int) -> None:
-    deadline = time.monotonic() + 20
-    while len(far_end.received) < requests and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert len(far_end.received) >= requests
 
 
 def test_a_post_is_three_records_on_three_topics_as_the_contract_says(command: Command, far_end: FarEnd) -> None:
@@ -80,7 +74,7 @@ def test_a_rate_is_kept_without_drift(command: Command) -> None:
 
 def test_at_a_slow_pace_a_post_does_not_wait_for_company(command: Command, far_end: FarEnd) -> None:
     process = command.start("--count", "3", "--rate", "0.5")
-    wait_for(far_end, 3)
+    wait_for("3 requests", lambda: len(far_end.received) >= 3, 20, every=0.02)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert [len(request.values) for request in far_end.received[:3]] == [1, 1, 1]
@@ -164,7 +158,7 @@ def test_the_totals_are_written_for_people(command: Command) -> None:
 
 def test_ctrl_c_finishes_what_is_in_hand_and_prints_the_totals(command: Command, far_end: FarEnd) -> None:
     process = command.start("--count", "0", "--rate", "50", "--json")
-    wait_for(far_end, 6)
+    wait_for("6 requests", lambda: len(far_end.received) >= 6, 20, every=0.02)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     summary = json.loads(output)
@@ -177,7 +171,7 @@ def test_ctrl_c_finishes_what_is_in_hand_and_prints_the_totals(command: Command,
 def test_a_second_ctrl_c_ends_at_once_and_spills_what_was_in_hand(command: Command, far_end: FarEnd) -> None:
     far_end.usual = slow(30)
     process = command.start("--count", "4", "--json")
-    wait_for(far_end, 3)
+    wait_for("3 requests", lambda: len(far_end.received) >= 3, 20, every=0.02)
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     began = time.monotonic()

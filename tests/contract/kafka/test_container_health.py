@@ -13,7 +13,7 @@ import yaml
 
 from foundation.profile import ROOT
 from services.kafka.native import address
-from tests.contract.kafka.running import Running
+from tests.servers.service import Running
 
 # An answer to Metadata: size, correlation id, number of brokers.
 NO_BROKER = bytes([0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0])

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from foundation.profile import ROOT
-from tests.contract.kafka.running import Running, write_profile
+from tests.servers.service import Running, write_profile
 
 
 def run(tool: str, profile: Path, *arguments: str, given: str = "", cwd: Path | None = None) -> str:
@@ -51,7 +51,7 @@ def test_a_command_of_the_course_works_with_its_own_brokers_and_client_propertie
     brokers = kafka.profile.kafka.bootstrap_servers
     options = ["--bootstrap-server", brokers, "--command-config", "client.properties", "--topic", "0a1b2c3d4e5f.extra"]
     # PROFILE names a cluster that does not run: given brokers come first.
-    stopped = write_profile(tmp_path).path
+    stopped = write_profile(tmp_path, "kafka").path
     assert "Created topic 0a1b2c3d4e5f.extra." in run("kafka-topics.sh", stopped, *options, "--create", cwd=tmp_path)
     assert "0a1b2c3d4e5f.extra" in run("kafka-topics.sh", stopped, f"--bootstrap-server={brokers}", "--list")
 
@@ -70,7 +70,7 @@ def test_a_link_to_a_tool_works_where_the_person_put_it(kafka: Running, tmp_path
 
 
 def test_without_a_running_cluster_it_says_what_to_do(tmp_path: Path) -> None:
-    done = attempt("kafka-topics.sh", write_profile(tmp_path).path, "--list")
+    done = attempt("kafka-topics.sh", write_profile(tmp_path, "kafka").path, "--list")
     assert done.returncode == 1
     assert "make up" in done.stderr
     assert "Traceback" not in done.stderr

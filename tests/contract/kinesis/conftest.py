@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from foundation.aws import client
 from foundation.packages import python
 from foundation.profile import ROOT
-from tests.contract.localstack.conftest import Backend, FakeConnect, Running
+from tests.servers.backends import Backend, FakeConnect
+from tests.servers.localstack import LocalStack
+from tests.servers.process import kill_all
+from tests.servers.waiting import wait_for
 
 SECRET = "a-secret-of-the-test"
 PATIENCE = 120.0
@@ -30,18 +29,6 @@ PATIENCE = 120.0
 
 class SparkError(Exception):
     """What Spark said."""
-
-
-def kill(processes: list[psutil.Process]) -> None:
-    """SIGKILL for all of them; returns when they are dead, though their parent may not have noticed."""
-    for process in processes:
-        # A parent's death may have ended it meanwhile.
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                time.sleep(0.05)
 
 
 @dataclass
@@ -101,8 +88,7 @@ class Driver:
 
     def kill(self) -> None:
         """SIGKILL for the driver, its JVM and its Python workers, all at once."""
-        kill([psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)])
-        self.process.wait(20)
+        kill_all(self.process)
 
 
 @dataclass
@@ -154,17 +140,17 @@ class Query:
         return progress
 
     def until(self, condition: Callable[[], bool], patience: float = 60) -> None:
-        deadline = time.monotonic() + patience
-        while not condition():
-            assert time.monotonic() < deadline, (self.progress(), self.driver.log()[-2000:])
-            time.sleep(0.1)
+        try:
+            wait_for("the query", condition, patience)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.progress()}\n{self.driver.log()[-2000:]}") from None
 
 
 @dataclass
 class Streams:
     """LocalStack's Kinesis: streams that nobody else uses."""
 
-    localstack: Running
+    localstack: LocalStack
     numbers: Iterator[int] = field(default_factory=count)
 
     @property
@@ -199,7 +185,7 @@ class Streams:
 
     def kill(self) -> None:
         """SIGKILL for LocalStack and its Kinesis at once: alone, that would still write its data."""
-        kill(self.localstack.processes())
+        self.localstack.kill_all()
 
     def merge(self, name: str, one: str, other: str) -> None:
         self.kinesis.merge_shards(StreamName=name, ShardToMerge=one, AdjacentShardToMerge=other)
@@ -207,27 +193,26 @@ class Streams:
 
 
 @pytest.fixture(scope="package")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Driver]]:
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack, Driver]]:
     """Both, started at the same time."""
     proxy, connect = Backend(lambda seen: (200, {"offsets": []})), FakeConnect()
-    localstack = Running.write(tmp_path_factory.mktemp("localstack"), proxy.url, connect.backend.url)
+    localstack = LocalStack.create(tmp_path_factory.mktemp("localstack"), proxy.url, connect.backend.url)
     driver = Driver(tmp_path_factory.mktemp("spark"), str(localstack.profile.aws.endpoint_url))
     driver.start()
-    localstack.start().wait()
+    localstack.start()
     driver.wait()
     yield localstack, driver
     driver.kill()
-    if localstack.process is not None and localstack.process.poll() is None:
-        localstack.end(signal.SIGTERM)
+    localstack.stop()
 
 
 @pytest.fixture(scope="package")
-def streams(processes: tuple[Running, Driver]) -> Streams:
+def streams(processes: tuple[LocalStack, Driver]) -> Streams:
     return Streams(processes[0])
 
 
 @pytest.fixture(scope="package")
-def driver(processes: tuple[Running, Driver]) -> Driver:
+def driver(processes: tuple[LocalStack, Driver]) -> Driver:
     return processes[1]
 
 

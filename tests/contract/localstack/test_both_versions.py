@@ -21,8 +21,10 @@ from foundation.errors import NotReady
 from foundation.profile import ROOT
 from services.localstack.native import SERVICE
 from tests.contract.localstack import official
-from tests.contract.localstack.conftest import UID, Backend, FakeConnect, Running, numbers
-from tests.stack import wait_for
+from tests.contract.localstack.conftest import numbers
+from tests.servers.backends import Backend, FakeConnect
+from tests.servers.localstack import UID, LocalStack
+from tests.servers.waiting import wait_for
 
 STREAM = f"streaming-{UID}-user"  # test_api.py has the others
 HOOKS = ROOT / "services" / "localstack"
@@ -52,12 +54,14 @@ def interpreter(way: str) -> Path:
 
 
 @pytest.fixture
-def image(in_image: Running) -> Running:
+def image(in_image: LocalStack) -> LocalStack:
     """The one of all tests, started again where the test before has ended it."""
-    return in_image if in_image.is_alive() else in_image.start().wait()
+    if not in_image.is_alive():
+        in_image.start()
+    return in_image
 
 
-def put(localstack: Running, numbers: range) -> None:
+def put(localstack: LocalStack, numbers: range) -> None:
     """500 records a call, each of some 500 bytes."""
     kinesis = client(localstack.profile, "kinesis")
     for first in range(numbers.start, numbers.stop, 500):
@@ -70,11 +74,11 @@ def put(localstack: Running, numbers: range) -> None:
         assert answer["FailedRecordCount"] == 0
 
 
-def data_file(localstack: Running) -> Path:
+def data_file(localstack: LocalStack) -> Path:
     return localstack.profile.home / "localstack/var/lib/localstack/state/kinesis/000000000000.json"
 
 
-def on_disk(localstack: Running) -> int:
+def on_disk(localstack: LocalStack) -> int:
     """How many records of the stream the file has."""
     streams = json.loads(data_file(localstack).read_text(encoding="utf-8"))["streams"]
     [stream] = [stream for name, stream in streams.items() if name.endswith(f"/{STREAM}")]
@@ -87,23 +91,23 @@ def test_every_hook_has_done_its_work(way: str, request: pytest.FixtureRequest) 
     hooks = requests.get(f"{localstack.profile.aws.endpoint_url}/_localstack/init", timeout=30).json()["scripts"]
     files = [*(HOOKS / "start.d").glob("*.py"), *(HOOKS / "ready.d").glob("*.py")]
     assert {hook["name"]: hook["state"] for hook in hooks} == {file.name: "SUCCESSFUL" for file in files}
-    assert localstack.log().count("\n") < 30, localstack.log()
+    assert localstack.printed().count("\n") < 30, localstack.printed()
 
 
-def test_what_is_on_disk_outlives_a_kill_of_all_its_processes(image: Running) -> None:
+def test_what_is_on_disk_outlives_a_kill_of_all_its_processes(image: LocalStack) -> None:
     """It is there a few seconds after the last record, with nothing else to wait for."""
     before = numbers(image, STREAM)
     put(image, range(15_000))
     wait_for("15,000 records more on disk", lambda: on_disk(image) == len(before) + 15_000)
     image.kill_all()
-    image.start().wait()
+    image.start()
     assert numbers(image, STREAM) == sorted([*before, *range(15_000)])
 
 
-def test_told_to_end_right_after_the_last_record_it_keeps_all(image: Running) -> None:
+def test_told_to_end_right_after_the_last_record_it_keeps_all(image: LocalStack) -> None:
     before = len(numbers(image, STREAM))
     put(image, range(5_000))
-    image.end(signal.SIGTERM)
+    image.stop(signal.SIGTERM)
     assert on_disk(image) == before + 5_000
 
 
@@ -112,7 +116,7 @@ def test_a_broken_file_is_kept_and_reported_and_it_starts(
     way: str, request: pytest.FixtureRequest, tmp_path: Path, rest_proxy: Backend
 ) -> None:
     if way == "natively":
-        localstack = Running.write(tmp_path, rest_proxy.url, FakeConnect().backend.url)
+        localstack = LocalStack.create(tmp_path, rest_proxy.url, FakeConnect().backend.url)
     else:
         localstack = request.getfixturevalue("in_image")
     if localstack.is_alive():
@@ -121,10 +125,10 @@ def test_a_broken_file_is_kept_and_reported_and_it_starts(
     data_file(localstack).parent.mkdir(parents=True, exist_ok=True)
     data_file(localstack).write_text(broken, encoding="utf-8")
     try:
-        localstack.start().wait()
+        localstack.start()
         [kept] = data_file(localstack).parent.glob("*.unreadable-*")
         assert kept.read_text(encoding="utf-8") == broken
-        assert f"cannot read {data_file(localstack)}: kept it as {kept}" in localstack.log()
+        assert f"cannot read {data_file(localstack)}: kept it as {kept}" in localstack.printed()
         put(localstack, range(10))
         assert numbers(localstack, STREAM) == list(range(10))
     finally:
@@ -135,21 +139,21 @@ def test_a_broken_file_is_kept_and_reported_and_it_starts(
 def test_a_hook_that_does_not_fit_keeps_it_from_being_ready(tmp_path: Path, rest_proxy: Backend) -> None:
     official.python()
     hook, name = NAMES[-1]
-    localstack = official.Official.write(tmp_path, rest_proxy.url, FakeConnect().backend.url)
+    localstack = official.Official.create(tmp_path, rest_proxy.url, FakeConnect().backend.url)
     localstack.without = (name,)
-    localstack.start()
+    localstack.launch()
     try:
         said = wait_for("the failure", lambda: not_ready(localstack, "make_resources.py"))
         assert f"LocalStack's hooks {hook}, make_resources.py failed" in said
         ready = requests.get(f"{localstack.profile.aws.endpoint_url}/_localstack/init/ready", timeout=30)
         assert "SUCCESSFUL" not in ready.text, "what the container's health check looks for"
-        assert f"nothing is deployed, because start.d/{hook} failed" in localstack.log()
-        assert "has no attribute '_extract_json_path'" in localstack.log()
+        assert f"nothing is deployed, because start.d/{hook} failed" in localstack.printed()
+        assert "has no attribute '_extract_json_path'" in localstack.printed()
     finally:
         localstack.kill_all()
 
 
-def not_ready(localstack: Running, what: str) -> str:
+def not_ready(localstack: LocalStack, what: str) -> str:
     """Why it is not, once the reason has to do with ``what``."""
     try:
         SERVICE.probe(localstack.profile)

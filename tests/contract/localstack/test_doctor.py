@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from foundation.aws import client
 from pinflow.doctor import api, aws
-from tests.contract.localstack.conftest import UID, Backend, Running, Seen
+from tests.servers.backends import Backend, Seen
+from tests.servers.localstack import UID, LocalStack
 
 
-def test_the_stage_its_resources_bucket_and_streams_are_well(localstack: Running, rest_proxy: Backend) -> None:
+def test_the_stage_its_resources_bucket_and_streams_are_well(localstack: LocalStack, rest_proxy: Backend) -> None:
     usual, rest_proxy.answer = rest_proxy.answer, _as_the_rest_proxy
     try:
         checks = (aws.identity, api.routes, api.resources, aws.streams)
@@ -18,7 +19,7 @@ def test_the_stage_its_resources_bucket_and_streams_are_well(localstack: Running
     assert [finding for finding in findings if finding.state != "ok"] == []
 
 
-def test_looking_writes_nothing(localstack: Running) -> None:
+def test_looking_writes_nothing(localstack: LocalStack) -> None:
     api.routes(localstack.profile)
     assert not [
         name
@@ -27,7 +28,7 @@ def test_looking_writes_nothing(localstack: Running) -> None:
     ]
 
 
-def test_a_stage_that_is_not_there_is_named(localstack: Running) -> None:
+def test_a_stage_that_is_not_there_is_named(localstack: LocalStack) -> None:
     url = localstack.profile.api.invoke_url.replace("/dev", "/prod")
     profile = localstack.profile.model_copy(
         update={"api": localstack.profile.api.model_copy(update={"invoke_url": url})}

@@ -15,7 +15,7 @@ import pytest
 from foundation.aws import client
 from foundation.profile import ROOT, load
 from tests.contract.emulator.database import create, geo, pin, user
-from tests.contract.localstack.conftest import Running
+from tests.servers.localstack import LocalStack
 
 UID = "fedcba987654"  # streams of its own: other tests look at what is in those of the stack
 KINDS = {"pin": pin, "geo": geo, "user": user}
@@ -46,7 +46,7 @@ class World:
 
 
 @pytest.fixture
-def world(localstack: Running, tmp_path: Path) -> Iterator[World]:
+def world(localstack: LocalStack, tmp_path: Path) -> Iterator[World]:
     document = json.loads(localstack.profile.path.read_text(encoding="utf-8"))
     database = create(tmp_path / "posts.db", range(600)).render_as_string()
     document |= {"uid": UID, "database": {"url": database, "password": None}}

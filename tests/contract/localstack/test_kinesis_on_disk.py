@@ -27,8 +27,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation.packages import python
 from foundation.profile import ROOT
 from services.localstack import install
-from tests.contract.localstack.conftest import free_port
-from tests.stack import wait_for
+from tests.servers.ports import free_port
+from tests.servers.waiting import wait_for
 
 PRELOAD = ROOT / "services" / "localstack" / "kinesis" / "preload.js"
 INTERVAL = 0.3

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.localstack import replay
-from tests.contract.localstack.conftest import Backend, FakeConnect, Seen
+from tests.servers.backends import Backend, FakeConnect, Seen
 
 
 class NoBucket(replay.Bucket):

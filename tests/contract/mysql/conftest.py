@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from foundation.errors import NotReady
 from foundation.profile import ROOT, Profile, load
 from services.mysql.database import connect
 from services.mysql.native import SERVICE
+from tests.servers.process import ServerProcess
+from tests.servers.service import write_profile
 
 
-class Instance:
-    """One server; `said` is what loading told the person."""
+class Instance(ServerProcess):
+    """One server, whose profile is read anew for each use; `said` is what loading told the person."""
 
     def __init__(self, home: Path) -> None:
+        super().__init__(home / "mysql.log")
         self.home = home
-        self.file = home / "profile.yaml"
-        self.log = home / "mysql.log"
+        self.file = write_profile(home, "mysql").path
         self.said: list[str] = []
-        self._process: subprocess.Popen[bytes] | None = None
-        document = yaml.safe_load((ROOT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
-        document["database"]["url"] = f"mysql+pymysql://pinflow@127.0.0.1:{_free_port()}/pinterest_data"
-        document["stack"] |= {"directory": str(home / "state"), "services": ["mysql"]}
-        self.write(document)
-
-    def write(self, document: dict[str, Any]) -> None:
-        self.file.write_text(yaml.safe_dump(document), encoding="utf-8")
 
     @property
     def profile(self) -> Profile:
         return load(str(self.file))
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+    def command(self) -> Sequence[str]:
+        return [sys.executable, "-m", "pinflow.stack.launch", "mysql", str(self.file)]
+
+    def is_ready(self) -> bool:
+        SERVICE.probe(self.profile)
+        return True
+
+    def write(self, document: dict[str, Any]) -> None:
+        """Give it another profile, for its next start."""
+        self.file.write_text(yaml.safe_dump(document), encoding="utf-8")
 
     def dump(self, path: Path | None) -> None:
         """Set stack.dump in the profile."""
@@ -54,28 +48,10 @@ class Instance:
         self.write(document)
 
     def start(self) -> None:
+        """Start it and wait; `load` is a call of its own."""
         SERVICE.prepare(self.profile)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pinflow.stack.launch", "mysql", str(self.file)],
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + SERVICE.timeout
-        while True:
-            try:
-                return SERVICE.probe(self.profile)
-            except NotReady as error:
-                text = self.log.read_text(errors="replace")
-                assert self._process.poll() is None, text
-                assert time.monotonic() < deadline, f"{error}\n{text}"
-                time.sleep(0.1)
-
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        if self._process and self._process.poll() is None:
-            os.kill(self._process.pid, number)
-            self._process.wait(30)
+        self.launch(directory=ROOT)
+        self.wait_until_ready(SERVICE.timeout)
 
     def load(self) -> str:
         """Run the service's initialise; returns what it said."""
@@ -93,13 +69,6 @@ class Instance:
             self.rows(f"SELECT COUNT(*) FROM `{table}`")[0][0]
             for table in ("pinterest_data", "geolocation_data", "user_data")
         ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

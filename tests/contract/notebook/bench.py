@@ -6,15 +6,17 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from foundation.packages import python
 from foundation.profile import ROOT
+from tests.servers.ports import free_port
+from tests.servers.process import ServerProcess
 
 SEPARATOR = "\n\n# COMMAND ----------\n\n"
 
@@ -164,40 +166,32 @@ class Bench:
         )
 
 
-class Server:
+class Server(ServerProcess):
     """A Spark Connect server of the tests' own."""
 
-    def __init__(self, home: Path, port: int | None = None) -> None:
-        self.home, self.port = home, port or free_port()
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        super().__init__(home / "server.log")
+        self.home, self.port = home, free_port()
         self.remote = f"sc://127.0.0.1:{self.port}"
 
-    def start(self) -> Server:
-        self.home.mkdir(parents=True, exist_ok=True)
+    def command(self) -> Sequence[str]:
+        return [str(python("spark")), str(Path(__file__).with_name("server.py")), str(self.home), str(self.port)]
+
+    def environment(self) -> Mapping[str, str]:
         jars = ROOT / ".pinflow" / "jars" / "spark" / "*"
-        environment = {"SPARK_DIST_CLASSPATH": str(jars), "PYSPARK_PYTHON": str(python("spark")), "TZ": "UTC"}
-        environment |= {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(self.home)}
-        with (self.home / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(python("spark")), str(Path(__file__).with_name("server.py")), str(self.home), str(self.port)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=os.environ | environment,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.strip() == b"ready":
-                return self
-        raise AssertionError((self.home / "server.log").read_text()[-2000:])
+        return {
+            "SPARK_DIST_CLASSPATH": str(jars),
+            "PYSPARK_PYTHON": str(python("spark")),
+            "TZ": "UTC",
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(self.home),
+        }
 
-    def kill(self) -> None:
-        """The driver and its JVM, at once."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    def is_ready(self) -> bool:
+        return (self.home / "ready").exists()
 
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    def start(self) -> None:
+        (self.home / "ready").unlink(missing_ok=True)
+        self.launch()
+        self.wait_until_ready(180)

@@ -11,9 +11,10 @@ from tests.contract.notebook.control import Control
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One Spark Connect server for all tests."""
-    server = Server(tmp_path_factory.mktemp("server")).start()
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
     yield server
-    server.kill()
+    server.kill_all()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
-"""A Spark Connect server with Delta, for tests: `python server.py <home> <port>`; it ends when its input ends."""
+"""A Spark Connect server with Delta, for tests: `python server.py <home> <port>`; it then writes the file `ready`."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from pathlib import Path
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
@@ -31,8 +33,8 @@ def main(home: str, port: str) -> None:
     }
     spark = SparkSession(SparkContext(conf=SparkConf().setAll(list(settings.items()))))
     spark.sql("select 1").collect()
-    print("ready", flush=True)
-    sys.stdin.read()
+    Path(home, "ready").touch()
+    signal.pause()
 
 
 if __name__ == "__main__":

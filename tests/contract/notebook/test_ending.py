@@ -101,7 +101,8 @@ def test_a_warm_process_ends_when_nobody_needs_it(bench: Bench) -> None:
 
 @pytest.mark.long
 def test_a_cluster_that_is_lost_fails_the_run_and_the_next_one_works(tmp_path: Path) -> None:
-    server = Server(tmp_path / "server").start()
+    server = Server(tmp_path / "server")
+    server.start()
     control = Control(tmp_path / "dbfs")
     bench = Bench(tmp_path, server.remote, control)
     try:
@@ -113,9 +114,9 @@ def test_a_cluster_that_is_lost_fails_the_run_and_the_next_one_works(tmp_path: P
                 "print('never')",
             )
         ).until("go")
-        server.kill()
+        server.kill_all()
         killed = time.monotonic()
-        server = Server(tmp_path / "server", server.port).start()
+        server.start()
         ended = running.wait(60)
         assert time.monotonic() - killed < 45
         assert (ended.status, ended.state) == (0, "FAILED")
@@ -125,7 +126,7 @@ def test_a_cluster_that_is_lost_fails_the_run_and_the_next_one_works(tmp_path: P
     finally:
         bench.stop()
         control.stop()
-        server.kill()
+        server.kill_all()
 
 
 @pytest.mark.long

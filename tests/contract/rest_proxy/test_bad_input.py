@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.contract.kafka.running import Running
 from tests.contract.rest_proxy.client import BINARY, JSON, V2, Client
 from tests.generated import CASES, changed, damaged, text, value
+from tests.servers.service import Running
 
 pytestmark = pytest.mark.long
 

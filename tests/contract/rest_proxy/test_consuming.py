@@ -14,8 +14,8 @@ from services.rest_proxy.cluster import Cluster
 from services.rest_proxy.errors import RestError
 from services.rest_proxy.instances import Instances
 from services.rest_proxy.settings import Settings
-from tests.contract.kafka.running import Running
 from tests.contract.rest_proxy.client import JSON, Client
+from tests.servers.service import Running
 
 
 @pytest.fixture

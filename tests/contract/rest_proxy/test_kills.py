@@ -13,8 +13,8 @@ import pytest
 import requests
 from kafka import KafkaAdminClient
 
-from tests.contract.kafka.running import Running
 from tests.contract.rest_proxy.client import JSON, Client
+from tests.servers.service import Running
 
 PER_REQUEST = 50
 

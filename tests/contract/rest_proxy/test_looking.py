@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 
 from services.rest_proxy import native
-from tests.contract.kafka.running import Running
+from tests.servers.service import Running
 
 
 def test_it_listens_on_127_0_0_1_and_nowhere_else(proxy: Running) -> None:

@@ -24,8 +24,8 @@ from services.rest_proxy.batches import Record
 from services.rest_proxy.cluster import Cluster
 from services.rest_proxy.produce import Sending
 from services.rest_proxy.settings import Settings
-from tests.contract.kafka.running import Running
 from tests.contract.rest_proxy.client import BINARY, JSON, Client
+from tests.servers.service import Running
 
 
 def test_keys_reach_kafka_as_json_and_decide_the_partition(client: Client) -> None:

@@ -20,13 +20,13 @@ from urllib.parse import quote
 import psutil
 import pytest
 import requests
-import yaml
 
 from foundation.packages import python
-from foundation.profile import ROOT, Profile, load
+from foundation.profile import ROOT, Profile
 from services.spark import native
-from tests.contract.kafka.running import Running
-from tests.stack import wait_for
+from tests.servers.process import runs
+from tests.servers.service import Running, write_profile
+from tests.servers.waiting import wait_for
 
 SECRET = "a-secret-of-the-test"
 MOUNTED = "a/secret+of=a:mount"
@@ -76,7 +76,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3: S3) -> Iterator[Runnin
     """A cluster for all tests of this file, from first to last: they kill it, and the last one ends it."""
     # A folder as people have them: Spark's own scripts and options are split by blanks.
     home = tmp_path_factory.mktemp("cluster") / "my projects/50%20 é 'x'"
-    home.mkdir(parents=True)
     running = make(home, s3.url)
     try:
         running.start(PATIENCE)
@@ -87,29 +86,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3: S3) -> Iterator[Runnin
 
 def make(home: Path, s3: str) -> Running:
     """A cluster with a directory and ports of its own, and keys that are easily found where they must not be."""
-    document = yaml.safe_load((ROOT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
-    document["spark"]["remote"] = f"sc://127.0.0.1:{free_pair()}"
-    document["aws"]["endpoint_url"] = s3
-    document["aws"]["secret_access_key"] = "${PINFLOW_TEST_SECRET}"
-    document["databricks"]["token"] = "${PINFLOW_TEST_SECRET}"
-    document["stack"] |= {"directory": str(home / "state"), "services": ["spark"]}
-    path = home / "profile.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
     os.environ["PINFLOW_TEST_SECRET"] = SECRET
-    return Running("spark", load(str(path)), home / "spark.log")
-
-
-def free_pair() -> int:
-    """The first of two ports in a row that nobody listens on: Spark Connect's and the control endpoint's."""
-    for first in range(20000, 20100, 2):
-        with socket.socket() as one, socket.socket() as other:
-            try:
-                one.bind(("127.0.0.1", first))
-                other.bind(("127.0.0.1", first + 1))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("no free ports from 20000 to 20099")
+    secret = "${PINFLOW_TEST_SECRET}"
+    profile = write_profile(
+        home, "spark", aws__endpoint_url=s3, aws__secret_access_key=secret, databricks__token=secret
+    )  # fmt: skip
+    return Running("spark", profile)
 
 
 def query(profile: Profile, *statements: str) -> list[list[object]]:
@@ -151,19 +133,12 @@ def processes(cluster: Running) -> list[psutil.Process]:
     return found
 
 
-def runs(process: psutil.Process) -> bool:
-    """Not once it has ended: where nobody reaps an orphan, its entry in the process list stays for ever."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def jvm(cluster: Running) -> psutil.Process:
     return next(process for process in processes(cluster) if "java" in process.name())
 
 
 def ends(process: psutil.Process, within: float) -> bool:
+    """Whether it is gone after so many seconds; 0: now."""
     deadline = time.monotonic() + within
     while runs(process):
         if time.monotonic() > deadline:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,9 @@ import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.jobs import NotebookTask, RunLifeCycleState, SubmitTask, TaskDependency
 from databricks.sdk.service.workspace import ImportFormat, Language
+
+from tests.servers.ports import free_port
+from tests.servers.process import ServerProcess
 
 ROOT = Path(__file__).parents[3]
 FAKE = Path(__file__).with_name("fake_notebook.py")
@@ -29,19 +28,13 @@ Client = Any
 _ENDED = (RunLifeCycleState.TERMINATED, RunLifeCycleState.SKIPPED, RunLifeCycleState.INTERNAL_ERROR)
 
 
-def free_port() -> int:
-    """A TCP port that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-class Service:
+class Service(ServerProcess):
     """The service, which can be killed and started again with the same state."""
 
     def __init__(
         self, home: Path, *options: str, control_url: str = "http://127.0.0.1:9", own_token: str = TOKEN
     ) -> None:
+        super().__init__(home.parent / "service.log")
         self.home = home
         self.own_token = own_token
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -49,39 +42,23 @@ class Service:
             *("--home", str(home), "--url", self.url, "--cluster-id", CLUSTER, "--remote", "sc://127.0.0.1:9"),
             *("--control-url", control_url, *options, "--", sys.executable, str(FAKE)),
         ]
-        self.process: subprocess.Popen[bytes]
 
-    def start(self) -> None:
-        environment = {
-            **os.environ,
+    def command(self) -> Sequence[str]:
+        return [sys.executable, "-m", "services.databricks.workspace", *self.arguments]
+
+    def environment(self) -> Mapping[str, str]:
+        return {
             "PINFLOW_WORKSPACE_TOKEN": self.own_token,
             "PINFLOW_WORKSPACE_CONTROL_TOKEN": "control-token",
             "PINFLOW_WORKSPACE_SECRETS": json.dumps({"keys": {"aws": "hush-hush"}}),
         }
-        command = [sys.executable, "-m", "services.databricks.workspace", *self.arguments]
-        with (self.home.parent / "service.log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                requests.get(f"{self.url}/.well-known/databricks-config", timeout=10)
-                return
-            except (requests.ConnectionError, requests.Timeout):
-                assert self.process.poll() is None, (self.home.parent / "service.log").read_text()
-                time.sleep(0.05)
-        raise AssertionError("the workspace did not start within 120 s")
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    def is_ready(self) -> bool:
+        return bool(requests.get(f"{self.url}/.well-known/databricks-config", timeout=10))
 
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+    def start(self) -> None:
+        self.launch(directory=ROOT)
+        self.wait_until_ready(120)
 
     @property
     def client(self) -> Client:
@@ -151,8 +128,7 @@ def own_service(tmp_path: Path) -> Iterator[Service]:
     """A service that the test may kill; it starts it itself."""
     made = Service(tmp_path / "home", "--max-processes", "2")
     yield made
-    if made.process.poll() is None:
-        made.stop()
+    made.stop()
 
 
 @pytest.fixture

@@ -321,7 +321,7 @@ def test_secrets_are_listed_without_their_values(client: Client, service: Servic
 
 def test_no_secret_is_in_the_process_list_or_the_log(service: Service, client: Client) -> None:
     submitted(service, notebook(client, "good", "exit 1"))
-    process = psutil.Process(service.process.pid)
+    process = psutil.Process(service.pid)
     said = (service.home.parent / "service.log").read_text() + " ".join(process.cmdline())
     for child in process.children():
         with suppress(psutil.NoSuchProcess):  # a run may have ended since
@@ -330,5 +330,5 @@ def test_no_secret_is_in_the_process_list_or_the_log(service: Service, client: C
 
 
 def test_it_listens_on_loopback_only(service: Service) -> None:
-    listening = [c for c in psutil.Process(service.process.pid).net_connections() if c.status == "LISTEN"]
+    listening = [c for c in psutil.Process(service.pid).net_connections() if c.status == "LISTEN"]
     assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}

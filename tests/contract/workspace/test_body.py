@@ -56,7 +56,7 @@ BODIES = {"application/json": document, "multipart/form-data; boundary=x": form}
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "declared length"])
 @pytest.mark.parametrize("kind", BODIES)
 def test_a_body_over_the_limit_is_refused_and_not_kept_in_memory(service: Service, kind: str, chunked: bool) -> None:
-    process = psutil.Process(service.process.pid)
+    process = psutil.Process(service.pid)
     before = process.memory_info().rss
     most = before
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from databricks.sdk.errors import BadRequest, NotFound, ResourceAlreadyExists
 
-from tests.contract.workspace.conftest import Client, Service, free_port
+from tests.contract.workspace.conftest import Client, Service
+from tests.servers.ports import free_port
 
 
 class Files(BaseHTTPRequestHandler):

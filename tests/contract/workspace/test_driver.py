@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.workspace.conftest import Client, Service, ended, free_port, notebook, state, task, until
+from tests.contract.workspace.conftest import Client, Service, ended, notebook, state, task, until
 from tests.contract.workspace.test_restart import alive, pid_of_notebook
 from tests.contract.workspace.test_retries import continuous, running, runs_of, wait_for_runs
+from tests.servers.ports import free_port
 
 LOST = "The Spark driver has stopped unexpectedly and is restarting"
 
@@ -76,8 +77,7 @@ def own(driver: Driver, tmp_path: Path) -> Iterator[Service]:
     made.start()
     driver.wait_until_known()
     yield made
-    if made.process.poll() is None:
-        made.stop()
+    made.stop()
 
 
 def test_a_run_whose_driver_is_another_one_now_ends_and_says_so(own: Service, client: Client, driver: Driver) -> None:

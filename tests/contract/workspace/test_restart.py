@@ -68,7 +68,7 @@ def test_notebooks_end_with_a_killed_workspace(own_service: Service) -> None:
     run_id = client.jobs.submit(tasks=[task("only", notebook(client, "endless", "pid; sleep 300"))]).run_id
     running = until(client, run_id, lambda run: state(run.tasks[0])[0] == "RUNNING")
     pid_of_notebook(own_service, running.tasks[0].run_id)
-    children = psutil.Process(own_service.process.pid).children()
+    children = psutil.Process(own_service.pid).children()
     assert len(children) >= 1
     own_service.kill()
     _, left = psutil.wait_procs(children, timeout=5)
@@ -81,7 +81,7 @@ def test_stopping_ends_every_process_and_says_why_the_runs_ended(own_service: Se
     run_id = client.jobs.submit(tasks=[task("only", notebook(client, "endless", "pid; sleep 300"))]).run_id
     running = until(client, run_id, lambda run: state(run.tasks[0])[0] == "RUNNING")
     pid_of_notebook(own_service, running.tasks[0].run_id)
-    children = psutil.Process(own_service.process.pid).children()
+    children = psutil.Process(own_service.pid).children()
     asked = time.monotonic()
     own_service.stop()
     assert time.monotonic() - asked < 8

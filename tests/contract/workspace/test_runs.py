@@ -35,17 +35,16 @@ from tests.contract.workspace.conftest import (
     task,
     until,
 )
+from tests.servers.waiting import wait_for
 
 
 def directory(service: Service, run_id: int | None) -> Path:
     return service.home / "runs" / str(run_id)
 
 
-def wait_for(file: Path) -> str:
-    deadline = time.monotonic() + 10
-    while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return file.read_text()
+def written(file: Path) -> str:
+    """What a process of a run has written to a file, once it has."""
+    return str(wait_for(f"{file.name} to be written", file.read_text, every=0.02))
 
 
 def test_a_notebook_runs_and_its_exit_value_is_the_output(client: Client) -> None:
@@ -184,7 +183,7 @@ def test_cancelling_really_ends_the_process_and_its_children(client: Client, ser
     path = notebook(client, "with children", "pid; background; sleep 300")
     submitted = client.jobs.submit(tasks=[task("only", path)])
     only = client.jobs.get_run(submitted.run_id).tasks[0].run_id
-    pids = [int(wait_for(directory(service, only) / name)) for name in ("pid", "background")]
+    pids = [int(written(directory(service, only) / name)) for name in ("pid", "background")]
     asked = time.monotonic()
     client.jobs.cancel_run(submitted.run_id)
     run = ended(client, submitted.run_id)
@@ -199,7 +198,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_five_seconds(client: Cli
     path = notebook(client, "stubborn", "pid; stubborn 300")
     submitted = client.jobs.submit(tasks=[task("only", path)])
     only = client.jobs.get_run(submitted.run_id).tasks[0].run_id
-    wait_for(directory(service, only) / "pid")
+    written(directory(service, only) / "pid")
     time.sleep(0.2)
     asked = time.monotonic()
     client.jobs.cancel_run(submitted.run_id)
@@ -482,4 +481,4 @@ def test_processes_are_taken_first_come_first_served(own_service: Service) -> No
 
 
 def running_notebooks(service: Service) -> list[psutil.Process]:
-    return psutil.Process(service.process.pid).children()
+    return psutil.Process(service.pid).children()

@@ -60,8 +60,7 @@ def workspace(cluster: Cluster, tmp_path: Path) -> Iterator[Service]:
     made = Service(tmp_path / "home", control_url=cluster.url)
     made.start()
     yield made
-    if made.process.poll() is None:
-        made.stop()
+    made.stop()
 
 
 @pytest.mark.parametrize(

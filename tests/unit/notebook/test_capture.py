@@ -5,15 +5,14 @@ from __future__ import annotations
 import codecs
 import os
 import threading
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from services.databricks.notebook import capture
 from services.databricks.notebook.capture import Capture
 from services.databricks.notebook.events import Events
+from tests.servers.waiting import wait_for
 
 
 class FullDisk(Events):
@@ -28,13 +27,6 @@ class FullDisk(Events):
             self.refused.set()
             raise OSError(28, "No space left on device")
         self.texts.append(text)
-
-
-def wait_for(condition: Any) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_output_that_could_not_be_kept_is_told_and_what_comes_after_it_is_kept(
@@ -52,6 +44,6 @@ def test_output_that_could_not_be_kept_is_told_and_what_comes_after_it_is_kept(
     assert events.refused.wait(30)
     events.space.set()
     os.write(beginning, b"kept\n")
-    wait_for(lambda: "kept\n" in events.texts)
+    wait_for("the text", lambda: "kept\n" in events.texts, 30, every=0.01)
     assert "No space left on device" in events.texts[0]
     assert "Output is missing here" in events.texts[0]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.servers.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 ZONE = "America/New_York"
@@ -43,7 +44,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # Every plan runs once or twice here: the second compiler would cost more than it saves.
         "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={home} -XX:TieredStopAtLevel=1",
     }
-    port = _free_port()
+    port = free_port()
     settings = {
         "spark.master": "local[2]",
         "spark.driver.host": "127.0.0.1",
@@ -70,9 +71,3 @@ def spark(remote: str) -> Iterator[Any]:
     session = SparkSession.builder.remote(remote).create()
     yield session
     session.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
