@@ -130,7 +130,7 @@ format: install-tool-dev ## format the code with ruff
 
 # Processes of pytest beside each other: most tests wait for something, so that two cores serve three of them and Spark's.
 WORKERS ?= 3
-PARALLEL = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PARALLEL = -n $(WORKERS)
 # Seconds that `make test-long` may take; without it, it runs all.
 BUDGET ?=
 LONG = -m long $(if $(BUDGET),--budget $(BUDGET))

@@ -1,9 +1,8 @@
 """Which tests run side by side, in which order, and for how long: a pytest plugin.
 
-`pytest -n 3 --dist loadgroup` runs the tests of one group in one process, one after another, because they share
-servers; groups run side by side, the longest first. How long each test took is kept in
-`.pinflow/tests/durations.json`. `--budget SECONDS` runs the shortest groups first and skips each test that would not
-end in time.
+`pytest -n 3` runs the tests of one group in one process, one after another, because they share servers; groups run side
+by side, the longest first. How long each test took is kept in `.pinflow/tests/durations.json`. `--budget SECONDS` runs
+the shortest groups first and skips each test that would not end in time.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-DURATIONS = ROOT / ".pinflow" / "tests" / "durations.json"
 NOT_RUN = "not run: the time budget is used up"
 
 # Folders whose tests share a server, and the name of the group. Elsewhere each module is a group of its own.
@@ -51,7 +49,8 @@ class Schedule:
     def __init__(self, config: pytest.Config) -> None:
         given = getattr(config, "workerinput", {})
         self.is_worker = bool(given)
-        self.expected: dict[str, float] = given.get("durations") or _read()
+        self.file = config.rootpath / ".pinflow" / "tests" / "durations.json"
+        self.expected: dict[str, float] = given.get("durations") or _read(self.file)
         self.started: float = given.get("started") or time.time()
         self.budget: float | None = config.getoption("--budget")
         self.distributed = self.is_worker or bool(config.getoption("numprocesses", default=None))
@@ -63,16 +62,25 @@ class Schedule:
     def pytest_configure_node(self, node: pytest.Item) -> None:
         node.workerinput |= {"durations": self.expected, "started": self.started}  # type: ignore[attr-defined]
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """In place of `--dist loadgroup`, which has no effect: xdist 3.8 sets a field that pytest 9.2 does not read."""
+        from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]
+
+        class ByGroup(LoadScopeScheduling):  # type: ignore[misc]
+            def _split_scope(self, nodeid: str) -> str:
+                return group(nodeid)
+
+        config.option.loadscopereorder = False
+        return ByGroup(config, log)
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         totals: dict[str, float] = defaultdict(float)
-        groups = {item.nodeid: group(item) for item in items}
         for item in items:
-            item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
-            totals[groups[item.nodeid]] += self.seconds(item)
+            totals[group(item.nodeid)] += self.seconds(item)
         sign = 1 if self.budget else -1
         if self.budget or self.distributed:
-            items.sort(key=lambda item: (sign * totals[groups[item.nodeid]], groups[item.nodeid]))
+            items.sort(key=lambda item: (sign * totals[group(item.nodeid)], group(item.nodeid)))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -81,11 +89,11 @@ class Schedule:
 
     def seconds(self, item: pytest.Item) -> float:
         """How long a test takes, or may take."""
-        kind = "long" if item.get_closest_marker("long") else group(item)
-        return self.expected.get(plain(item.nodeid), UNKNOWN.get(kind, UNKNOWN[""]))
+        kind = "long" if item.get_closest_marker("long") else group(item.nodeid)
+        return self.expected.get(item.nodeid, UNKNOWN.get(kind, UNKNOWN[""]))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        name = plain(report.nodeid)
+        name = report.nodeid
         if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[2].endswith(NOT_RUN):
             self.not_run.append(name)
         if not report.passed:
@@ -94,7 +102,9 @@ class Schedule:
 
     def pytest_sessionfinish(self) -> None:
         if not self.is_worker:
-            _keep({name: round(seconds, 2) for name, seconds in self.taken.items() if name not in self.failed})
+            _keep(
+                self.file, {name: round(seconds, 2) for name, seconds in self.taken.items() if name not in self.failed}
+            )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.not_run:
@@ -107,31 +117,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Schedule(config), "schedule")
 
 
-def group(item: pytest.Item) -> str:
-    """The group of a test: the one of its folder, else its module."""
-    module = item.nodeid.partition("::")[0]
+def group(test: str) -> str:
+    """The group of a test by its id: the one of its folder, else its module."""
+    module = test.partition("::")[0]
     return next((name for folder, name in GROUPS.items() if module.startswith(f"{folder}/")), module)
 
 
-def plain(nodeid: str) -> str:
-    """The id of a test without the group that xdist adds."""
-    name, at, added = nodeid.rpartition("@")
-    return name if at and "]" not in added else nodeid
-
-
-def _read() -> dict[str, float]:
-    if not DURATIONS.exists():
+def _read(file: Path) -> dict[str, float]:
+    if not file.exists():
         return {}
-    found: dict[str, float] = json.loads(DURATIONS.read_text(encoding="utf-8"))
+    found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
-def _keep(taken: dict[str, float]) -> None:
+def _keep(file: Path, taken: dict[str, float]) -> None:
     """Add these durations to the file; two runs may end at the same moment."""
-    with _locked(DURATIONS.with_suffix(".lock")):
-        text = json.dumps(_read() | taken, indent=0, sort_keys=True)
-        DURATIONS.with_suffix(".new").write_text(text, encoding="utf-8")
-        DURATIONS.with_suffix(".new").replace(DURATIONS)
+    with _locked(file.with_suffix(".lock")):
+        text = json.dumps(_read(file) | taken, indent=0, sort_keys=True)
+        file.with_suffix(".new").write_text(text, encoding="utf-8")
+        file.with_suffix(".new").replace(file)
 
 
 @contextmanager

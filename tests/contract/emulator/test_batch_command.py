@@ -74,7 +74,7 @@ def test_a_rate_is_kept_without_drift(command: Command) -> None:
 
 def test_at_a_slow_pace_a_post_does_not_wait_for_company(command: Command, far_end: FarEnd) -> None:
     process = command.start("--count", "3", "--rate", "0.5")
-    wait_for("3 requests", lambda: len(far_end.received) >= 3, 20, every=0.02)
+    wait_for("3 requests", lambda: len(far_end.received) >= 3, every=0.02)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert [len(request.values) for request in far_end.received[:3]] == [1, 1, 1]
@@ -158,7 +158,7 @@ def test_the_totals_are_written_for_people(command: Command) -> None:
 
 def test_ctrl_c_finishes_what_is_in_hand_and_prints_the_totals(command: Command, far_end: FarEnd) -> None:
     process = command.start("--count", "0", "--rate", "50", "--json")
-    wait_for("6 requests", lambda: len(far_end.received) >= 6, 20, every=0.02)
+    wait_for("6 requests", lambda: len(far_end.received) >= 6, every=0.02)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     summary = json.loads(output)
@@ -171,7 +171,7 @@ def test_ctrl_c_finishes_what_is_in_hand_and_prints_the_totals(command: Command,
 def test_a_second_ctrl_c_ends_at_once_and_spills_what_was_in_hand(command: Command, far_end: FarEnd) -> None:
     far_end.usual = slow(30)
     process = command.start("--count", "4", "--json")
-    wait_for("3 requests", lambda: len(far_end.received) >= 3, 20, every=0.02)
+    wait_for("3 requests", lambda: len(far_end.received) >= 3, every=0.02)
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     began = time.monotonic()
