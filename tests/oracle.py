@@ -70,7 +70,7 @@ CREATE TABLE geo AS SELECT DISTINCT
     "timestamp"
 FROM source_geo;
 
-CREATE TABLE usr AS SELECT DISTINCT
+CREATE TABLE "user" AS SELECT DISTINCT
     CAST(ind AS INTEGER) AS ind,
     filled(first_name) || ' ' || filled(last_name) AS user_name,
     CAST(age AS INTEGER) AS age,
@@ -80,7 +80,7 @@ FROM source_user;
 
 # One row per ind: the greatest, columns from left to right, null lowest.
 _ONE_PER_IND = """
-CREATE TABLE {table}_table AS SELECT * FROM {table}
+CREATE TABLE {table}_table AS SELECT * FROM "{table}"
 QUALIFY row_number() OVER (PARTITION BY ind ORDER BY {order}) = 1
 """
 
@@ -90,7 +90,7 @@ CREATE VIEW post AS SELECT *,
          WHEN age BETWEEN 36 AND 50 THEN 3 WHEN age >= 51 THEN 4 END AS age_place,
     CASE age_place WHEN 1 THEN '18-24' WHEN 2 THEN '25-35' WHEN 3 THEN '36-50' WHEN 4 THEN '+50' END AS age_group,
     year("timestamp") AS posted, year(date_joined) AS joined
-FROM pin_table JOIN geo_table USING (ind) JOIN usr_table USING (ind)
+FROM pin_table JOIN geo_table USING (ind) JOIN user_table USING (ind)
 """
 
 _QUESTIONS = {
@@ -142,25 +142,19 @@ _QUESTIONS = {
 }
 
 
-def tables(
-    pin_rows: Sequence[SourceRow], geo_rows: Sequence[SourceRow], user_rows: Sequence[SourceRow]
-) -> dict[str, Rows]:
-    """The cleaned tables `pin`, `geo`, `user`, one row per ind, sorted by it, columns as in section 6."""
-    with _cleaned(pin_rows, geo_rows, user_rows) as connection:
-        return {
-            name: connection.execute(f"SELECT * FROM {table}_table ORDER BY ind").fetchall()
-            for name, table in (("pin", "pin"), ("geo", "geo"), ("user", "usr"))
-        }
+def tables(*sources: Sequence[SourceRow]) -> dict[str, Rows]:
+    """The cleaned tables `pin`, `geo`, `user`, one row per ind, sorted by it, columns as in section 6.
 
-
-def answers(
-    pin_rows: Sequence[SourceRow], geo_rows: Sequence[SourceRow], user_rows: Sequence[SourceRow]
-) -> dict[str, Rows]:
-    """The ten answers of section 7, rows and columns in the contract's order.
-
-    Rows are mappings, or sequences in `SELECT *` order. Any subset of the source's rows will do, with repetitions.
+    ``sources`` are the rows of each table, in that order: mappings, or sequences in `SELECT *` order. Any subset of the
+    source's rows will do, with repetitions.
     """
-    with _cleaned(pin_rows, geo_rows, user_rows) as connection:
+    with _cleaned(*sources) as connection:
+        return {name: connection.execute(f"SELECT * FROM {name}_table ORDER BY ind").fetchall() for name in _SOURCE}
+
+
+def answers(*sources: Sequence[SourceRow]) -> dict[str, Rows]:
+    """The ten answers of section 7 from the same rows, rows and columns in the contract's order."""
+    with _cleaned(*sources) as connection:
         connection.execute(_POSTS)
         return {name: connection.execute(query).fetchall() for name, query in _QUESTIONS.items()}
 
@@ -181,7 +175,8 @@ def _cleaned(*sources: Sequence[SourceRow]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": 1})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET default_collation = 'binary'")  # texts by their UTF-8 bytes
-    for (name, columns), rows in zip(_SOURCE.items(), sources, strict=True):
+    given = [*sources, *[()] * (len(_SOURCE) - len(sources))]
+    for (name, columns), rows in zip(_SOURCE.items(), given, strict=True):
         values = [[row[c] for c in columns] if isinstance(row, Mapping) else list(row[: len(columns)]) for row in rows]
         arrays = [
             pa.array([_typed(row[place], kind) for row in values], type=kind)
@@ -189,8 +184,8 @@ def _cleaned(*sources: Sequence[SourceRow]) -> duckdb.DuckDBPyConnection:
         ]
         connection.register(f"source_{name}", pa.table(arrays, names=list(columns)))
     connection.execute(_CLEAN)
-    for table in ("pin", "geo", "usr"):
-        names = [name for (name, *_) in connection.execute(f"DESCRIBE {table}").fetchall()]
+    for table in _SOURCE:
+        names = [name for (name, *_) in connection.execute(f'DESCRIBE "{table}"').fetchall()]
         order = ", ".join(f'"{name}" DESC NULLS LAST' for name in names)
         connection.execute(_ONE_PER_IND.format(table=table, order=order))
     return connection

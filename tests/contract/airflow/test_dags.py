@@ -29,7 +29,8 @@ def read(installed: Installed) -> Read:
     return run
 
 
-def task(name: str, after: list[str], uid: str = "0a1b2c3d4e5f") -> dict[str, Any]:
+def task(name: str, after: list[str], notebook: str, **parameters: str) -> dict[str, Any]:
+    uid = "0a1b2c3d4e5f"
     return {
         "type": "DatabricksSubmitRunOperator",
         "after": after,
@@ -41,8 +42,8 @@ def task(name: str, after: list[str], uid: str = "0a1b2c3d4e5f") -> dict[str, An
             "run_name": f"{uid}_dag.{name} {{{{ run_id }}}}",
             "existing_cluster_id": "0000-000000-pinflow0",
             "notebook_task": {
-                "notebook_path": f"/Users/local@pinflow/pinflow/notebooks/{name}",
-                "base_parameters": {"uid": uid, "bucket": f"user-{uid}-bucket"},
+                "notebook_path": f"/Users/local@pinflow/pinflow/notebooks/{notebook}",
+                "base_parameters": {"uid": uid, "bucket": f"user-{uid}-bucket", **parameters},
             },
         },
     }
@@ -58,7 +59,10 @@ def test_the_dags_are_just_these(read: Read) -> None:
         "daily": True,
         "catchup": False,
         "max_active_runs": 1,
-        "tasks": {**{name: task(name, []) for name in LOADS}, "questions": task("questions", LOADS)},
+        "tasks": {
+            **{name: task(name, [], "load", table=name.removeprefix("load_")) for name in LOADS},
+            "questions": task("questions", LOADS, "questions"),
+        },
     }
     small = found["dags"]["0a1b2c3d4e5f_small"]
     assert list(small["tasks"]) == ["submit_run"]
