@@ -48,7 +48,7 @@ class Source:
     """The source tables, checked when opened: every column exists, and every row number is in all of them.
 
     ``rows`` restricts the row numbers to a range, both ends included. ``count`` is the number of posts there are.
-    While reading, a database that goes away is waited for (`give_up_after` seconds); `stop` ends that wait.
+    If the database goes away, reading is retried for `give_up_after` seconds; `stop` ends that.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Source:
                 yield Post(number, [rows[number] for rows in found])
 
     def _wait_for(self, numbers: Sequence[int]) -> list[dict[int, Row]]:
-        """`_read`, again and again while the database is away; nothing if the run is stopped meanwhile."""
+        """`_read`, retried while the database is unreachable; nothing if the run is stopped in the meantime."""
         backoff: Backoff | None = None
         while not self._stop.is_set():
             try:
@@ -100,7 +100,7 @@ class Source:
                 explained = _explain(self._url, error)
                 if backoff is None:
                     backoff = Backoff(self._give_up_after, self._stop.wait)
-                    self._say(f"{explained.what}; trying again for {self._give_up_after:g} s")
+                    self._say(f"{explained.what}; retrying for {self._give_up_after:g} s")
                 if not _transient(error) or not backoff.wait():
                     raise explained from None
         return []
@@ -195,10 +195,10 @@ def _explain(url: URL, error: Exception) -> SourceError:
     if code in _DENIED:
         return SourceError(
             f"{where}: access denied: {reason}",
-            "look at the user in database.url and at database.password",
+            "check the user in database.url and database.password",
         )
     if code == _UNKNOWN_DATABASE:
-        return SourceError(f"{where}: no such database: {reason}", "look at the last part of database.url")
+        return SourceError(f"{where}: no such database: {reason}", "check the last part of database.url")
     return SourceError(f"{where}: {reason}")
 
 

@@ -1,7 +1,7 @@
-"""Reading a user's own mysqldump file, of which only the rows and columns of the three tables are taken.
+"""Reads a user's own mysqldump file: only the rows and columns of the source tables.
 
-Everything else that such a file says (USE, CREATE DATABASE, DROP, LOCK, grants, other tables) is passed over, so that
-it changes nothing but the tables it is loaded into.
+Everything else in such a file (USE, CREATE DATABASE, DROP, LOCK, grants, other tables) is skipped, so that the file
+changes nothing but the tables it is loaded into.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Statement:
 
 
 def statements(path: Path, tables: dict[str, str]) -> Iterator[Statement]:
-    """What the dump (.sql, or gzipped) says of the tables, with their names replaced by the given ones.
+    """The dump's statements (.sql, or gzipped) about the tables, with their names replaced by the given ones.
 
     Yields SET NAMES, CREATE TABLE and INSERT or REPLACE … VALUES, nothing else. Raises DumpError.
     """

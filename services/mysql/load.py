@@ -1,7 +1,7 @@
-"""Loading the three source tables: the generated rows, or a user's own dump. `python -m services.mysql.load PROFILE`.
+"""Loads the source tables: the generated rows, or a user's own dump. `python -m services.mysql.load PROFILE`.
 
-The rows go into side tables that take the tables' names when they are whole. Each table carries its source as its
-comment, so that what is loaded, and that all of it is, can be read off the tables themselves.
+The rows go into side tables, which are renamed when they are complete. The comment of each table names its source, so
+that the next run sees what is loaded, and whether all of it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NAMES = ", ".join(f"'{name}'" for name in _SOURCES)
 
 
 class LoadError(PinflowError):
-    """The source tables could not be loaded, or lack something; the tables that were there are still there."""
+    """The source tables could not be loaded, or something is missing; existing tables are unchanged."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Source:
 
 
 def load(profile: Profile, say: Callable[[str], None], seed: int = SEED) -> None:
-    """Have the three tables in database.url with the rows of stack.dump, else with the generated ones.
+    """Load the rows of stack.dump, or the generated ones, into database.url.
 
-    Harmless when repeated. Tables from another source of ours are replaced, with a message; tables that somebody else
-    made are left alone. Raises LoadError, or DumpError with the dump's line.
+    Running it again does nothing. Tables that pinflow loaded from another source are replaced, with a message; tables
+    that pinflow did not load stay as they are. Raises LoadError, or DumpError with the dump's line.
     """
     chosen = profile.stack.dump if profile.stack else None
     source = _dump(profiles.ROOT / chosen.expanduser()) if chosen else _generated(seed)
@@ -58,7 +58,9 @@ def load(profile: Profile, say: Callable[[str], None], seed: int = SEED) -> None
             _load(connection, cursor, source, say, own_choice=chosen is not None)
     except pymysql.Error as error:
         url = profile.database.engine_url
-        raise LoadError(f"{source.title} into {url}: {_words(error)}", "see `make logs`; loading starts anew") from None
+        raise LoadError(
+            f"{source.title} into {url}: {_reason(error)}", "see `make logs`; the next run starts over"
+        ) from None
 
 
 def _load(
@@ -73,15 +75,15 @@ def _load(
     if foreign and own_choice:
         raise LoadError(
             f"{source.title}: the table {foreign[0]} exists and was not loaded by pinflow",
-            "drop the three tables, or set stack.dump to null to use them as they are",
+            "drop the tables, or set stack.dump to null to use them as they are",
         )
     if foreign:
         _check(cursor, "", "the tables in the database, which pinflow did not load")
-        say("using the tables that are there; pinflow did not load them")
+        say("using the existing tables, which pinflow did not load")
         return
     _drop_side_tables(cursor)
     if len(marks) == len(TABLES) and set(marks.values()) == {source.mark}:
-        say(f"{source.title}: loaded before")
+        say(f"{source.title}: already loaded")
         return
     if marks:
         say(f"replacing the rows of {' and '.join(sorted({m.removeprefix(_MARK) for m in marks.values()}))}")
@@ -96,8 +98,8 @@ def _load(
 
 
 def _swap(cursor: Cursor, source: Source, present: Iterable[str]) -> None:
-    """Give the side tables their names in one statement. MySQL does it as a whole; MariaDB may be killed in between,
-    and then the marks are not complete and the next run loads again."""
+    """Rename the side tables in one statement. It is atomic in MySQL; if MariaDB is killed during it, the marks are
+    incomplete and the next run loads again."""
     renames = [f"`{name}` TO `{_OLD}{name}`" for name in present]
     for name in _SOURCES:
         cursor.execute(f"ALTER TABLE `{_NEW}{name}` COMMENT = '{source.mark}'")
@@ -118,15 +120,15 @@ def _check(cursor: Cursor, prefix: str, what: str) -> None:
     found: dict[str, set[str]] = {}
     for table, column in cursor.fetchall():
         found.setdefault(table, set()).add(column)
-    lacking = []
+    problems = []
     for table in TABLES.values():
         columns = [name for name in table.columns if name not in found.get(prefix + table.source, ())]
         if prefix + table.source not in found:
-            lacking.append(f"the table {table.source} is missing")
+            problems.append(f"the table {table.source} is missing")
         elif columns:
-            lacking.append(f"{table.source} lacks the column{'s'[: len(columns) - 1]} {', '.join(columns)}")
-    if lacking:
-        raise LoadError(f"{what}: {'; '.join(lacking)}", "services/mysql/README.md lists what is expected")
+            problems.append(f"{table.source} lacks the column{'s'[: len(columns) - 1]} {', '.join(columns)}")
+    if problems:
+        raise LoadError(f"{what}: {'; '.join(problems)}", "services/mysql/README.md lists what is expected")
 
 
 def _count(cursor: Cursor, table: str, source: Source) -> int:
@@ -172,7 +174,7 @@ def _dump(path: Path) -> Source:
             try:
                 cursor.connection.query(statement.sql)
             except pymysql.Error as error:
-                raise dump.DumpError(f"{path}:{statement.line}: {_words(error)}") from None
+                raise dump.DumpError(f"{path}:{statement.line}: {_reason(error)}") from None
         cursor.execute("SET NAMES utf8mb4")
 
     return Source(f"dump {path.name}", f"{_MARK}dump sha256 {digest}", fill)
@@ -182,10 +184,10 @@ def _lock(cursor: Cursor, profile: Profile) -> None:
     """One loader at a time; the server frees the lock of one that died."""
     cursor.execute("SELECT GET_LOCK(%s, 60)", (f"pinflow load {profile.database.engine_url.database}"[:64],))
     if cursor.fetchone() != (1,):
-        raise LoadError("another load of the source tables has been running for a minute", "wait for it, or stop it")
+        raise LoadError("another load of the source tables is still running after a minute", "wait for it, or stop it")
 
 
-def _words(error: pymysql.Error) -> str:
+def _reason(error: pymysql.Error) -> str:
     return str(error.args[-1] if error.args else error)
 
 

@@ -6,16 +6,17 @@ as the poster has posts (contract, section 1), so that prolific posters are 20, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from faker.providers.address.en import Provider as AddressProvider
 from faker.providers.person.en_US import Provider as PersonProvider
 
+from foundation.registry import TABLES
 from services.mysql.draws import Draws
 from services.mysql.texts import SHARED, mathematical
 
-UNKNOWN = "User Info Error"
+(UNKNOWN,) = TABLES["pin"].placeholders["poster_name"]
 UNKNOWN_POSTS = 123
 NAMELESS_POSTS = 2
 # (posts, posters with so many): a long tail, 5,100 posters with 11,029 posts.
@@ -75,11 +76,7 @@ def posters(seed: int) -> list[Poster]:
     found = [Poster(name, size, _person(draws, size, everywhere)) for name, size in zip(names, sizes, strict=True)]
     # Countries with a single post: the first posters have one each.
     for poster, country in zip(found, lonely, strict=False):
-        person = poster.person
-        poster.person = Person(
-            *(person.first_name, person.last_name, person.age, person.date_joined),
-            *(country, person.latitude, person.longitude),
-        )
+        poster.person = replace(poster.person, country=country)
     _follow(seed, found)
     return found
 

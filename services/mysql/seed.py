@@ -42,11 +42,11 @@ POSTS = sum(CATEGORIES.values())
 PLACEHOLDERS = TABLES["pin"].placeholders
 IMAGE, STORY, VIDEO = "image", "multi-video(story page format)", "video"
 
-# How many rows have what. A row of a poster that could not be read lacks title, description, tags and image as well,
-# as a page that failed to load does; those come on top of the numbers of what else is lacking.
+# How many rows of each. A row whose poster could not be read lacks title, description, tags and image as well, as a
+# page that failed to load does; those rows are not counted here.
 STORIES, VIDEOS, ONLY_DESCRIPTIONS_LACKING, ONLY_TAGS_LACKING, ONLY_IMAGES_LACKING = 825, 335, 67, 55, 167
 TRAILING_NEWLINES = 5
-# Rows with an empty text, beside the two posts of the poster whose name is empty.
+# Rows with an empty text, besides the two posts of the poster whose name is empty.
 EMPTY = {"title": 3, "description": 3, "follower_count": 2, "tag_list": 2, "is_image_or_video": 4, "image_src": 2}
 
 FIRST_POST = datetime(2017, 10, 20)
@@ -150,7 +150,7 @@ def _pins(seed: int, owners: list[Poster]) -> list[_Pin]:
                 category=category,
             )
         )
-    _take_away(draws, pins)
+    _remove_values(draws, pins)
     return pins
 
 
@@ -175,7 +175,7 @@ def _image_src(files: Draws, media: str) -> str:
     return f"https://i.pinimg.com/originals/{folder}.{extension}"
 
 
-def _take_away(draws: Draws, pins: list[_Pin]) -> None:
+def _remove_values(draws: Draws, pins: list[_Pin]) -> None:
     """Placeholders, empty texts and odd blanks, on exact numbers of rows."""
     failed = [pin for pin in pins if pin.poster_name == UNKNOWN]
     whole = [pin for pin in pins if pin.poster_name != UNKNOWN]

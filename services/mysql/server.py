@@ -1,4 +1,4 @@
-"""The MySQL-compatible server of this machine: one on PATH, else the MariaDB that was installed as a jar."""
+"""The MySQL-compatible server of this machine: one on the PATH, otherwise the MariaDB that was installed as a jar."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Server:
     def create(self, data: Path) -> None:
         """Make a data directory with the system tables and no account that could log in over TCP.
 
-        It takes a second, is written beside its place and moved there when whole: a killed run leaves nothing half.
-        Raises PreflightError with the server's last words.
+        It takes a second. The directory is renamed when it is complete, so a killed run leaves no half of it.
+        Raises PreflightError with the end of the server's log.
         """
         partial = data.with_name(data.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -53,10 +53,8 @@ class Server:
         statements = self._system_tables() if self.mariadb else b""
         run = subprocess.run([*self.arguments(partial), option], input=statements, capture_output=True, timeout=120)
         if run.returncode != 0:
-            words = "\n".join(run.stderr.decode(errors="replace").splitlines()[-5:])
-            raise PreflightError(
-                f"MySQL: {self.executable} could not make the data directory {data}:\n{words}", _INSTALL
-            )
+            log = "\n".join(run.stderr.decode(errors="replace").splitlines()[-5:])
+            raise PreflightError(f"MySQL: {self.executable} could not make the data directory {data}:\n{log}", _INSTALL)
         partial.rename(data)
 
     def _system_tables(self) -> bytes:

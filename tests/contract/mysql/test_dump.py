@@ -113,7 +113,7 @@ def test_changing_the_source_replaces_the_rows_and_says_so(mysql: Instance, nast
     mysql.dump(nasty)
     assert "replacing the rows of seed 100" in mysql.load()
     assert mysql.counts() == [3, 2, 2]
-    assert mysql.load() == "dump nasty.sql: loaded before"
+    assert mysql.load() == "dump nasty.sql: already loaded"
     nasty.write_text(NASTY.replace("'Peru'", "'Chile'"), encoding="utf-8")
     assert "replacing" in mysql.load()
     assert mysql.rows("SELECT country FROM geolocation_data WHERE ind = 1") == [("Chile",)]
