@@ -1,4 +1,4 @@
-"""`python -m emulator batch|stream`: people post, and their posts go through API Gateway to Kafka or Kinesis."""
+"""`python -m emulator batch|stream`: post rows of the source database through API Gateway to Kafka or Kinesis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -26,99 +27,77 @@ from foundation.profile import load
 INTERRUPTED = 130
 
 
-class RateType(click.ParamType[float | Literal["script", "max"]]):
+def _rate(context: click.Context, option: click.Parameter, value: str) -> float | Literal["script", "max"]:
     """Posts per second, or one of the words `script` and `max`."""
-
-    name = "rate"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | Literal["script", "max"]:
-        """A positive number or a known word, else a usage error."""
-        if value in ("script", "max"):
-            return cast(Literal["script", "max"], value)
-        try:
-            rate = float(value)
-        except ValueError:
-            rate = 0.0
-        if not 0 < rate < float("inf"):
-            self.fail(f"{value!r} is neither posts per second nor script nor max", param, ctx)
-        return rate
+    if value in ("script", "max"):
+        return cast(Literal["script", "max"], value)
+    with suppress(ValueError):
+        if 0 < (rate := float(value)) < float("inf"):
+            return rate
+    raise click.BadParameter(f"{value!r} is neither posts per second nor script nor max")
 
 
-class RowsType(click.ParamType[tuple[int, int]]):
+def _rows(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
     """A range of row numbers FIRST:LAST, both included."""
-
-    name = "rows"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Two row numbers, else a usage error."""
-        first, colon, last = str(value).partition(":")
-        if not (colon and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-            self.fail(f"{value!r} is not FIRST:LAST, such as 0:11153", param, ctx)
+    if value is None:
+        return None
+    first, _, last = value.partition(":")
+    if first.isdecimal() and last.isdecimal() and int(first) <= int(last):
         return int(first), int(last)
+    raise click.BadParameter(f"{value!r} is not FIRST:LAST, such as 0:11153")
 
 
-class KeyType(click.ParamType[str]):
-    """A partition key, as Kinesis takes it."""
+def _partition_key(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not 1 <= len(value) <= LONGEST_KEY:
+        raise click.BadParameter(f"it has {len(value)} characters; Kinesis takes 1 to {LONGEST_KEY}")
+    return value
 
-    name = "key"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """1 to 256 characters, else a usage error."""
-        if not 1 <= len(str(value)) <= LONGEST_KEY:
-            self.fail(f"it has {len(str(value))} characters; Kinesis takes 1 to {LONGEST_KEY}", param, ctx)
-        return str(value)
+def _routes(context: click.Context, option: click.Parameter, value: str) -> list[str]:
+    """One route or several, each once: `batch`, `stream`, `batch,stream`."""
+    routes = list(dict.fromkeys(value.split(",")))
+    if unknown := [route for route in routes if route not in ("batch", "stream")]:
+        raise click.BadParameter(f"{unknown[0]!r} is neither batch nor stream")
+    return routes
 
 
 @click.group()
 def main() -> None:
-    """People posting: rows of the source database, sent as the well-known script sends them."""
-
-
-class ToType(click.ParamType[list[str]]):
-    """One way out or several: `batch`, `stream`, `batch,stream`."""
-
-    name = "to"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """The different ways, in their order, else a usage error."""
-        ways = list(dict.fromkeys(str(value).split(",")))
-        if unknown := [way for way in ways if way not in ("batch", "stream")]:
-            self.fail(f"{unknown[0]!r} is neither batch nor stream", param, ctx)
-        return ways
+    """Emulate people posting: send rows of the source database as the well-known script sends them."""
 
 
 def _posts(to: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A command with all options; `to` is where it sends unless told otherwise."""
+    """A command with all options; `to` is the default of --to."""
     options = [
         click.option("--profile", default="local", envvar="PROFILE", show_default=True,
                      help="Name or path of a profile."),
-        click.option("--to", default=to, show_default=True, type=ToType(), help="batch, stream, or batch,stream."),
+        click.option("--to", default=to, show_default=True, metavar="TO", callback=_routes,
+                     help="Where to: batch, stream, or batch,stream."),
         click.option("--count", default=500, show_default=True, type=click.IntRange(0),
-                     help="Posts; 0: until Ctrl-C."),
-        click.option("--rate", default="max", show_default=True, type=RateType(),
-                     help="Posts per second, script or max."),
-        click.option("--order", default="script", show_default=True, type=click.Choice(["script", "sequential"])),
-        click.option("--seed", default=100, show_default=True, help="Seed of the sequence."),
+                     help="Posts to send; 0: until Ctrl-C."),
+        click.option("--rate", default="max", show_default=True, metavar="RATE", callback=_rate,
+                     help="Posts per second, script (its own pauses) or max."),
+        click.option("--order", default="script", show_default=True, type=click.Choice(["script", "sequential"]),
+                     help="Rows as the script draws them, or each row once."),
+        click.option("--seed", default=100, show_default=True, help="Seed of the draws."),
         click.option("--start", default=0, show_default=True, type=click.IntRange(0),
-                     help="Where in the sequence to begin."),
-        click.option("--rows", type=RowsType(), help="Only the row numbers FIRST:LAST, both included."),
+                     help="Skip so many posts of the sequence."),
+        click.option("--rows", metavar="ROWS", callback=_rows, help="Only the row numbers FIRST:LAST, both included."),
         click.option("--batch-size", default=500, show_default=True, type=click.IntRange(1),
-                     help="Records per request; of a stream 500 at most, and 1 is PutRecord."),
+                     help="Records per request; at most 500 to a stream, where 1 uses PutRecord."),
         click.option("--batch-bytes", default=1_000_000, show_default=True, type=click.IntRange(1, 10_000_000),
                      help="Bytes per request; a larger record goes alone."),
         click.option("--concurrency", default=1, show_default=True, type=click.IntRange(1, 64),
-                     help="Requests in flight per topic or stream; 1 keeps its order."),
-        click.option("--partition-key", type=KeyType(),
-                     help="Of every record in the streams; by default each has its row's number."),
+                     help="Requests in flight per topic or stream; 1 keeps the order."),
+        click.option("--partition-key", metavar="KEY", callback=_partition_key,
+                     help="Partition key of every record in the streams; by default its row's number."),
         click.option("--give-up-after", default=120.0, show_default=True, type=click.FloatRange(0),
                      help="Seconds of failures before records go to the spill file."),
         click.option("--timeout", default=35.0, show_default=True, type=click.FloatRange(0.1),
-                     help="Seconds to wait for one answer; API Gateway itself ends at 29."),
+                     help="Seconds to wait for one answer; API Gateway's own limit is 29."),
         click.option("--yes", is_flag=True, help="Do not ask before posting to another machine, such as AWS."),
-        click.option("--quiet", is_flag=True, help="No progress."),
-        click.option("--json", "as_json", is_flag=True, help="The summary as JSON."),
+        click.option("--quiet", is_flag=True, help="Do not print progress."),
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
     ]  # fmt: skip
 
     def command(function: Callable[..., None]) -> click.Command:
@@ -194,7 +173,7 @@ def _post(
     sys.stdout.flush()
     status = INTERRUPTED if summary.interrupted else 1 if summary.failures or outcome.error else 0
     if outcome.abandoned:
-        os._exit(status)  # threads that wait for an answer would keep the process alive
+        os._exit(status)  # threads that wait for an answer would keep the process running
     sys.exit(status)
 
 

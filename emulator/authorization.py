@@ -1,4 +1,4 @@
-"""What API Gateway knows its callers by, where the profile says so: a signature (SigV4), an API key, or both."""
+"""Authorization at API Gateway, if the profile asks for it: a signature (SigV4), an API key, or both."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SIGN_IN = "aws sso login, aws configure, or export AWS_ACCESS_KEY_ID and AWS_SE
 
 
 class SigningError(PinflowError):
-    """The credentials cannot be refreshed, such as those of a session that ended; they may come back meanwhile."""
+    """The credentials cannot be refreshed, for example because the session expired; signing in again fixes it."""
 
 
 def authorization(profile: Profile) -> AuthBase | None:
-    """For `requests`: signs each try anew, since a signature holds for minutes only; None where nobody asks for it.
+    """For `requests`: signs each attempt, since a signature is valid for minutes only; None if no authorization is set.
 
-    Raises PinflowError where requests are to be signed and there are no credentials, or none that are valid now.
+    Raises PinflowError if requests must be signed and there are no valid credentials.
     """
     api = profile.api
     credentials = _credentials(profile) if api.authorization == "iam" else None

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import requests
 
-from emulator.delivery import Outcome, Request, Verdict, by_status, describe, json_object
+from emulator.delivery import Outcome, Request, Verdict, by_entry, by_status, describe, json_object
 
 # Error codes of the REST Proxy: https://docs.confluent.io/platform/current/kafka-rest/api.html#errors
 KAFKA_ERROR = 50002
@@ -38,7 +38,7 @@ class KafkaRestWire:
         """
         body = json_object(answer)
         if answer.status_code == 200:
-            return _entries(answer, body, count)
+            return by_entry(answer, body.get("offsets"), count, _entry)
         code = body.get("error_code")
         if code == KAFKA_ERROR or (answer.status_code in (400, 422) and isinstance(code, int)):
             return [Verdict(Outcome.SPLIT, describe(answer))] * count  # one record may spoil the whole request
@@ -48,14 +48,6 @@ class KafkaRestWire:
         if not isinstance(code, int):
             return [Verdict(Outcome.AGAIN, describe(answer))] * count
         return [Verdict(Outcome.REFUSED, describe(answer))] * count
-
-
-def _entries(answer: requests.Response, body: dict[str, object], count: int) -> list[Verdict]:
-    """The verdicts of a 200. Unless there is an entry for every record, none of them counts as acknowledged."""
-    offsets = body.get("offsets")
-    if not isinstance(offsets, list) or len(offsets) != count or not all(isinstance(entry, dict) for entry in offsets):
-        return [Verdict(Outcome.AGAIN, f"not one offset for each of {count} records: {describe(answer)}")] * count
-    return [_entry(entry) for entry in offsets]
 
 
 def _entry(entry: dict[str, object]) -> Verdict:

@@ -1,6 +1,6 @@
-"""The emulator's books: how many records each topic and stream has acknowledged, beside the stack's state.
+"""How many records each topic and stream has acknowledged, kept beside the stack's state.
 
-They are what the account of every record begins with. A run writes a file of its own, once a second while records are
+The account of every record begins with these numbers. A run writes a file of its own, once a second while records are
 acknowledged and once at its end; a killed run's file may lack its last second, so the sum is never too high.
 """
 
@@ -45,7 +45,7 @@ class Books:
         if self._path is None:
             return
         self._written = time.monotonic()
-        # A disk that is full keeps no post from being sent; the sum is then too low.
+        # A full disk must not stop the posts; the sum is then too low.
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             draft = self._path.with_suffix(".new")

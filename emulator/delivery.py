@@ -1,9 +1,8 @@
-"""Getting records to the other end over HTTP: tries, waits, splits, and the spill file for what stays undelivered.
+"""Delivers records over HTTP: retries, splits requests, and spills to a file what stays undelivered.
 
-At least once: if the answer to a request is lost (a timeout, a connection reset, a 5xx of a gateway whose own wait
-ran out, an answer that cannot be read), nobody knows whether its records were written, and all of them are sent
-again. So each of them, at most a whole request's, can be there once more per such try; and a record in the spill file
-may have been written after all. The readers deduplicate.
+Delivery is at least once. If the answer to a request is lost (a timeout, a connection reset, a gateway's 5xx, an answer
+that cannot be read), nobody knows whether its records were written, and all of them are sent again. So a record can be
+written twice, and a record in the spill file may have been written after all. The readers deduplicate.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ REASON_LENGTH = 500
 
 @dataclass(frozen=True)
 class Limits:
-    """How much goes into one request, how many of a topic's requests are under way at once, how long it is tried.
+    """How much goes into one request, how many requests of a topic are in flight, how long to retry.
 
-    With ``concurrency`` 1 a topic's records keep their order, but for those that are retried. A record beyond
+    With ``concurrency`` 1 a topic's records keep their order, except those that are retried. A record larger than
     ``batch_bytes`` goes alone. ``give_up_after`` is how many seconds a topic may fail without one acknowledged record;
-    after that, its following groups get one try each until something goes through again. ``timeout`` is the bound of
-    one answer in seconds.
+    after that, its next groups get one attempt each until one succeeds. ``timeout`` limits the wait for one answer, in
+    seconds.
     """
 
     batch_size: int = 500
@@ -49,7 +48,7 @@ class Limits:
 
 
 class Outcome(Enum):
-    """What became of one record of a request."""
+    """What happened to one record of a request."""
 
     DELIVERED = auto()
     AGAIN = auto()  # failed for now, or nobody knows
@@ -117,6 +116,15 @@ def json_object(answer: requests.Response) -> dict[str, object]:
     return body if isinstance(body, dict) else {}
 
 
+def by_entry(
+    answer: requests.Response, entries: object, count: int, judge: Callable[[dict[str, object]], Verdict]
+) -> list[Verdict]:
+    """The verdicts of a 200 with an entry for each record. If one is missing, none of them counts as acknowledged."""
+    if not isinstance(entries, list) or len(entries) != count or not all(isinstance(entry, dict) for entry in entries):
+        return [Verdict(Outcome.AGAIN, f"not one entry for each of {count} records: {describe(answer)}")] * count
+    return [judge(entry) for entry in entries]
+
+
 def session(url: str, auth: AuthBase | None) -> requests.Session:
     """A client of an API: ``auth`` puts onto each request what API Gateway knows its callers by."""
     made = requests.Session()
@@ -127,10 +135,10 @@ def session(url: str, auth: AuthBase | None) -> requests.Session:
 
 
 class Delivery:
-    """Delivers groups of records, each call until every record is acknowledged or spilled. Safe to share by threads.
+    """Delivers groups of records; returns when every record is acknowledged or spilled. Threads can share it.
 
-    ``auth`` puts onto each try what API Gateway knows its callers by. ``say`` tells the person of trouble, once a topic
-    and outage. ``acknowledged`` is told the topic and number of the records that the other end has taken.
+    ``auth`` authorizes each attempt. ``say`` reports an outage, once for each topic. ``acknowledged`` gets the topic
+    and the number of records that were acknowledged.
     """
 
     def __init__(
@@ -156,7 +164,7 @@ class Delivery:
         self._given_up: set[str] = set()
 
     def deliver(self, topic: str, records: list[bytes], settled: Callable[[list[bytes]], None]) -> None:
-        """Deliver each record's JSON or spill it; `settled` is told of every record once, as soon as it is either."""
+        """Deliver each record's JSON or spill it; `settled` gets every record once, as soon as it is either."""
         began = time.monotonic()
         backoff = Backoff(0 if topic in self._given_up else self._give_up_after)
         groups = [records]  # a stack: the first half of a split goes before the second
@@ -233,13 +241,13 @@ class Delivery:
     def _trouble(self, topic: str, reason: str) -> None:
         if topic not in self._in_trouble:
             self._in_trouble.add(topic)
-            self._say(f"{topic}: {reason}; trying again for {self._give_up_after:g} s")
+            self._say(f"{topic}: {reason}; retrying for {self._give_up_after:g} s")
 
     def _recovered(self, topic: str) -> None:
         self._given_up.discard(topic)
         if topic in self._in_trouble:
             self._in_trouble.discard(topic)
-            self._say(f"{topic}: goes through again")
+            self._say(f"{topic}: records are delivered again")
 
 
 def _sort(records: list[bytes], verdicts: list[Verdict]) -> dict[Outcome, list[tuple[bytes, str]]]:

@@ -1,4 +1,4 @@
-"""Draws become posts, posts become records, each at its time, until the count is reached or someone stops it."""
+"""Turns draws into posts and posts into records, each at its time, until the count is reached or the run stops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from emulator import pacing, sequence
+from emulator import sequence
 from emulator.encoding import encode
 from emulator.sending import LINGER, Sender
 from emulator.sequence import Draw
@@ -37,7 +37,10 @@ class Plan:
     rows: tuple[int, int] | None = None
 
     def schedule(self, available: int) -> Iterator[tuple[float, Draw]]:
-        """The draws with their due times (seconds from the start), for so many available rows."""
+        """The draws with their due times (seconds from the start), for so many available rows.
+
+        Due times count from the start and not from the post before, so that a run that fell behind catches up.
+        """
         last = available - 1
         if self.order == "sequential":
             draws = sequence.sequential(self.seed, last, self.start)
@@ -45,16 +48,18 @@ class Plan:
             # A table of the user's own with fewer rows than the script knows of is drawn from as a whole.
             last = last if self.rows else min(last, sequence.SCRIPT_LAST_POSITION)
             draws = sequence.script(self.seed, last, self.start)
-        if self.count:
-            draws = islice(draws, self.count)
-        if self.rate == "script":
-            return pacing.at_script_pace(draws)
-        return pacing.at_full_speed(draws) if self.rate == "max" else pacing.at_rate(draws, self.rate)
+        due = 0.0
+        for number, draw in enumerate(islice(draws, self.count or None)):
+            if self.rate == "script":
+                due += draw.pause
+            elif self.rate != "max":
+                due = number / self.rate
+            yield due, draw
 
 
 @dataclass(frozen=True)
 class Posting:
-    """Posts from a source to every sender, one a way out."""
+    """Posts from a source to every sender, one for each route."""
 
     source: Source
     senders: list[Sender]
@@ -63,7 +68,7 @@ class Posting:
     stop: threading.Event
 
     def run(self, schedule: Iterable[tuple[float, Draw]]) -> None:
-        """Post everything that is scheduled, or until `stop`; what is in hand afterwards is the sender's to finish."""
+        """Post everything that is scheduled, or until `stop`; the senders finish what they hold afterwards."""
         due_times: deque[float] = deque()
 
         def positions() -> Iterator[int]:
@@ -78,7 +83,7 @@ class Posting:
             self._hand_over(post)
 
     def _wait_until(self, moment: float) -> bool:
-        """Let time pass, sending what has lingered; False as soon as the run is to stop."""
+        """Wait, sending the records that have lingered; return False as soon as the run is to stop."""
         while not self.stop.is_set():
             for sender in self.senders:
                 sender.flush_waiting()
@@ -102,7 +107,7 @@ class Posting:
             for sender in self.senders:
                 try:
                     sender.add(sender.destinations[place], record)
-                except Exception as problem:  # the post's other records are to be in hand too, so that they are spilled
+                except Exception as problem:  # so that the post's other records are taken, and spilled
                     failure = failure or problem
         if failure:
             raise failure

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on, on stderr: a bar on a terminal, else a line every few seconds."""
+"""The progress of a run, on stderr: a bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LINES = 5.0
 class Reporter:
     """Shows the totals as they grow, from a thread of its own; `say` may be called from any thread.
 
-    ``expected`` is the number of posts to come, or None without end; ``quiet`` leaves out all but what is said.
+    ``expected`` is the number of posts, None for no limit; ``quiet`` prints only what `say` gets.
     """
 
     def __init__(self, totals: Totals, stop: threading.Event, expected: int | None, quiet: bool) -> None:
@@ -61,11 +61,11 @@ class Reporter:
 
     def _watch(self) -> None:
         next_line = time.monotonic() + SECONDS_BETWEEN_LINES
-        told_of_stop = False
+        said_stop = False
         while not self._ended.wait(0.2):
-            if self._stop.is_set() and not told_of_stop:
-                told_of_stop = True
-                self.say("finishing what is in hand; Ctrl-C again ends at once")
+            if self._stop.is_set() and not said_stop:
+                said_stop = True
+                self.say("sending the records already taken; press Ctrl-C again to exit at once")
             if self._bar:
                 self._bar.update(self._task, completed=self._totals.posts, status=self._status())
             elif not self._quiet and time.monotonic() >= next_line:

@@ -1,4 +1,4 @@
-"""One run of the emulator from its first post to its summary, whatever the wire."""
+"""One run of the emulator, from its first post to its summary."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Route:
 def emulate(profile: Profile, routes: list[Route], plan: Plan, *, quiet: bool) -> Outcome:
     """Post what the plan says by every route; raises PinflowError before the first post.
 
-    Ctrl-C or SIGTERM finishes what is in hand; a second one spills it and ends at once. An error ends the run too, and
-    what it leaves in hand is spilled.
+    Ctrl-C or SIGTERM sends the records already taken; a second one spills them and ends the run at once. An error ends
+    the run too, and spills the records that are left.
     """
     totals, stop = Totals(), threading.Event()
     spill = Spill(_spill_directory(profile))
@@ -62,8 +62,8 @@ def emulate(profile: Profile, routes: list[Route], plan: Plan, *, quiet: bool) -
     with _interruptible(stop), Reporter(totals, stop, plan.count or None, quiet) as reporter:
         for route in routes:
             route.require()
-        patience = max(route.limits.give_up_after for route in routes)
-        source = Source(profile.database.engine_url, plan.rows, patience, stop, reporter.say)
+        timeout = max(route.limits.give_up_after for route in routes)
+        source = Source(profile.database.engine_url, plan.rows, timeout, stop, reporter.say)
         senders = [_sender(route, totals, spill, books, reporter.say) for route in routes]
         posting = Posting(source, senders, totals, spill, stop)
         try:
@@ -87,23 +87,23 @@ def _post(posting: Posting, schedule: Iterator[tuple[float, Draw]]) -> PinflowEr
     try:
         posting.run(schedule)
     except Exception as problem:  # what was posted until then is sent all the same
-        error = _told(problem)
+        error = _as_error(problem)
     try:
         for sender in posting.senders:
             sender.send_rest()
         for sender in posting.senders:
             sender.close()
     except Exception as problem:
-        error = error or _told(problem)
+        error = error or _as_error(problem)
     return error
 
 
-def _told(problem: Exception) -> PinflowError:
+def _as_error(problem: Exception) -> PinflowError:
     if isinstance(problem, PinflowError):
         return problem
     *_, place = traceback.extract_tb(problem.__traceback__)
     where = f"{place.filename}:{place.lineno}"
-    return PinflowError(f"{type(problem).__name__} at {where}: {problem}", "a defect of the emulator: please report it")
+    return PinflowError(f"{type(problem).__name__} at {where}: {problem}", "this is a bug: please report it")
 
 
 def _sender(route: Route, totals: Totals, spill: Spill, books: Books, say: Callable[[str], None]) -> Sender:

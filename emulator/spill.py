@@ -42,7 +42,7 @@ class Spill:
             except OSError as error:
                 raise SpillError(
                     f"a record of {topic} was not delivered ({reason}) and {path} cannot be written: {error}",
-                    "make room there, then post again from the last --start",
+                    "free some space there, then continue from the last --start",
                 ) from None
             self.path = path
             self.records += 1

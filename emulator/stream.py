@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import requests
 
-from emulator.delivery import Outcome, Request, Verdict, by_status, describe, json_object
+from emulator.delivery import Outcome, Request, Verdict, by_entry, by_status, describe, json_object
 from foundation.registry import TABLES
 
 MOST_RECORDS = 500  # a request: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
@@ -52,7 +52,7 @@ class KinesisWire:
         """See Wire. The 200 of PutRecords has an entry a record, each with an ErrorCode of its own if it failed."""
         if answer.status_code == 200:
             body = json_object(answer)
-            return _entries(answer, body.get("Records") if count > 1 else [body], count)
+            return by_entry(answer, body.get("Records") if count > 1 else [body], count, _entry)
         return [_refusal(answer)] * count
 
     def _key(self, record: bytes) -> bytes:
@@ -61,13 +61,6 @@ class KinesisWire:
             row = json.loads(record)
             key = str(next(row[name] for name in _KEYS if name in row))
         return json.dumps(key, ensure_ascii=False).encode()
-
-
-def _entries(answer: requests.Response, entries: object, count: int) -> list[Verdict]:
-    """The verdicts of a 200. Unless there is an entry for every record, none of them counts as acknowledged."""
-    if not isinstance(entries, list) or len(entries) != count or not all(isinstance(entry, dict) for entry in entries):
-        return [Verdict(Outcome.AGAIN, f"not one entry for each of {count} records: {describe(answer)}")] * count
-    return [_entry(entry) for entry in entries]
 
 
 def _entry(entry: dict[str, object]) -> Verdict:

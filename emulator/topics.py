@@ -1,4 +1,4 @@
-"""A look at the topics before the first batch: the REST proxy holds each record to an absent one for ten seconds."""
+"""Checks the topics before the first batch: the REST proxy blocks each record to a missing one for ten seconds."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ANSWER_WITHIN = 10.0
 
 
 def require_topics(profile: Profile, auth: AuthBase | None) -> None:
-    """Raise PinflowError for topics that Kafka has not.
+    """Raise PinflowError for topics that Kafka does not have.
 
-    A topic that cannot be looked at counts as there: what is wrong may pass, and each batch is tried for a while.
+    A topic that cannot be looked up counts as existing: the problem may pass, and each batch is retried.
     """
     with ThreadPoolExecutor() as pool:
         absent = list(pool.map(lambda topic: _is_absent(profile.api.invoke_url, topic, auth), profile.topics))

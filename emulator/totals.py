@@ -1,4 +1,4 @@
-"""What a run did, counted by its threads as it goes on."""
+"""What a run did, counted by its threads."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Summary:
             ),
         ]
         if self.failures:
-            lines.append(f"not delivered, with the reasons: {self.spill_file}")
+            lines.append(f"undelivered records and the reasons: {self.spill_file}")
         if self.interrupted:
-            lines.append(f"interrupted; to go on: --start {self.next_start}")
+            lines.append(f"interrupted; continue with --start {self.next_start}")
         return "\n".join(lines)
 
 

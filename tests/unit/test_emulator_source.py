@@ -156,7 +156,7 @@ def test_a_database_that_goes_away_for_a_while_is_waited_for(url: URL) -> None:
     assert [post.number for post in source.posts([1, 2])] == [1, 2]
     back.join()
     assert len(said) == 1
-    assert "trying again" in said[0]
+    assert "retrying" in said[0]
 
 
 def test_a_database_that_stays_away_ends_the_run(url: URL) -> None:
