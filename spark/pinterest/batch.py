@@ -1,10 +1,9 @@
-"""The batch job: the objects in S3 in; the cleaned tables, the quarantine and the ten answers out, all Delta.
+"""The batch job: from the objects in S3 to the cleaned tables, the quarantine and the answers, all Delta.
 
-    load(spark, "0a1b2c3d4e5f", "pin", "/mnt/user-0a1b2c3d4e5f-bucket/topics")    # and geo, and user
+    load(spark, "0a1b2c3d4e5f", "pin", "/mnt/user-0a1b2c3d4e5f-bucket/topics")    # and the other tables
     answer(spark, "0a1b2c3d4e5f")["q1"].rows
 
-The loads may run side by side. Each table is replaced in one commit; over the same objects the same contents come out
-again.
+The loads may run side by side. Each table is replaced in one commit; the same objects give the same contents again.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ B = TypeVar("B")
 
 
 class BatchError(Exception):
-    """The job cannot go on; the message says what failed, where and why."""
+    """The job cannot continue; the message says what failed, where and why."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load made of a topic's records: each is a row, quarantined, or a duplicate.
+    """The result of a load: each of the topic's records is a row, quarantined, or a duplicate.
 
     rows         of its table
     quarantined  records that do not fit the table
-    differing    rows, different from each other, that lost against a greater one with the same ``ind``
+    differing    different rows that were dropped for a greater one with the same ``ind``
     duplicates   records beyond the first with an ``ind``, whether they differ or not
     """
 
@@ -66,9 +65,9 @@ class Answer:
 def load(spark: SparkSession, uid: str, name: str, source: str) -> Loaded:
     """Clean a topic's records and replace its table, `<uid>_<name>`, and its part of `<uid>_quarantine`.
 
-    ``name`` is pin, geo or user; ``source`` is the directory of the topics, which hold partition=<n>/ directories of
-    objects with a record a line. A topic without objects makes an empty table. Raises BatchError, and leaves the table
-    as it was, if the source cannot be read or no topic of this user has a record.
+    ``name`` is a table of the registry; ``source`` is the directory of the topics, which have directories
+    partition=<n>/ of objects with a record a line. A topic without objects makes an empty table. Raises BatchError, and
+    leaves the table unchanged, if the source cannot be read or no topic of this user has a record.
 
     The table's commit says in its ``userMetadata`` what it was made of, as JSON: read_at (seconds since 1970, before
     the objects were listed), records, and what is in the answer.
@@ -93,10 +92,10 @@ def load(spark: SparkSession, uid: str, name: str, source: str) -> Loaded:
 
 
 def answer(spark: SparkSession, uid: str) -> dict[str, Answer]:
-    """Put the ten questions to the saved tables, save each answer as `<uid>_<question>`; the answers by question."""
+    """Answer every question from the saved tables, save each answer as `<uid>_<question>`; the answers by question."""
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     with persisted(join({name: spark.table(f"`{uid}_{name}`") for name in TABLES})) as posts:
-        # Before the questions: asked side by side each of them would read the tables.
+        # Before the questions: side by side, each of them would read the tables.
         posts.count()
         answers = _at_once(lambda name: _answer(spark, answer_to(name, posts), uid, name), QUESTIONS)
     return dict(zip(QUESTIONS, answers, strict=True))
@@ -156,7 +155,7 @@ def _save_quarantine(
 ) -> None:
     """Replace one table's part of the quarantine. Only a topic that has such records is read again.
 
-    The commit names the load by when it ``began``: until the table's own commit follows, the two do not fit.
+    The commit says when the load ``began``: until the table's own commit follows, the two do not match.
     """
     load = json.dumps({"table": cleaned.table.name, "read_at": began})
     quarantine, part = f"`{uid}_quarantine`", f"table = '{cleaned.table.name}'"
@@ -211,9 +210,9 @@ def _save(rows: DataFrame, uid: str, name: str, **options: str) -> None:
 
 
 def _answer(spark: SparkSession, answer: DataFrame, uid: str, name: str) -> Answer:
-    """Ask once, save what came back as one file, so that the table's rows are in order too.
+    """Compute the answer once and save it as one file, so that the table's rows are in order too.
 
-    Saved straight from its plan an answer is planned, and partly computed, several times: twice the time for all ten.
+    Saved straight from its plan, an answer is planned, and partly computed, several times: all take twice as long.
     """
     rows = answer.toArrow()
     _save(spark.createDataFrame(rows, answer.schema).coalesce(1), uid, name)
@@ -221,7 +220,7 @@ def _answer(spark: SparkSession, answer: DataFrame, uid: str, name: str) -> Answ
 
 
 def _at_once(work: Callable[[A], B], items: Iterable[A]) -> list[B]:
-    """The work on each item, side by side: the cluster's cores are free while a driver plans or commits."""
+    """Do the work on each item, in parallel: the cluster's cores are free while a driver plans or commits."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         return list(pool.map(work, items))
 

@@ -1,11 +1,11 @@
-"""Cleaning: raw records of one table in, rows that fit and records that do not out; the same for batch and stream.
+"""Cleans the raw records of one table into rows that fit and records that do not; the same for batch and stream.
 
     pins = clean(TABLES["pin"], records)
     pins.rows          # the cleaned columns of the table
     pins.quarantined   # the columns of QUARANTINE
 
-Only column expressions, no Python on the rows: it works on a Connect session, with ANSI on or off, and on a stream.
-Types are read from the JSON itself, by way of VARIANT: a schema would turn a number into a text without a word.
+It uses column expressions only and no Python on the rows, so it works on a Connect session, with ANSI on or off, and on
+a stream. VARIANT gives the types in the JSON itself: with a schema, a number would silently become a text.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def clean(table: Table, records: DataFrame) -> Cleaned:
 
 
 def _once(column: Column) -> Column:
-    """The same value, worked out once a row.
+    """The same value, computed once a row.
 
-    The optimiser writes out a column wherever its name stands, also in the filters that it moves to the front: the
-    JSON would be parsed 60 times a record. It does not look through a generator.
+    The optimiser repeats an expression wherever its column is used, also in the filters that it moves to the front: the
+    JSON would be parsed 60 times a record. It does not do so with a generator.
     """
     return F.explode(F.array(column))
 

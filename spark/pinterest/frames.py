@@ -1,4 +1,4 @@
-"""Frames that are kept while they are used, and never found by anybody else."""
+"""Frames that are persisted while they are used, and that no other run reuses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 def persisted(frame: DataFrame) -> Iterator[DataFrame]:
     """The same frame, persisted until the end of the block.
 
-    Spark's cache belongs to the driver, not to a session: it gives what one run has kept to any later plan that looks
-    the same, and files that came since do not make a plan look different. A condition of its own, which is always
-    true, makes this frame like no other, so that not even a copy left by a killed run is ever taken for today's.
+    Spark's cache belongs to the driver, not to a session: any later plan that looks the same gets the persisted rows,
+    even if files were added since. A unique condition, which is always true, makes this frame's plan unlike any other:
+    no run reads what a killed run left in the cache.
     """
     own = frame.where(F.lit(uuid.uuid4().hex).isNotNull()).persist()
     try:

@@ -5,8 +5,8 @@
 
     follow(start_all(spark, "0a1b2c3d4e5f", connection), progress_file)
 
-Exactly once: Spark replays a batch that it has not seen committed, with the same records, and only as the first after
-a start. Each commit to a table carries the query's id and the batch's number, and a first batch is looked up there.
+Exactly once: Spark replays a batch that it has not seen committed, with the same records, and only as the first batch
+after a start. Each commit to a table carries the query's id and the batch's number, which find a first batch again.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from pinterest.registry import TABLES
 from pinterest.tables import create_table, retry_on_conflict
 
 MAINTENANCE_EVERY = 500
-"""Batches after which a table's small files are joined and old ones removed; each batch leaves a file."""
+"""Every so many batches a table's small files are merged and old ones deleted; each batch adds a file."""
 _LOOKED_AT = 1000
-"""Commits among which a first batch is looked up: its own, if it is there, was the query's last."""
+"""How many commits to search for a first batch: if it was committed, it was the query's last."""
 _KEPT = {
     "delta.logRetentionDuration": "interval 1 day",
     "delta.deletedFileRetentionDuration": "interval 1 day",
@@ -46,17 +46,16 @@ _KEPT = {
 def start(spark: SparkSession, uid: str, name: str, connection: Mapping[str, str]) -> StreamingQuery:
     """Append the records of streaming-<uid>-<name> to `<uid>_<name>_table`, those that do not fit to the quarantine.
 
-    ``connection`` holds options of the Kinesis source: region, awsAccessKey, awsSecretKey and the like. The query is
-    called `<uid>_<name>` and has its checkpoint by that name: it goes on where it was, and takes the place of one that
-    still runs.
+    ``connection`` holds options of the Kinesis source: region, awsAccessKey, awsSecretKey and so on. The query and its
+    checkpoint are called `<uid>_<name>`: it continues where it stopped, and replaces one that still runs.
     """
     return _start(spark, uid, [name], connection)[0]
 
 
 def start_all(spark: SparkSession, uid: str, connection: Mapping[str, str]) -> list[StreamingQuery]:
-    """`start` for every table, all at once: each query has Python processes of its own, which take seconds to come up.
+    """`start` for every table, in parallel: each query has Python processes of its own, which take seconds to start.
 
-    Raises the error of the first that does not start, when the others have been started.
+    Raises the error of the first that does not start, after the others have started.
     """
     return _start(spark, uid, list(TABLES), connection)
 
@@ -69,8 +68,8 @@ def _start(spark: SparkSession, uid: str, names: Sequence[str], connection: Mapp
 
 
 def write(records: DataFrame, uid: str, name: str, checkpoints: str = "dbfs:/checkpoints") -> StreamingQuery:
-    """Append a stream of records, as `clean` takes them, to the tables that `create_tables` has made."""
-    # What runs on the cluster takes this package along: it is not installed there.
+    """Append a stream of records, as `clean` takes them, to the tables of `create_tables`."""
+    # The package is not installed on the cluster, so it is pickled with the code that runs there.
     for module in [module for module in list(sys.modules) if module.partition(".")[0] == "pinterest"]:
         cloudpickle.register_pickle_by_value(sys.modules[module])
     checkpoint = f"{checkpoints}/{uid}_{name}_table"
@@ -87,7 +86,7 @@ def records(spark: SparkSession, uid: str, name: str, connection: Mapping[str, s
         # As soon and as much as Kinesis allows for one reader of a shard.
         .option("minFetchPeriod", "200ms")
         .option("maxFetchRate", "2.0")
-        # What Kinesis lost it does not give back by waiting: the source says what is missing, and goes on.
+        # Waiting does not bring back what Kinesis lost: the source reports what is missing, and continues.
         .option("failOnDataLoss", "false")
         .options(**connection)
         .load()
@@ -101,9 +100,9 @@ def records(spark: SparkSession, uid: str, name: str, connection: Mapping[str, s
 
 
 def create_tables(spark: SparkSession, uid: str) -> None:
-    """The tables `<uid>_<name>_table` and `<uid>_stream_quarantine`, unless they are there, and a view each.
+    """Create the tables `<uid>_<name>_table` and `<uid>_stream_quarantine` unless they exist, and a view of each.
 
-    The view `<uid>_<name>_distinct` has one row per ``ind``: of rows that differ the greatest, as in the batch.
+    The view `<uid>_<name>_distinct` has one row per ``ind``: the greatest of rows that differ, as in the batch.
     """
     for name, table in TABLES.items():
         rows = f"`{uid}_{name}_table`"
@@ -117,7 +116,7 @@ def create_tables(spark: SparkSession, uid: str) -> None:
 
 
 class _Append:
-    """What the cluster calls for each batch, in a process that lives as long as the query."""
+    """The cluster calls this for each batch, in a process that runs as long as the query."""
 
     def __init__(self, uid: str, name: str, checkpoint: str) -> None:
         self.uid, self.name, self.checkpoint = uid, name, checkpoint
@@ -127,10 +126,10 @@ class _Append:
         spark = batch.sparkSession
         first = not self.query_id
         if first:
-            # Not the name: who deletes the checkpoint starts at batch 0 again, with another id.
+            # Not the name: after the checkpoint is deleted, batches count from 0 again, with another id.
             metadata = spark.read.text(f"{self.checkpoint}/metadata").collect()
             self.query_id = json.loads("".join(row["value"] for row in metadata))["id"]
-        # Kept while it is written: Spark counts a record as read each time that it is looked at.
+        # Persisted while it is written: Spark counts a record as read each time that it is evaluated.
         batch = batch.persist()
         try:
             self._write(batch, number, first)
@@ -148,18 +147,18 @@ class _Append:
             seen = Observation()
             judged = cleaned.judged.observe(seen, F.count("reason").alias("quarantined"))
             rows = Cleaned(cleaned.table, judged).rows
-            # Not Delta's own txnAppId: to look that up it works out the whole table's state anew, for each batch.
+            # Not Delta's own txnAppId: to look that up Delta computes the state of the whole table, for each batch.
             self._append(rows, table, userMetadata=f"{self.query_id} {number}")
             bad = seen.get["quarantined"] > 0
         if bad:
-            # Seldom, and three queries write there: what one wrote last may be far down in the history.
+            # Rare, and every query writes there: the last commit of one may be far down in the history.
             self._append(cleaned.quarantined, quarantine, txnAppId=self.query_id, txnVersion=str(number))
 
     def _take_over(self, spark: SparkSession, table: str, number: int) -> bool:
-        """Whether the table has that batch; from now on what an earlier run has in hand does not get into it.
+        """Whether the table has that batch; from now on an earlier run cannot commit to it.
 
-        A run that this one replaces may be in the middle of a write: Delta refuses its commit when the table's
-        properties changed since it began. Commits newer than the batch's own are such changes and others', and few.
+        A run that this one replaces may be in the middle of a write: Delta refuses its commit if the table's properties
+        changed since it began. Few commits are newer than the batch's own: such changes, and those of others.
         """
         spark.sql(f"alter table {table} set tblproperties ('pinterest.writer' = '{uuid.uuid4()}')")
         commits = spark.sql(f"describe history {table} limit {_LOOKED_AT}")
@@ -171,13 +170,13 @@ class _Append:
     def _maintain(self, spark: SparkSession) -> None:
         spark.sql(f"optimize `{self.uid}_{self.name}_table`")
         spark.sql(f"vacuum `{self.uid}_{self.name}_table`")
-        # Three queries write the quarantine, each its own partition.
+        # Every query writes its own partition of the quarantine.
         spark.sql(f"optimize `{self.uid}_stream_quarantine` where table = '{self.name}'")
 
 
 @dataclass
 class Progress:
-    """How a query does.
+    """The progress of a query.
 
     query           its name
     batch           the number of its last batch; None before the first
@@ -197,7 +196,7 @@ class Progress:
     time: float = 0.0
 
     def add(self, reports: Sequence[Any]) -> None:
-        """Take in what Spark reports of its last batches; what was told before counts once.
+        """Add Spark's reports of the last batches; a report that was added before is skipped.
 
         An idle query reports the number of a batch that is yet to come, so only the time tells reports apart.
         """
@@ -210,7 +209,7 @@ class Progress:
 
 
 def follow(queries: Sequence[StreamingQuery], file: Path, every: float = 2.0) -> None:
-    """Write the queries' progress to a JSON file, again and again; raises the error of the first that ends."""
+    """Keep writing the queries' progress to a JSON file; raises the error of the first query that ends."""
     found = [Progress(str(query.name)) for query in queries]
     file.parent.mkdir(parents=True, exist_ok=True)
     while True:
@@ -228,7 +227,7 @@ def follow(queries: Sequence[StreamingQuery], file: Path, every: float = 2.0) ->
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of one table: posts that both layers have, those that differ, those that only one has."""
+    """Posts of one table: those in both layers, those that differ, those in one layer only."""
 
     both: int
     differing: int
@@ -237,7 +236,7 @@ class Comparison:
 
 
 def compare(spark: SparkSession, uid: str) -> dict[str, Comparison]:
-    """Whether the batch tables and the stream's agree, by table, a row per ``ind`` on either side."""
+    """Compare the batch tables with the streams', one row per ``ind`` on either side."""
     return {name: _compare(spark, uid, name) for name in TABLES}
 
 

@@ -1,4 +1,4 @@
-"""Making tables that several runs make at the same moment."""
+"""Creates tables that several runs may create at the same moment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between attempts: who comes second waits until the first has put its table into the metastore."""
+"""Seconds between attempts: the second run waits until the first has registered its table in the metastore."""
 _TAKEN = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
 _HIVES = "AlreadyExistsException"
 """The metastore's own error has no condition of Spark's."""
@@ -23,9 +23,9 @@ def create_table(
     partitioned_by: Sequence[str] = (),
     properties: Mapping[str, str] | None = None,
 ) -> None:
-    """Make a Delta table, unless it is there. ``columns`` as in DDL; ``properties`` with their ``delta.`` in front.
+    """Create a Delta table unless it exists. ``columns`` as in DDL; ``properties`` with the prefix ``delta.``.
 
-    Raises Spark's own error where the table cannot be made.
+    Raises Spark's own error if the table cannot be created.
     """
 
     def create() -> None:
@@ -47,7 +47,7 @@ def create_table(
     except PySparkException as error:
         if error.getCondition() != _TAKEN:
             raise
-        # Whoever was at it is gone: killed before the metastore knew the table, whose directory is there.
+        # A run was killed after it wrote the directory and before the metastore knew the table.
         retry_on_conflict(adopt_orphan_directory)
 
 
