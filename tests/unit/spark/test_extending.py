@@ -137,6 +137,7 @@ def test_the_emulator_posts_the_new_table_too(seeded: Path, copy: Path) -> None:
     assert far_end.acknowledged[f"{UID}.board"][0].keys() == {"ind", "board", "visibility", "saves"}
 
 
+@pytest.mark.timeout(1800)  # four loads and eleven answers, on a busy machine
 def test_the_batch_cleans_the_new_table_and_answers_the_new_question(remote: str, seeded: Path, copy: Path) -> None:
     spark = f"{os.pathsep}{copy / 'spark'}"
     run(copy, sys.executable, "-c", BATCH, remote, str(seeded), path=spark)
