@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from foundation.loopback import host_name, is_safe_host
 from services.databricks.workspace.errors import ApiError
 from services.databricks.workspace.settings import Settings
 
@@ -21,13 +22,11 @@ _OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-rea
 def check_host(request: Request, settings: Settings) -> None:
     """Raise ApiError if the Host header is a name that a web site can have, unless ``settings.url`` has it too.
 
-    A site can make its name resolve to 127.0.0.1 (DNS rebinding). Its scripts then share this server's origin, and the
-    token may be the well-known one. No site can have an IP address, a name without a dot (localhost, a container) or a
-    name that ICANN reserves for private use, such as host.docker.internal.
+    A site can make its name resolve to 127.0.0.1. Its scripts then share this server's origin, and the token may be the
+    well-known one.
     """
-    name = _host_name(request.headers.get("host", ""))
-    private = name and ("." not in name or name.endswith((".localhost", ".internal")))
-    if not (name == urlsplit(settings.url).hostname or private or _is_address(name)):
+    name = host_name(request.headers.get("host", ""))
+    if name != urlsplit(settings.url).hostname and not is_safe_host(name):
         message = (
             f"The workspace does not answer to the host name {name or 'that was sent'}, which a web site could have. "
             f"Use {settings.url}, or an IP address or a name without a dot in its place."
@@ -57,7 +56,7 @@ def needs_no_token(request: Request, settings: Settings) -> bool:
         is_token(settings, WELL_KNOWN_TOKEN)
         and request.client is not None
         and _is_loopback(request.client.host)
-        and _is_loopback(_host_name(headers.get("host", "")))
+        and _is_loopback(host_name(headers.get("host", "")))
         and headers.get("sec-fetch-site", "none") in ("none", "same-origin")
         and not any(name in headers for name in _OF_PROXIES)
     )
@@ -91,21 +90,6 @@ def opens(settings: Settings, page: str, key: str) -> bool:
 def _key(settings: Settings, page: str) -> str:
     secret = settings.token.get_secret_value().encode()
     return hmac.new(secret, f"pinflow page {page}".encode(), hashlib.sha256).hexdigest()[:32]
-
-
-def _host_name(header: str) -> str:
-    """Without the port; empty if it cannot be read."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        return bool(ip_address(name))
-    except ValueError:
-        return False
 
 
 def _is_loopback(name: str) -> bool:
