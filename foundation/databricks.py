@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import requests
 from databricks.sdk import WorkspaceClient
@@ -33,9 +34,8 @@ from foundation import upload
 from foundation.errors import PinflowError, brief
 from foundation.loopback import is_local
 from foundation.profile import ROOT, Profile
+from foundation.service import Say
 from foundation.upload import Upload
-
-Say = Callable[[str], None]
 
 SPARK_FOLDER = "pinflow"
 """The name of the workspace's copy of spark/, in the user's own folder."""
@@ -170,7 +170,9 @@ class Workspace:
     def run(self, name: str, tasks: list[Task], say: Say) -> Outcome:
         """Submit the tasks as one job, report their progress, and wait for the end; Ctrl-C cancels the job."""
         with self._errors(f"job {name}"):
-            submitted = self.client.jobs.submit(run_name=name, tasks=[self._submit_task(t) for t in tasks])
+            submitted = self.client.jobs.submit(
+                run_name=name, tasks=[SubmitTask(**self._fields_of(task)) for task in tasks]
+            )
             run_id = submitted.response.run_id  # type: ignore[attr-defined]  # Wait[Run] is built dynamically
             try:
                 run = self._follow(run_id, say)
@@ -215,13 +217,7 @@ class Workspace:
                 name=name,
                 max_concurrent_runs=1,
                 continuous=Continuous(pause_status=PauseStatus.UNPAUSED),
-                tasks=[
-                    JobTask(
-                        task_key=task.key,
-                        existing_cluster_id=self.profile.databricks.cluster_id,
-                        notebook_task=NotebookTask(notebook_path=task.notebook, base_parameters=dict(task.parameters)),
-                    )
-                ],
+                tasks=[JobTask(**self._fields_of(task))],
             )
             if job_id is None:
                 job_id = self.client.jobs.create(**vars(settings)).job_id
@@ -267,13 +263,14 @@ class Workspace:
         encoded = base64.b64encode(file.read_bytes()).decode()
         self.client.workspace.import_(str(path), content=encoded, format=kind, language=language, overwrite=True)
 
-    def _submit_task(self, task: Task) -> SubmitTask:
-        return SubmitTask(
-            task_key=task.key,
-            existing_cluster_id=self.profile.databricks.cluster_id,
-            notebook_task=NotebookTask(notebook_path=task.notebook, base_parameters=dict(task.parameters)),
-            depends_on=[TaskDependency(task_key=key) for key in task.after],
-        )
+    def _fields_of(self, task: Task) -> dict[str, Any]:
+        """The fields of a task that a job and a submitted run have in common."""
+        return {
+            "task_key": task.key,
+            "existing_cluster_id": self.profile.databricks.cluster_id,
+            "notebook_task": NotebookTask(notebook_path=task.notebook, base_parameters=dict(task.parameters)),
+            "depends_on": [TaskDependency(task_key=key) for key in task.after],
+        }
 
     def _follow(self, run_id: int, say: Say) -> Run:
         began = time.monotonic()

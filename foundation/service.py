@@ -1,6 +1,6 @@
-"""What the stack needs to know of a service. Each folder of services/ has a native.py with `SERVICE`.
+"""The contract between the stack and a service: each folder of services/ has a native.py with a `SERVICE`.
 
-The stack itself knows nothing of any one service.
+The stack itself knows nothing about any particular service.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from pathlib import Path
 
 from foundation.profile import Profile
 
+Say = Callable[[str], None]
+"""Takes a line of progress for the user."""
+
 
 @dataclass(frozen=True)
 class Command:
-    """What is executed for a service: arguments, additions to the environment, working directory.
+    """The command of a service: arguments, additional environment variables, working directory.
 
-    Secrets go into ``environment``, never into ``arguments``: a process list shows those to everyone.
+    Secrets belong in ``environment``, never in ``arguments``, which everyone can see in a process list.
     """
 
     arguments: list[str]
@@ -26,23 +29,23 @@ class Command:
 
 @dataclass(frozen=True)
 class Service:
-    """One service of services/<name>: how it runs without Docker, and how one sees, either way, that it can be used.
+    """A service of services/<name>: how it runs without Docker, and how to see, with or without, that it is ready.
 
     name       its folder, and its name in `make status`
-    title      what it is, for people ("Apache Kafka 4.3.1"); a stand-in says so here
+    title      what it is, for the user ("Apache Kafka 4.3.1"); a stand-in says so here
     ports      the TCP ports on 127.0.0.1 that the profile gives it
     command    what to execute (called in the service's own process, right before exec)
-    settings   what a start takes from the profile, where that is not just `command`; once it has changed, `up` starts
-               the service again
-    probe      returns when the service can be used, raises NotReady with the last thing seen; a few seconds at most;
-               through its ports, so that it serves a container as well
+    settings   what a start takes from the profile, if that is not just `command`; when it changes, `up` restarts the
+               service
+    probe      returns when the service is ready, else raises NotReady with its last known state; takes a few seconds at
+               most; works through the ports, so that it serves a container as well
     memory     GiB at work; bench/README.md (d) has what each takes after its start
-    owned      raises NotReady unless it is the process started here that answers
-    prepare    work before the first start (a data directory, a formatted log); must be harmless when repeated
-    initialise work right after it is ready (seed rows); repeated at every `up`, so harmless when repeated;
-               it gets a function that tells the person what is going on
-    initialise_in_compose  the same where Compose runs it and has done a part of the work itself; None: `initialise`
-    remark     what a person must know of a service although it can be used; "" for nothing
+    owned      raises NotReady unless the process that answers was started here
+    prepare    work before the first start (a data directory, a formatted log); safe to repeat
+    initialise  work right after it is ready (seed rows); repeated at every `up`, so safe to repeat; gets a function
+               that reports progress
+    initialise_in_compose  the same in containers, where Compose has done part of the work; None: `initialise`
+    remark     what the user should know about a ready service; "" for nothing
     needs      services that must be ready before this one starts
     timeout    seconds without progress (no new log line, no CPU time, no new answer of the probe) after which `up`
                fails with the service's last log lines; with progress, ten times as many
@@ -56,8 +59,8 @@ class Service:
     memory: float
     settings: Callable[[Profile], object] | None = None
     prepare: Callable[[Profile], None] = lambda profile: None
-    initialise: Callable[[Profile, Callable[[str], None]], None] = lambda profile, say: None
-    initialise_in_compose: Callable[[Profile, Callable[[str], None]], None] | None = None
+    initialise: Callable[[Profile, Say], None] = lambda profile, say: None
+    initialise_in_compose: Callable[[Profile, Say], None] | None = None
     owned: Callable[[Profile], None] = lambda profile: None
     remark: Callable[[Profile], str] = lambda profile: ""
     needs: tuple[str, ...] = ()

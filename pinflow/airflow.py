@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +18,7 @@ from foundation import aws, dag_bucket
 from foundation.errors import PinflowError, brief
 from foundation.mwaa import DAGS, LONGEST_PATH, MAIN_DAG_FILE, AirflowError, Mwaa, file_of
 from foundation.profile import Profile
-
-Say = Callable[[str], None]
+from foundation.service import Say
 
 _POLL_EVERY = 0.5
 _RESTARTS_WITHIN = 180.0

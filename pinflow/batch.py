@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from foundation.databricks import Outcome, Say, Task, Workspace
+from foundation.databricks import Outcome, Task, Workspace
 from foundation.errors import PinflowError
 from foundation.mwaa import Mwaa
 from foundation.profile import Profile
 from foundation.registry import TABLES
+from foundation.service import Say
 from pinflow import airflow
 
 

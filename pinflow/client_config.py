@@ -59,46 +59,36 @@ def create_topics(profile: Profile) -> str:
     """A script for the client machine; safe to repeat."""
     options = f"--create --if-not-exists --partitions {profile.kafka.partitions}"
     servers = shlex.quote(profile.kafka.bootstrap_servers)
-    commands = [
-        f'"$KAFKA_TOPICS" --bootstrap-server {servers} --command-config client.properties {options} --topic {topic}'
-        for topic in profile.topics
-    ]
-    return "\n".join(
-        [
-            "#!/bin/sh",
-            "# Creates the topics. Run it on the client machine, next to client.properties; it is safe to repeat.",
-            "set -eu",
-            'cd "$(dirname "$0")"',
-            f'KAFKA_TOPICS="${{KAFKA_TOPICS:-{_INSTALLED}/bin/kafka-topics}}"',
-            *commands,
-            "",
-        ]
-    )
+    command = f'"$KAFKA_TOPICS" --bootstrap-server {servers} --command-config client.properties {options} --topic'
+    commands = "\n".join(f"{command} {topic}" for topic in profile.topics)
+    return f"""#!/bin/sh
+# Creates the topics. Run it on the client machine, next to client.properties; it is safe to repeat.
+set -eu
+cd "$(dirname "$0")"
+KAFKA_TOPICS="${{KAFKA_TOPICS:-{_INSTALLED}/bin/kafka-topics}}"
+{commands}
+"""
 
 
 def unit(profile: Profile) -> str:
     """A systemd unit that keeps the REST proxy running after logout and reboot."""
     # The jar of aws-msk-iam-auth, which plaintext Kafka does not need.
-    classes = f"Environment=CLASSPATH={_INSTALLED}/share/java/aws-msk-iam-auth-all.jar"
-    return "\n".join(
-        [
-            "[Unit]",
-            "Description=Confluent REST proxy",
-            "After=network-online.target",
-            "Wants=network-online.target",
-            "",
-            "[Service]",
-            *([classes] if profile.kafka.security == "iam" else []),
-            f"ExecStart={_INSTALLED}/bin/kafka-rest-start {_INSTALLED}/etc/kafka-rest/kafka-rest.properties",
-            "Restart=on-failure",
-            "RestartSec=5",
-            "User=ec2-user",
-            "",
-            "[Install]",
-            "WantedBy=multi-user.target",
-            "",
-        ]
-    )
+    classes = f"Environment=CLASSPATH={_INSTALLED}/share/java/aws-msk-iam-auth-all.jar\n"
+    return f"""[Unit]
+Description=Confluent REST proxy
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+{classes if profile.kafka.security == "iam" else ""}\
+ExecStart={_INSTALLED}/bin/kafka-rest-start {_INSTALLED}/etc/kafka-rest/kafka-rest.properties
+Restart=on-failure
+RestartSec=5
+User=ec2-user
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def _as_text(what: str, settings: dict[str, str]) -> str:

@@ -43,12 +43,8 @@ _COLOURS = {
 
 def services(health: list[Health]) -> None:
     """A line per service: state, memory, uptime, title; then the details of those that are not ready."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("service", "state"):
-        table.add_column(column)
-    for column in ("pid", "memory", "up"):
-        table.add_column(column, justify="right")
-    table.add_column("what it is")
+    table = _table("service", "state", "> pid", "> memory", "> up", "what it is")
+    table.columns[-1].no_wrap = False
     for one in health:
         what = one.title + (" — a stand-in" if one.stand_in and "stand-in" not in one.title else "")
         table.add_row(
@@ -113,10 +109,7 @@ def stream_problems(found: Sequence[StreamStatus]) -> None:
 
 def _numbers(columns: Sequence[str], rows: Iterable[tuple[str, *tuple[int | None, ...]]]) -> Table:
     """A line per topic; an unknown number is a dash."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("topic", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right")
+    table = _table("topic", *(f"> {column}" for column in columns))
     for name, *numbers in rows:
         table.add_row(name, *("—" if n is None else f"{n:,}" for n in numbers))
     return table
@@ -124,11 +117,8 @@ def _numbers(columns: Sequence[str], rows: Iterable[tuple[str, *tuple[int | None
 
 def streams(found: Sequence[StreamStatus]) -> Table:
     """A line per stream: from Kinesis to its table."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("stream", "query"):
-        table.add_column(column, no_wrap=True)
-    for column in ("records read", "records/s", "records behind", "seconds behind", "rows in table", "quarantined"):
-        table.add_column(column, justify="right")
+    numbers = ("records read", "records/s", "records behind", "seconds behind", "rows in table", "quarantined")
+    table = _table("stream", "query", *(f"> {column}" for column in numbers))
     for one in found:
         behind = ["—", "—"] if one.lag is None else ["—", f"{one.lag.seconds:.1f}"]
         if one.lag is not None and one.lag.records is not None:
@@ -141,10 +131,7 @@ def streams(found: Sequence[StreamStatus]) -> Table:
 
 def comparison(found: Mapping[str, Comparison]) -> None:
     """A line per table: the posts that both layers have, and whether they agree."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("table")
-    for column in ("posts in both", "different", "only in the batch", "only in the stream"):
-        table.add_column(column, justify="right")
+    table = _table("table", "> posts in both", "> different", "> only in the batch", "> only in the stream")
     for name, one in found.items():
         table.add_row(name, *(f"{n:,}" for n in (one.both, one.differing, one.only_batch, one.only_stream)))
     console.print(table)
@@ -201,9 +188,7 @@ def findings(found: list[Finding]) -> None:
 
 def changes(found: Sequence[Change]) -> None:
     """A line per resource that CloudFormation would add, change or remove."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "resource", "type", "replaced"):
-        table.add_column(column, no_wrap=True)
+    table = _table("", "resource", "type", "replaced")
     colours = {"Add": "green", "Modify": "yellow", "Remove": "red"}
     for one in found:
         replaced = {"True": "yes", "Conditional": "perhaps"}.get(one.replacement, "")
@@ -242,6 +227,15 @@ def places(profile: Profile) -> None:
     ):
         table.add_row(what, where)
     console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    """An empty table; numbers stand in columns that begin with ">"."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        number = column.startswith("> ")
+        table.add_column(column.removeprefix("> "), justify="right" if number else "left", no_wrap=not number)
+    return table
 
 
 def size(count: int) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from foundation.errors import PinflowError
 from foundation.profile import Profile
+from foundation.service import Say
 from pinflow import account, airflow, report
 from pinflow.account import tables
 from pinflow.stack import runtime
-
-Say = Callable[[str], None]
 
 
 def show(profile: Profile, say: Say) -> bool:

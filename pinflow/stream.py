@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,9 @@ from foundation.databricks import Task, Workspace
 from foundation.errors import PinflowError
 from foundation.profile import Profile
 from foundation.registry import TABLES
+from foundation.service import Say
 from pinflow.account import tables
 from pinflow.account.streams import Lag, Stream
-
-Say = Callable[[str], None]
 
 FRESH = 15.0
 """Seconds for which the progress that the notebook writes (every 2 s) counts as current."""

@@ -43,21 +43,19 @@ class _Shard:
 
     def read(self, position: Any) -> int:
         """How many records a query at this position has read; raises ValueError for an unknown position."""
-        match position:
-            case {"type": "SHARD_END"} | {"closed": True}:
+        match _where(position):
+            case None | {"ShardIteratorType": "LATEST"}:
                 return len(self.numbers)
-            case {"type": "AFTER_SEQUENCE_NUMBER", "sequenceNumber": str(number)} | {"lastSeqNum": str(number)}:
+            case {"ShardIteratorType": "TRIM_HORIZON"}:
+                return 0
+            case {"Timestamp": seconds}:
+                return bisect_right(self.arrivals, seconds - 0.001)
+            case {"StartingSequenceNumber": number}:
                 place, arrived = bisect_right(self.numbers, int(number)), position.get("arrived")
                 known = place and self.numbers[place - 1] == int(number)
                 # After a loss kinesis-local may give new records lower numbers than the lost ones, at which the query
                 # stands.
                 return place if known or not arrived else bisect_right(self.arrivals, (arrived + 1) / 1000)
-            case {"type": "AT_TIMESTAMP", "timestamp": int(milliseconds)}:
-                return bisect_right(self.arrivals, milliseconds / 1000 - 0.001)
-            case {"type": "TRIM_HORIZON"}:
-                return 0
-            case {"type": "LATEST"}:
-                return len(self.numbers)
         raise ValueError(position)
 
 

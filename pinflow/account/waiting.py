@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from foundation.errors import PinflowError
 from foundation.profile import Profile
+from foundation.service import Say
 from pinflow.account import placed, read_skipped
 from pinflow.account.objects import Bucket, Listed
 from pinflow.account.offsets import below
 from pinflow.account.topics import Topics
-
-Say = Callable[[str], None]
 
 _LOOK_EVERY = 0.3
 _STUCK_AFTER = 2.0

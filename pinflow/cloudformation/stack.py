@@ -14,9 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation.aws import client
 from foundation.errors import PinflowError, brief
 from foundation.profile import ROOT, Profile
+from foundation.service import Say
 from services.localstack import cloudformation
 
-Say = Callable[[str], None]
 Data = Literal["bucket", "dag-bucket", "streams"]
 
 TEMPLATE = ROOT / "localstack" / "template.yaml"

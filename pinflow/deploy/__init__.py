@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from foundation.profile import Profile
+from foundation.service import Say
 from pinflow.deploy import connector
 from pinflow.deploy.dags import Dags, Variables
 from pinflow.deploy.difference import Difference
 from pinflow.deploy.notebooks import Notebooks
-
-Say = Callable[[str], None]
 
 
 class Part(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,10 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation.aws import client
 from foundation.errors import PinflowError, brief
 from foundation.profile import MskConnect, Profile
+from foundation.service import Say
 from pinflow.deploy.difference import Difference, as_text
 from services.connect import connector as rest
-
-Say = Callable[[str], None]
 
 VERSION = "3.7.x"
 """The version of Kafka Connect; MSK Connect's 2.7.1 refuses `consumer.override.…` by default."""

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 from foundation import packages
@@ -15,12 +14,11 @@ from foundation.databricks import Workspace
 from foundation.errors import PinflowError
 from foundation.mwaa import AirflowError, Mwaa, explained, variables
 from foundation.profile import ROOT, Profile
+from foundation.service import Say
 from pinflow import airflow, install
 from pinflow.deploy.difference import Difference
 from pinflow.stack import runtime
 from pinflow.stack.native import NativeStack
-
-Say = Callable[[str], None]
 
 REQUIREMENTS = "requirements.txt"
 _READ = Path(__file__).with_name("read_dags.py")

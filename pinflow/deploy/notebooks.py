@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from foundation.databricks import Workspace
 from foundation.profile import ROOT, Profile
+from foundation.service import Say
 from pinflow.deploy.difference import Difference
-
-Say = Callable[[str], None]
 
 
 class Notebooks:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from foundation.errors import PinflowError
 from foundation.paths import PACKAGES, shown
 from foundation.profile import ROOT, Profile, load
+from foundation.service import Say
 from pinflow import install
 from pinflow.stack import state, supervision
 from pinflow.stack.compose import project_name
-from pinflow.stack.start import Say
 
 
 @dataclass(frozen=True)

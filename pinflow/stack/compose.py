@@ -23,11 +23,11 @@ from typing import Any
 from foundation import changes
 from foundation.errors import NotReady, PinflowError, PreflightError
 from foundation.profile import ROOT, Profile
-from foundation.service import Service
+from foundation.service import Say, Service
 from pinflow.stack import images, launch, preflight, state
 from pinflow.stack.compose_variables import variables
 from pinflow.stack.health import Health
-from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Say, Start, Vitals
+from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Start, Vitals
 
 # GiB besides the services: Docker itself, and Spark, which needs more there than natively (bench/README.md).
 MEMORY_MARGIN = 1.3
@@ -53,7 +53,6 @@ class Container:
     identity: str
     image: str
     state: str
-    health: str
     pid: int
     exit_code: int
     seconds: float
@@ -320,17 +319,14 @@ def _container(inspected: dict[str, Any]) -> Container:
     if state["Running"]:
         began = datetime.fromisoformat(state["StartedAt"][:19]).replace(tzinfo=UTC)
         seconds = max(0.0, time.time() - began.timestamp())
-    health = state.get("Health", {}).get("Status", "")
-    image = inspected["Config"]["Image"]
     return Container(
-        inspected["Id"],
-        image,
-        state["Status"],
-        health,
-        state["Pid"],
-        state["ExitCode"],
-        seconds,
-        inspected.get("RestartCount", 0),
+        identity=inspected["Id"],
+        image=inspected["Config"]["Image"],
+        state=state["Status"],
+        pid=state["Pid"],
+        exit_code=state["ExitCode"],
+        seconds=seconds,
+        restarts=inspected.get("RestartCount", 0),
     )
 
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from foundation.errors import PinflowError
 from foundation.profile import ROOT
-from pinflow.stack.start import Say
+from foundation.service import Say
 
 # Of an image that was built here: what it was made of. docker-compose.yml puts it there from PINFLOW_INPUTS.
 LABEL = "pinflow.inputs"

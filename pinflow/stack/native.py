@@ -12,10 +12,10 @@ import psutil
 from foundation import changes
 from foundation.errors import NotReady, PinflowError
 from foundation.profile import ROOT, Profile
-from foundation.service import Service
+from foundation.service import Say, Service
 from pinflow.stack import launch, preflight, state
 from pinflow.stack.health import Health
-from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Say, Start, Vitals
+from pinflow.stack.start import LONGEST, TOO_MANY_EXITS, Start, Vitals
 from pinflow.stack.supervision import Process, Supervision
 
 # Seconds in which `make status` counts exits.

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from foundation.errors import NotReady, PinflowError
-from foundation.service import Service
-
-Say = Callable[[str], None]
+from foundation.service import Say, Service
 
 TOO_MANY_EXITS = 3
 """A process that exits this often without becoming ready has failed; the supervisor restarts it until then."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from foundation.profile import ROOT
-from pinflow.stack.start import Say
+from foundation.service import Say
 
 # Directories besides the services': of the launcher, the supervisor, the emulator, and temporary files.
 _OWN = ("logs", "posts", "run", "spill", "supervisor", "tmp")

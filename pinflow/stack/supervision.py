@@ -119,13 +119,11 @@ class Supervision:
     def launch(self, service: str) -> None:
         """Start a service without waiting for it, unless it is running."""
         (self.profile.home / "run" / f"{service}.starts").unlink(missing_ok=True)
-        with contextlib.suppress(_Harmless):
-            self._call("startProcess", service, False)
+        self._call("startProcess", service, False)
 
     def stop(self, service: str) -> None:
         """Stop a service, if it is running, and wait until its process is gone."""
-        with contextlib.suppress(_Harmless):
-            self._call("stopProcess", service, True)
+        self._call("stopProcess", service, True)
 
     def holds(self, port: int) -> bool:
         """Whether a process of this stack listens on a port of this machine."""
@@ -212,14 +210,13 @@ class Supervision:
         )
 
     def _call(self, method: str, service: str, wait: bool) -> None:
+        """Call supervisord; does nothing if the service is already in the requested state."""
         try:
             getattr(self._rpc().supervisor, method)(service, wait)
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode in (Faults.ALREADY_STARTED, Faults.NOT_RUNNING, Faults.BAD_NAME):
-                raise _Harmless from None
-            raise PinflowError(
-                f"{service}: supervisord refused {method}: {fault.faultString}", f"see {self.home}/supervisord.log"
-            ) from None
+            if fault.faultCode not in (Faults.ALREADY_STARTED, Faults.NOT_RUNNING, Faults.BAD_NAME):
+                what = f"{service}: supervisord refused {method}: {fault.faultString}"
+                raise PinflowError(what, f"see {self.home}/supervisord.log") from None
 
     def _write_configuration(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -274,10 +271,6 @@ def _stop_all(processes: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(processes, timeout=10)
-
-
-class _Harmless(Exception):
-    """The service is already in the requested state."""
 
 
 def _escape(text: str) -> str:

@@ -20,7 +20,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     found: dict[str, str] = {}
 
     def containers(stack: ComposeStack) -> dict[str, Container]:
-        return {name: Container("c0ffee", "apache/kafka:4.1.0", s, "", 1, 0, 1.0, 0) for name, s in found.items()}
+        return {name: Container("c0ffee", "apache/kafka:4.1.0", s, 1, 0, 1.0, 0) for name, s in found.items()}
 
     monkeypatch.setattr(ComposeStack, "containers", containers)
     monkeypatch.setattr(packages, "jars", lambda name: tmp_path)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from foundation.errors import NotReady, PinflowError, PreflightError
-from foundation.service import Command, Service
-from pinflow.stack.start import Say, Start, Vitals
+from foundation.service import Command, Say, Service
+from pinflow.stack.start import Start, Vitals
 
 
 def service(name: str, *needs: str, timeout: float = 60) -> Service:
