@@ -23,16 +23,16 @@ MAIN_CLASSES = {
 
 
 def arguments(tool: str, given: list[str]) -> list[str]:
-    """The command line of the real tool: what was given, and the profile's brokers unless some were given.
+    """The command line of the real tool: the user's arguments, and the profile's brokers unless others were given.
 
-    Where the tools' jars are not on this machine, those of Kafka's container do it. Raises PinflowError if there is no
-    such container, no Java for the jars, or if the profile's brokers are wanted and none of them answers.
+    Without the tools' jars on this machine it runs in Kafka's container. Raises PinflowError if there is no such
+    container, no Java, or if none of the profile's brokers answers.
     """
     if not any(packages.jars("kafka").glob("*.jar")):
         return _in_container(tool, given)
     logs = logging_option(FOLDER / "tools-log4j2.yaml")
     command = [*java(MAIN_CLASSES[tool], *JVM, "-Xmx256m", logs), *given]
-    # The tools take any unambiguous beginning of an option's name.
+    # The tools accept any unambiguous abbreviation of an option.
     if any(argument.startswith("--boot") for argument in given) or {"--help", "--version"} & set(given):
         return command
     name = os.environ.get("PROFILE", "local")
@@ -42,14 +42,14 @@ def arguments(tool: str, given: list[str]) -> list[str]:
     servers = profile.kafka.bootstrap_servers
     if profile.kafka.security == "iam" and not any(argument.startswith("--command-c") for argument in given):
         raise PinflowError(
-            f"Kafka at {servers} lets clients in by IAM (profile {name})",
+            f"Kafka at {servers} requires IAM (profile {name})",
             "add --command-config client.properties (make client-config) with aws-msk-iam-auth's jar in CLASSPATH; "
             "or work on the EC2 client",
         )
     if not any(_answers(server) for server in servers.split(",")):
         raise PinflowError(
             f"Kafka does not answer at {servers} (profile {name})",
-            "start it with `make up`" if profile.stack else "check kafka.bootstrap_servers and the way to that network",
+            "start it with `make up`" if profile.stack else "check kafka.bootstrap_servers and the network",
         )
     return [*command, "--bootstrap-server", servers]
 
@@ -58,21 +58,21 @@ def _in_container(tool: str, given: list[str]) -> list[str]:
     """The command line of the tool in the container of the profile's Kafka."""
     profile = profiles.load(os.environ.get("PROFILE", "local"))
     container = None
-    with suppress(PinflowError):  # no engine answers, or no stack is on this machine
+    with suppress(PinflowError):  # no engine answers, or the profile has no stack here
         container = ComposeStack(profile).containers().get("kafka")
     if container is None or container.state != "running":
         raise PinflowError(
-            f"{tool}: no container of Kafka runs, and there are no jars in {packages.jars('kafka')}",
-            "make up, where Docker runs the services; else make install",
+            f"{tool}: no Kafka container is running, and there are no jars in {packages.jars('kafka')}",
+            "run make up if Docker runs the services, else make install",
         )
     brokers = [] if any(argument.startswith("--boot") for argument in given) else ["--bootstrap-server", "kafka:9092"]
-    # Docker passes no signal on: without a terminal of its own a consumer would outlive Ctrl-C in there.
+    # Docker forwards no signal: without its own terminal a consumer would outlive Ctrl-C in the container.
     terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     return ["docker", "exec", "-i", *terminal, container.identity, f"/opt/kafka/bin/{tool}.sh", *given, *brokers]
 
 
 def _answers(server: str) -> bool:
-    """Whether a port is open: the tools themselves would warn for a minute before they give up."""
+    """Whether the port is open: the tools themselves would retry for a minute."""
     host, _, port = server.strip().rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=3).close()

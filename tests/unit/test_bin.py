@@ -102,7 +102,7 @@ def test_kafkas_tools_say_what_to_install_where_there_are_no_jars(clone: Path) -
     assert run(clone, "pinflow", "--help").returncode == 0  # it makes the environment
     done = run(clone, "kafka-topics.sh", "--list")
     assert done.returncode == 1
-    assert "no container of Kafka runs, and there are no jars in" in done.stderr
+    assert "no Kafka container is running, and there are no jars in" in done.stderr
     assert "make install" in done.stderr
     assert "main class" not in done.stderr
 

@@ -57,7 +57,7 @@ def test_on_a_terminal_ctrl_c_reaches_the_tool(
 def test_without_container_and_jars_it_says_both_ways(state: dict[str, str], container: str) -> None:
     if container:
         state["kafka"] = container
-    with pytest.raises(PinflowError, match="no container of Kafka runs, and there are no jars") as error:
+    with pytest.raises(PinflowError, match="no Kafka container is running, and there are no jars") as error:
         arguments("kafka-topics", ["--list"])
     assert "make up" in error.value.fix
     assert "make install" in error.value.fix

@@ -247,7 +247,7 @@ def test_kafka_s_own_tools_ask_for_the_settings_that_iam_takes(
     deployed: Profile, as_person: pytest.MonkeyPatch
 ) -> None:
     as_person.setenv("PROFILE", str(deployed.path))
-    with pytest.raises(Exception, match="lets clients in by IAM") as caught:
+    with pytest.raises(Exception, match="requires IAM") as caught:
         tools.arguments("kafka-topics", ["--list"])
     assert "make client-config" in str(caught.value)
 
