@@ -164,7 +164,7 @@ def test_posting_elsewhere_without_anybody_to_ask_needs_yes(tmp_path: Path) -> N
     profile = remote(tmp_path)
     result = CliRunner().invoke(main, ["stream", "--profile", str(profile.path), "--count", "1"])
     assert result.exit_code == 1
-    assert "add --yes" in result.output
+    assert "pass --yes" in result.output
     for expected in ("eu-west-1", "abc.execute-api", "account unknown", "1 posts", "as fast as possible"):
         assert expected in result.output
 
