@@ -107,7 +107,7 @@ class DeadLetters:
     def flush(self) -> None:
         """Wait until all dead letters are in Kafka: only then may commits or objects cover their offsets.
 
-        Raises KafkaError if one could not be delivered; it comes again when the partitions are read again.
+        Raises KafkaError if one could not be delivered; it is sent again when the partitions are read again.
         """
         if not self._sent or self._producer is None:
             return
