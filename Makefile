@@ -25,8 +25,8 @@ install-mariadb: ## install MariaDB by apt or brew, if `make install` has none f
 install-tool:
 	@$(PYTHON) -m pinflow.install tool
 
-# The same with what a developer needs beside: the tests and linters of requirements/*-dev.in.
-install-dev:
+# The tests and linters are those of requirements/*-dev.in.
+install-dev: ## the same, and what tests and linters need
 	@$(PYTHON) -m pinflow.install --dev
 
 install-tool-dev:
