@@ -1,4 +1,4 @@
-"""The images that are built from this repository are built anew when what they are made of has changed."""
+"""The images that are built from this repository are rebuilt when their files change."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ def test_all_that_the_dockerfiles_copy_is_found(service: str) -> None:
     assert images.inputs({"context": str(ROOT), "dockerfile": f"services/{service}/Dockerfile"})
 
 
-def test_an_image_of_older_files_is_built_anew(build: dict[str, Any], docker: Path) -> None:
+def test_an_image_of_older_files_is_rebuilt(build: dict[str, Any], docker: Path) -> None:
     (docker / "has").write_text(inspected(**{images.LABEL: "of yesterday"}))
     get("pinflow/app:0.1.0", build)
     assert calls(docker) == [f"compose build app {images.inputs(build)}"]
 
 
-def test_an_image_from_before_there_were_labels_is_built_anew(build: dict[str, Any], docker: Path) -> None:
+def test_an_image_from_before_there_were_labels_is_rebuilt(build: dict[str, Any], docker: Path) -> None:
     (docker / "has").write_text(inspected())
     get("pinflow/app:0.1.0", build)
     assert len(calls(docker)) == 1
@@ -112,11 +112,11 @@ def test_an_image_that_an_override_puts_in_its_place_is_taken_as_it_is(build: di
 def test_what_docker_says_is_passed_on_while_it_takes_its_time(
     build: dict[str, Any], docker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "SAID_EVERY", 0.3)
+    monkeypatch.setattr(images, "REPORT_INTERVAL", 0.3)
     monkeypatch.setattr(images, "LONGEST", 1.0)
     (docker / "slow").touch()
     (docker / "has").write_text("[]")
     said: list[str] = []
-    with pytest.raises(images.NoImages, match="did not end within"):
+    with pytest.raises(images.NoImages, match="did not finish within"):
         images.get({"app": {"image": "pinflow/app:0.1.0", "build": build}}, dict(os.environ), said.append)
     assert "pulled 3 of 7" in said[-1]
