@@ -27,8 +27,16 @@ class Kind(Enum):
     COUNT = "a number or a text such as 437, 12k or 5M", "TEXT"
     MOMENT = "a time YYYY-MM-DDTHH:MM:SS", "DATETIME"
 
-    def __init__(self, words: str, mysql_type: str) -> None:
-        self.words, self.mysql_type = words, mysql_type
+    # Properties, because cloudpickle, by which streams take this module to the cluster, drops what __init__ sets.
+    @property
+    def words(self) -> str:
+        """What it is in words, for a JSON record."""
+        return self.value[0]
+
+    @property
+    def mysql_type(self) -> str:
+        """Its type in MySQL."""
+        return self.value[1]
 
 
 @dataclass(frozen=True)
