@@ -114,12 +114,12 @@ def test_a_closed_port_is_named_and_the_topics_stay_unknown(make: Make) -> None:
 
 def test_a_name_that_does_not_resolve_is_ec2s_new_dns(make: Make) -> None:
     (finding,) = kafka.rest_proxy(make(rest_proxy__url="http://ec2-0-0-0-0.invalid:8082"))
-    assert "EC2's public DNS changed" in finding.fix
+    assert "EC2's public DNS changes" in finding.fix
 
 
 def test_https_to_the_rest_proxy_is_named(make: Make, far_end: FarEnd) -> None:
     (finding,) = kafka.rest_proxy(make(rest_proxy__url=f"https://127.0.0.1:{far_end.port}"))
-    assert "speaks http" in finding.fix
+    assert "serves http" in finding.fix
 
 
 @pytest.mark.parametrize("body", ["<html>It works!</html>", {"not": "a list"}], ids=["a page", "an object"])
