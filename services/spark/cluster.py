@@ -103,8 +103,12 @@ class Cluster:
 
     @property
     def jvm_options(self) -> str:
-        """The JVM's directories, as SPARK_SUBMIT_OPTS: Spark splits it like a shell, and a path may have blanks."""
-        return shlex.join([f"-Djava.io.tmpdir={self.scratch}", f"-Dderby.system.home={self.home}"])
+        """The JVM's directories, as SPARK_SUBMIT_OPTS: Spark splits it like a shell, and a path may have blanks.
+
+        What the environment has under that name comes after them.
+        """
+        options = shlex.join([f"-Djava.io.tmpdir={self.scratch}", f"-Dderby.system.home={self.home}"])
+        return f"{options} {os.environ.get('SPARK_SUBMIT_OPTS', '')}".strip()
 
     @property
     def ready(self) -> Path:
