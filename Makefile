@@ -153,11 +153,11 @@ test-spark: install-dev ## only the tests that run in the Spark environment
 	@.pinflow/envs/spark/bin/python -m pytest $(SPARK) -m "not long" $(ARGS)
 
 test-e2e: install-dev ## the whole end-to-end suite, on a stack of its own, with both versions of Airflow; RUNTIME=compose
-	@$(PYTHON) -m pinflow.install airflow-3.2.1 airflow-2.11.2
+	@$(PYTHON) -m pinflow.install $(AIRFLOWS)
 	@$(TOOL)/python -m pytest tests/e2e $(ARGS)
 
 test-long: install-dev ## what `make test` skips: kills, long waits, timing, 1,000 bad inputs at each border; BUDGET=seconds
-	@$(MAKE) --no-print-directory -j2 -Otarget test-long-spark test-long-parts
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-Otarget) test-long-spark test-long-parts
 
 test-long-spark:
 	@.pinflow/envs/spark/bin/python -m pytest tests/unit/spark $(LONG) $(ARGS)
@@ -174,16 +174,17 @@ test-compose: install-dev ## a short test of the stack in containers; starts a D
 test-real: $(STACK) ## send the recorded requests to the official images of REST proxy and Connect: prints what differs
 	@$(TOOL)/python -m tests.real
 
+AIRFLOWS = $(basename $(notdir $(wildcard requirements/airflow-*.in)))
 LOCK = ../.pinflow/envs/bootstrap/bin/uv pip compile -q --generate-hashes --no-header
 UNIVERSAL = $(LOCK) --universal --python-version 3.11
 lock: install-tool ## lock requirements/*.in again, install the result and run the canaries
 	@cd requirements && for e in bootstrap tool tool-dev spark spark-dev; do $(UNIVERSAL) -o $$e.txt $$e.in || exit; done
 	@cd requirements && $(UNIVERSAL) --exclude-newer 2025-11-01 -o localstack.txt localstack.in
 	@cd requirements && $(LOCK) --python-version 3.13 --exclude-newer 2026-03-15 -o localstack-4.14.0.txt localstack-4.14.0.in
-	@cd requirements && for e in airflow-3.2.1 airflow-2.11.2; do \
+	@cd requirements && for e in $(AIRFLOWS); do \
 		$(UNIVERSAL) --exclude-newer 2026-04-23 -o $$e.txt $$e.in || exit; done
 	@$(MAKE) --no-print-directory install-dev
-	@$(PYTHON) -m pinflow.install airflow-3.2.1 airflow-2.11.2
+	@$(PYTHON) -m pinflow.install $(AIRFLOWS)
 	@$(TOOL)/python -m pytest tests/canaries --ignore=tests/canaries/spark
 	@.pinflow/envs/spark/bin/python -m pytest tests/canaries/spark
 

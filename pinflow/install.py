@@ -229,7 +229,8 @@ def find_python(name: str) -> Path:
     versions = f"Python {oldest}" if oldest == newest else f"Python {oldest} to {newest}"
     uv = [PACKAGES / "envs/bootstrap/bin/uv", "python"]
     minor = int(newest.partition(".")[2])
-    find = [*uv, "find", "-q", "--system", "--no-project", "--no-python-downloads", f">={oldest},<3.{minor + 1}"]
+    # Without -q, with which uv does not print the path either.
+    find = [*uv, "find", "--system", "--no-project", "--no-python-downloads", f">={oldest},<3.{minor + 1}"]
     try:
         found = run(find, f"{versions} for {name}").strip()
     except PreflightError:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foundation.profile import Profile
+from foundation.registry import QUESTIONS, TABLES
 from pinflow.account import Account
 from pinflow.stack.health import Health
 
@@ -221,8 +222,8 @@ def places(profile: Profile) -> None:
         ("workspace token", f"databricks.token in {profile.path}"),
         ("Airflow", profile.airflow.url or "—"),
         ("Spark Connect", profile.spark.remote),
-        ("batch tables", f"{profile.uid}_pin, _geo, _user, _q1 … _q8, _quarantine"),
-        ("stream tables", f"{profile.uid}_pin_table, _geo_table, _user_table, _stream_quarantine"),
+        ("batch tables", profile.uid + ", ".join(f"_{name}" for name in (*TABLES, *QUESTIONS, "quarantine"))),
+        ("stream tables", profile.uid + ", ".join([*(f"_{name}_table" for name in TABLES), "_stream_quarantine"])),
         ("state and logs", str(profile.home) if profile.stack else "—"),
     ):
         table.add_row(what, where)

@@ -49,7 +49,7 @@ class StreamStatus:
 
 
 def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
-    """Start the three queries and keep them running after failures; does nothing if they are running.
+    """Start a query for each table and keep them running after failures; does nothing if they are running.
 
     Raises PinflowError if they do not run after ``timeout`` seconds: by default 300, or 900 on Databricks, where a
     terminated cluster must start first.
@@ -68,10 +68,10 @@ def start(profile: Profile, say: Say, timeout: float | None = None) -> None:
         if time.time() - began > timeout:
             raise PinflowError(f"stream: the queries do not run after {timeout:.0f} s", f"see {page}")
         if time.time() - said > 5:
-            say("waiting for the three queries")
+            say("waiting for the queries")
             said = time.time()
         time.sleep(0.5)
-    say(f"three queries run after {time.time() - began:.1f} s; their notebook: {page}")
+    say(f"the queries run after {time.time() - began:.1f} s; their notebook: {page}")
 
 
 def are_wanted(profile: Profile) -> bool:

@@ -175,6 +175,8 @@ def _cleaned(*sources: Sequence[SourceRow]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": 1})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET default_collation = 'binary'")  # texts by their UTF-8 bytes
+    if len(sources) < 3:
+        raise TypeError("rows of pin, geo and user are needed")
     given = [*sources, *[()] * (len(_SOURCE) - len(sources))]
     for (name, columns), rows in zip(_SOURCE.items(), given, strict=True):
         values = [[row[c] for c in columns] if isinstance(row, Mapping) else list(row[: len(columns)]) for row in rows]

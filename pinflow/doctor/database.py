@@ -32,7 +32,7 @@ def source(profile: Profile) -> list[Finding]:
             except SQLAlchemyError as error:
                 findings.append(failed(tried, _said(error), _fix(profile, error)))
                 continue
-            empty = fix_for(profile, "mysql", "load the dump of the three tables into it")
+            empty = fix_for(profile, "mysql", "load the dump of its tables into it")
             findings.append(ok(tried, f"{rows:,} rows") if rows else failed(tried, "no rows", empty))
     engine.dispose()
     return findings
@@ -56,7 +56,7 @@ def _fix(profile: Profile, error: Exception) -> str:
     if code in _NO_DATABASE:
         return "the name after the last / of database.url does not exist there"
     if code in _NO_TABLE:
-        return fix_for(profile, "mysql", "load the dump of the three tables into this database")
+        return fix_for(profile, "mysql", "load the dump of its tables into this database")
     return fix_for(
         profile,
         "mysql",

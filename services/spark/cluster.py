@@ -105,10 +105,10 @@ class Cluster:
     def jvm_options(self) -> str:
         """The JVM's directories, as SPARK_SUBMIT_OPTS: Spark splits it like a shell, and a path may have blanks.
 
-        What the environment has under that name comes after them.
+        What the environment has under that name comes before them, so that the directories stay the stack's.
         """
         options = shlex.join([f"-Djava.io.tmpdir={self.scratch}", f"-Dderby.system.home={self.home}"])
-        return f"{options} {os.environ.get('SPARK_SUBMIT_OPTS', '')}".strip()
+        return f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} {options}".strip()
 
     @property
     def ready(self) -> Path:

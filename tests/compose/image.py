@@ -7,11 +7,13 @@ a health check calls, and Python does not bring, is in rootfs/: `mysql`, in a di
 from __future__ import annotations
 
 import io
+import os
 import sys
 import tarfile
 from pathlib import Path
 from typing import Protocol
 
+from foundation import versions
 from foundation.java import java
 from foundation.paths import ROOT
 
@@ -52,9 +54,16 @@ def environment() -> dict[str, str]:
     return {
         "COMPOSE_FILE": ":".join(COMPOSE_FILES),
         "PINFLOW_PYTHON_HOME": _outside_usr(Path(sys.base_prefix).resolve(), "/usr/lib"),
+        "PINFLOW_LOCALSTACK_PYTHON_HOME": _home_of("localstack"),
+        "PINFLOW_AIRFLOW_PYTHON_HOME": _home_of(f"airflow-{os.environ.get('AIRFLOW_VERSION', versions.AIRFLOW[0])}"),
         "PINFLOW_JAVA_HOME": _outside_usr(java_home(), "/usr/share"),
         "PINFLOW_ENVIRONMENTS": str(ROOT / ".pinflow" / "envs"),
     }
+
+
+def _home_of(environment: str) -> str:
+    """Where the Python of an environment is: not always the tool's."""
+    return _outside_usr((ROOT / ".pinflow/envs" / environment / "bin/python").resolve().parent.parent, "/usr/lib")
 
 
 def java_home() -> Path:

@@ -237,6 +237,11 @@ def test_another_python_does_not_replace_what_a_running_stack_uses(
     assert installed.make("tool") == ["tool"]
 
 
+def test_the_locked_uv_names_the_python_that_it_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "python_version", lambda: "3.99")
+    assert install.find_python("tool").is_file()
+
+
 def test_a_python_that_fits_is_found_for_each_environment(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -140,7 +140,7 @@ def test_same_seed_gives_the_same_bytes(seed: dict[str, list[Row]]) -> None:
     assert digest(seed) == PINNED[GENERATION]
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12"])
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_bytes_do_not_depend_on_python_version_hash_seed_locale_or_time_zone(
     seed: dict[str, list[Row]], version: str
 ) -> None:
