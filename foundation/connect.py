@@ -51,7 +51,7 @@ class Connector:
         except urllib.error.HTTPError as error:
             if error.code == 404 and missing is not None:
                 return missing
-            raise ConnectError(f"{method} {url}: {error.code}: {_message(error.read())}", error.code) from None
+            raise ConnectError(f"{method} {url}: {error.code}: {_message(error)}", error.code) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise ConnectError(f"{method} {url}: {reason}") from None
@@ -93,7 +93,11 @@ def cause(part: dict[str, Any]) -> str:
     return "; ".join([first, *causes[-1:]])
 
 
-def _message(body: bytes) -> str:
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        body = error.read()
+    except (OSError, http.client.HTTPException) as cut:
+        return f"its answer was cut off: {cut}"
     try:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):

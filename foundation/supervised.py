@@ -1,7 +1,8 @@
 """Loops that must not stop: every long-lived thread and task of the services runs in one.
 
 If a turn raises, the error is logged and `failing` lists it until a turn succeeds; the loop continues after a pause.
-Standard library only: containers of Spark, Airflow and LocalStack load this file alone.
+Standard library only, and nothing else of this project: the containers of Airflow, LocalStack and the connector's
+watch load this file alone.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 MAX_OBJECT_BYTES = 32 * 1024 * 1024  # an object is cut there even if flush.size is not reached: bounds the memory
 MAX_WAITING_BYTES = 2 * MAX_OBJECT_BYTES  # per partition: objects that are cut and not yet in S3
 MAX_WAITING_OBJECTS = 64
-PARALLEL_SINGLES = 4  # PUTs at a time with flush.size=1; LocalStack gets no faster with more
+PARALLEL_SINGLES = 4  # PUTs of a task at a time with flush.size=1; LocalStack gets no faster with more
 
 
 class Uploads:
@@ -29,8 +31,11 @@ class Uploads:
     others would overlap.
     """
 
-    def __init__(self, write: Callable[[Batch], None], parallel: int) -> None:
+    def __init__(
+        self, write: Callable[[Batch], None], parallel: int, puts: AbstractContextManager[Any] | None = None
+    ) -> None:
         self._write = write
+        self._puts = puts or nullcontext()  # shared by the partitions of a task
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="put")
         self._waiting: deque[tuple[Batch, Future[None]]] = deque()  # in offset order, also those being written
         self._closed = False
@@ -63,13 +68,14 @@ class Uploads:
         self._pool.shutdown(wait=False)
 
     def _run(self, batch: Batch) -> None:
-        if self._closed or self.error:
-            raise Stopped
-        try:
-            self._write(batch)
-        except Exception as error:  # raised in the task's own thread, whatever it is
-            self.error = self.error or error
-            raise
+        with self._puts:
+            if self._closed or self.error:
+                raise Stopped
+            try:
+                self._write(batch)
+            except Exception as error:  # raised in the task's own thread, whatever it is
+                self.error = self.error or error
+                raise
 
 
 class Partition:
@@ -86,6 +92,7 @@ class Partition:
         to_line: Callable[[ConsumerRecord], bytes | None],
         flush_dead_letters: Callable[[], None],
         position: int,
+        puts: AbstractContextManager[Any] | None = None,
     ) -> None:
         self._flush_size = config.flush_size
         self._objects = objects
@@ -95,7 +102,7 @@ class Partition:
         self._bytes = 0
         self._start = self._end = position  # of the buffer: its first line's offset, and the one after its last
         self._next_start: int | None = None
-        self.uploads = Uploads(objects.write, PARALLEL_SINGLES if config.flush_size <= 1 else 1)
+        self.uploads = Uploads(objects.write, PARALLEL_SINGLES if config.flush_size <= 1 else 1, puts)
         self.committed = position
         self.position = self._written = objects.first_free(position)
         self._next_start = objects.next_start(self.position)

@@ -35,7 +35,7 @@ from services.connect.config import SinkConfig, next_rotation
 from services.connect.dead_letters import DeadLetters, create_dead_letter_topic
 from services.connect.errors import TaskError
 from services.connect.objects import Bucket, PartitionObjects, Stopped
-from services.connect.partition import Partition
+from services.connect.partition import PARALLEL_SINGLES, Partition
 from services.connect.values import BadValue, line
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class Task(threading.Thread):
     ) -> None:
         super().__init__(name=f"{config.name}-{number}", daemon=True)
         self.number = number
+        self._puts = threading.BoundedSemaphore(PARALLEL_SINGLES)
         self.state = "UNASSIGNED"
         self.trace: str | None = None
         self.topics: set[str] = set()
@@ -218,7 +219,8 @@ class Task(threading.Thread):
             position, end = self._position(tp, topic_id)
             objects = PartitionObjects(self._bucket, self._config, tp.topic, tp.partition, topic_id)
             objects.load(position, end)
-            partition = Partition(self._config, objects, self._to_line, self._dead_letters.flush, position)
+            flush = self._dead_letters.flush
+            partition = Partition(self._config, objects, self._to_line, flush, position, self._puts)
             self._open[tp] = place, partition
             self._consumer.assign(list(self._open))
             self._consumer.seek(tp, partition.position)

@@ -34,7 +34,7 @@ def main() -> None:
             print(state, flush=True)
             last = state
 
-    supervised["run"]("watch over the connector", look, every=EVERY, known=(OSError,))
+    supervised["run"]("watch over the connector", look, every=EVERY, known=(OSError, ValueError))
 
 
 def check() -> str:

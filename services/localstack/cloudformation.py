@@ -118,7 +118,12 @@ def first_failure(cloudformation: Any, name: str) -> str:
 
 def _streams(template: str, user_id: str) -> list[str]:
     """The names of the template's streams: LocalStack has this file and the template, and not the registry."""
-    return re.findall(r"^ +Name: !Sub (streaming-\S+)$", template.replace("${UserId}", user_id), re.MULTILINE)
+    names = re.findall(
+        r"^ +Name: !Sub ['\"]?(streaming-[^\s'\"]+)", template.replace("${UserId}", user_id), re.MULTILINE
+    )
+    if not names:
+        raise StackFailed("the template has no line such as `Name: !Sub streaming-${UserId}-pin`")
+    return names
 
 
 def missing_streams(clients: Clients, names: Iterable[str]) -> list[str]:

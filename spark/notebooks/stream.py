@@ -18,6 +18,8 @@ from pinterest.stream import follow, start
 
 dbutils.widgets.dropdown("table", next(iter(TABLES)), list(TABLES), "Table")
 table = dbutils.widgets.get("table")
+if table not in TABLES:
+    raise ValueError(f"table: expected one of {', '.join(TABLES)}, found {table!r}")
 query = start(spark, uid, table, connection)
 
 # COMMAND ----------

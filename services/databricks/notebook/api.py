@@ -21,7 +21,7 @@ class _Endpoint:
     def send(
         self, method: str, path: str, timeout: float, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
-        """Status and document, {} if the body is no JSON. Raises OSError."""
+        """Status and document, None if the body is not JSON. Raises OSError."""
         address = urllib.parse.urlsplit(self.url)
         connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=timeout)
         sent = {"Authorization": f"Bearer {self._token}", **(headers or {})}
@@ -36,7 +36,7 @@ class _Endpoint:
         try:
             return response.status, json.loads(answer)
         except ValueError:
-            return response.status, {}
+            return response.status, None
 
 
 class Api:
@@ -88,7 +88,7 @@ class Control:
             message = f"the cluster does not answer at {url} ({error}): it is down or restarting; see `make status`"
             raise ExecutionError(call, "java.net.ConnectException", message) from None
         if status == 200:
-            return content
+            return {} if content is None else content
         message = (content.get("message") if isinstance(content, dict) else None) or ""
         java_class, colon, rest = message.partition(": ")
         if not colon or " " in java_class:

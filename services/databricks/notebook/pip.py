@@ -121,8 +121,12 @@ def _classified(words: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         elif before in TAKES_VALUE:
             yield word, "option", ""
         elif word.startswith("-"):
-            file = value if option in FILE else word[2:] if re.match(r"-r.", word) else ""
-            yield word, "file" if file else "option", file
+            for kind, names in (("file", FILE), ("editable", EDITABLE)):
+                if named := value if option in names else word[2:] if word.startswith(names[0]) else "":
+                    yield word, kind, named
+                    break
+            else:
+                yield word, "option", ""
         else:
             yield word, "library", word
         before = word

@@ -79,14 +79,14 @@ class NoSparkContext:
     """
 
     def __init__(self, name: str, session: SparkSession | None = None) -> None:
-        vars(self).update(_name="sparkContext" if name == "sc" else name, _session=session)
+        vars(self).update(_name=name, _session=session)
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith(("_ipython", "_repr")) or attribute == "__wrapped__":
             raise AttributeError(attribute)
         if self._session is not None and attribute in OF_SESSION:
             return getattr(self._session, attribute)
-        raise compat.missing_jvm(self._name)
+        raise compat.missing_jvm("sparkContext" if self._name == "sc" else self._name)
 
     def __repr__(self) -> str:
         return f"<{self._name}: {compat.missing_jvm('sparkContext')}>"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.responses import StreamingResponse as Stream
@@ -120,14 +121,20 @@ def _number(request: Request, name: str) -> int:
     return number
 
 
+class _Number(IntegerConvertor):
+    regex = "[0-9]{1,19}"  # int() refuses texts of over 4,300 digits
+
+
+register_url_convertor("number", _Number())
+
 ROUTES = [
     Route("/", show_root),
     Route("/runs", show_list, methods=["GET", "POST"]),
     Route("/jobs", show_list, methods=["GET", "POST"]),
-    Route("/jobs/{job_id:int}", show_list, methods=["GET", "POST"]),
+    Route("/jobs/{job_id:number}", show_list, methods=["GET", "POST"]),
     Route("/static/{name}", show_static),
-    Route("/runs/{run_id:int}", _with_key(show_run)),
-    Route("/runs/{run_id:int}/cells/{cell:int}/html/{number:int}", _with_key(show_html)),
-    Route("/runs/{run_id:int}/cells/{cell:int}/output.txt", _with_key(show_text)),
-    Route("/runs/{run_id:int}/files/{name}", _with_key(show_figure)),
+    Route("/runs/{run_id:number}", _with_key(show_run)),
+    Route("/runs/{run_id:number}/cells/{cell:number}/html/{number:number}", _with_key(show_html)),
+    Route("/runs/{run_id:number}/cells/{cell:number}/output.txt", _with_key(show_text)),
+    Route("/runs/{run_id:number}/files/{name}", _with_key(show_figure)),
 ]

@@ -61,7 +61,13 @@ def from_arguments(arguments: Sequence[str], environment: MutableMapping[str, st
             parser.add_argument("--only-own-cluster", action="store_true", help=field.description)
         elif name not in ("token", "control_token", "secrets"):
             option = f"--{name.replace('_', '-')}"
-            parser.add_argument(option, required=field.is_required(), default=argparse.SUPPRESS, help=field.description)
+            parser.add_argument(
+                option,
+                type=int if field.annotation is int else str,
+                required=field.is_required(),
+                default=argparse.SUPPRESS,
+                help=field.description,
+            )
     values = vars(parser.parse_args(arguments))
     missing = [name for name in (TOKEN, CONTROL_TOKEN) if not environment.get(name)]
     if missing:

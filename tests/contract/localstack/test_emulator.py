@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from foundation.aws import client
 from foundation.profile import ROOT, load
@@ -47,11 +48,11 @@ class World:
 
 @pytest.fixture
 def world(localstack: LocalStack, tmp_path: Path) -> Iterator[World]:
-    document = json.loads(localstack.profile.path.read_text(encoding="utf-8"))
+    document = yaml.safe_load(localstack.profile.path.read_text(encoding="utf-8"))
     database = create(tmp_path / "posts.db", range(600)).render_as_string()
     document |= {"uid": UID, "database": {"url": database, "password": None}}
     path = tmp_path / "other.yaml"
-    path.write_text(json.dumps(document), encoding="utf-8")
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
     kinesis = client(load(str(path)), "kinesis")
     for kind in KINDS:
         kinesis.create_stream(StreamName=f"streaming-{UID}-{kind}", StreamModeDetails={"StreamMode": "ON_DEMAND"})

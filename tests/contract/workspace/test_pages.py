@@ -111,6 +111,11 @@ def test_a_page_needs_its_own_key(client: Client, service: Service) -> None:
         assert page(f"{url}/{file}?key={key}").status_code == 403
 
 
+def test_a_number_of_any_length_is_a_page_that_is_unknown(client: Client) -> None:
+    runs = carried_out(client, task("only", notebook(client, "good", "1"))).run_page_url.rpartition("/")[0]
+    assert page(f"{runs}/{'1' * 5000}").status_code == page(f"{runs}/none").status_code
+
+
 def test_pages_answer_to_no_name_that_a_web_site_can_have(client: Client) -> None:
     run = carried_out(client, task("only", notebook(client, "good", "print secret text")))
     for host, status in (("evil.example:80", 403), ("127.0.0.1", 200), ("localhost:1234", 200), ("databricks", 200)):

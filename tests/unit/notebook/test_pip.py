@@ -63,5 +63,10 @@ def test_files_name_libraries_too(tmp_path: Path, form: tuple[str, ...]) -> None
     assert free(*(word.format(tmp_path / "all.txt") for word in form)) == {"numpy", "pandas"}
 
 
+@pytest.mark.parametrize("form", ["--editable=", "-e"])
+def test_what_is_named_in_the_same_word_as_its_option_is_installed(form: str) -> None:
+    assert free(f"{form}git+https://host/numpy.git@v1#egg=numpy") == {"numpy"}
+
+
 def test_a_file_that_is_not_there_is_for_pip_to_report() -> None:
     assert free("-r", "/no/such/file", "numpy<2") == {"numpy"}

@@ -16,8 +16,11 @@ FOLDERS = ["my projects/pin flow é", "100% %41", 'it\'s "here"', "back\\slash $
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_the_jvm_gets_each_directory_whole_whatever_is_in_its_path(tmp_path: Path, folder: str) -> None:
+def test_the_jvm_gets_each_directory_whole_whatever_is_in_its_path(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By Spark's own launcher, which makes the command line."""
+    monkeypatch.setenv("SPARK_SUBMIT_OPTS", "-Dof.the=user")
     cluster = Cluster(tmp_path / folder / "spark", "127.0.0.1", 1, "us-east-1", "", (), "")
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else shutil.which("java")

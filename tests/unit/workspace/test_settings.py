@@ -35,6 +35,12 @@ def test_the_command_comes_after_two_dashes() -> None:
     assert (settings.port, settings.listen) == (8180, "127.0.0.1")
 
 
+def test_what_is_no_number_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        from_arguments(["--max-processes", "many", *ARGUMENTS], {TOKEN: "t", CONTROL_TOKEN: "c"})
+    assert "argument --max-processes: invalid int value: 'many'" in capsys.readouterr().err
+
+
 def test_a_missing_token_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         read({CONTROL_TOKEN: "c"})
