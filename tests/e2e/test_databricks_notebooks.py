@@ -50,7 +50,7 @@ def test_what_databricks_does_not_take_is_left_out_and_said(
     (tmp_path / "nb.py").write_text("# Databricks notebook source\nprint(1)\n")
     (tmp_path / "data.bin").write_bytes(bytes(11 << 20))
     told = posted.pinflow("sync", str(tmp_path), "--to", "/Users/me/large")
-    assert "left out, over 10 MB (put data into dbfs:/ or S3): data.bin" in told.stdout + told.stderr
+    assert "skipped, over 10 MB (put data in dbfs:/ or S3): data.bin" in told.stdout + told.stderr
     assert [entry.path for entry in client.workspace.list("/Users/me/large")] == ["/Users/me/large/nb"]
 
 

@@ -60,7 +60,7 @@ def test_posts_leave_this_machine_only_after_a_yes(posting: Profile, backend: Ba
     before = len(backend.seen)
     done = emulate(posting, "batch")
     assert done.returncode == 1
-    for said in (f"account {ACCOUNT}", f"region  {REGION}", "40 posts", "add --yes", posting.api.invoke_url):
+    for said in (f"account {ACCOUNT}", f"region  {REGION}", "40 posts", "pass --yes", posting.api.invoke_url):
         assert said in done.stderr
     assert len(backend.seen) == before
 
