@@ -202,4 +202,4 @@ def test_what_is_under_way_is_late_and_not_lost(world: World) -> None:
 
 def test_a_load_that_read_less_than_was_there_before_it_is_noticed(world: World) -> None:
     found = account.take(world.profile, {f"{world.uid}.pin": 6})
-    assert found.broken == [f"{world.uid}_pin: the load read 5 records, and S3 had 6 before it"]
+    assert found.broken == [f"{world.uid}_pin: the load read 5 records, but S3 had 6 before it"]
