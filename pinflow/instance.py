@@ -46,7 +46,7 @@ def free_offset(profile: str, start: int = 10000, step: int = 50) -> int:
     ports = sorted({int(port) for _, port in LOCAL_PORT.findall(text)})
     for offset in range(start, 65535 - ports[-1], step):
         # Some services also use the next port, for example Kafka's controller.
-        if all(_free(port + offset + neighbour) for port in ports for neighbour in (0, 1)):
+        if all(is_free(port + offset + neighbour) for port in ports for neighbour in (0, 1)):
             return offset
     raise PinflowError("no free ports for a second instance", "stop another instance with make down")
 
@@ -62,7 +62,8 @@ def _text(profile: str) -> str:
     return text
 
 
-def _free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nothing listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

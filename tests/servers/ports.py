@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import getpass
-import socket
 import tempfile
 from pathlib import Path
+
+from pinflow.instance import is_free
 
 FIRST, LAST = 18_000, 32_000
 """Above the ports of a user's own stack and below those that the system gives to clients."""
@@ -25,20 +26,10 @@ def free_port(count: int = 1) -> int:
         for _ in range(LAST - FIRST):
             if port + count > LAST:
                 port = FIRST
-            taken = next((p for p in range(port, port + count) if not _is_free(p)), None)
+            taken = next((p for p in range(port, port + count) if not is_free(p)), None)
             if taken is None:
                 file.truncate(0)
                 file.write(str(port + count))
                 return port
             port = taken + 1
     raise AssertionError(f"no free port from {FIRST} to {LAST}")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

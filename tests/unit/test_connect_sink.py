@@ -134,6 +134,28 @@ def test_uploads_are_in_order_and_only_what_is_contiguous_is_safe() -> None:
     assert uploads.first_unwritten() is None
 
 
+def test_the_partitions_of_a_task_share_its_limit_of_uploads() -> None:
+    open_gate, two_wait, at_once, most = threading.Event(), threading.Event(), [], []
+
+    def write(b: Batch) -> None:
+        at_once.append(b)
+        most.append(len(at_once))
+        if len(at_once) == 2:
+            two_wait.set()
+        open_gate.wait(5)
+        at_once.remove(b)
+
+    puts = threading.BoundedSemaphore(2)
+    partitions = [Uploads(write, 2, puts) for _ in range(3)]
+    for uploads in partitions:
+        for start in range(4):
+            uploads.submit(batch(start))
+    assert two_wait.wait(5)
+    open_gate.set()
+    assert all(uploads.wait(5) for uploads in partitions)
+    assert (len(most), max(most)) == (12, 2)
+
+
 def test_after_a_failed_upload_nothing_behind_it_is_written() -> None:
     written = []
 
