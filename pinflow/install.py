@@ -70,17 +70,17 @@ def main(wanted: list[str], profile: str = "local", developer: bool = False) -> 
         install_bootstrap()
         pythons = {name: find_python(name) for name in names if not is_current(name)}
         with ThreadPoolExecutor() as pool:
-            environments = {name: pool.submit(install_environment, name, pythons.get(name)) for name in names}
-            jobs = list(environments.values())
-            jobs += [pool.submit(install_jars, name, environments["spark"]) for name in lists]
-            if developer:
-                jobs += [pool.submit(install_developers, name, environments[name]) for name in names]
-            if not wanted:
-                jobs.append(pool.submit(install_kinesis, environments["localstack"]))
             try:
+                environments = {name: pool.submit(install_environment, name, pythons.get(name)) for name in names}
+                jobs = list(environments.values())
+                jobs += [pool.submit(install_jars, name, environments["spark"]) for name in lists]
+                if developer:
+                    jobs += [pool.submit(install_developers, name, environments[name]) for name in names]
+                if not wanted:
+                    jobs.append(pool.submit(install_kinesis, environments["localstack"]))
                 for job in jobs:
                     job.result()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt:  # while jobs are still being handed out, too
                 _interrupted.set()  # leaving the pool waits for its threads, which start their next command otherwise
                 raise
 

@@ -12,8 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import venv
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -442,3 +444,27 @@ def test_ctrl_c_stops_the_installer_in_words_and_the_next_run_finishes(tmp_path:
     uv.write_text("#!/bin/sh\n")
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (again.returncode, "installed environment tool" in again.stderr) == (0, True)
+
+
+def test_ctrl_c_while_jobs_are_still_handed_out_ends_those_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class InterruptedAfterTheFirst(ThreadPoolExecutor):
+        def submit(self, *job: object) -> Future[None]:  # type: ignore[override]
+            assert not super().submit(*job).done()  # type: ignore[arg-type]
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(install, "ThreadPoolExecutor", InterruptedAfterTheFirst)
+    monkeypatch.setattr(install, "_interrupted", threading.Event())
+    monkeypatch.setattr(install, "may_replace", lambda *_: True)
+    monkeypatch.setattr(install, "install_bootstrap", lambda: None)
+    monkeypatch.setattr(install, "is_current", lambda _: True)
+    ended = []
+
+    def endless(*_: object) -> None:
+        with pytest.raises(PreflightError):
+            install.run(["sleep", "60"], "a job")
+        ended.append(install._interrupted.is_set())
+
+    monkeypatch.setattr(install, "install_environment", endless)
+    with pytest.raises(KeyboardInterrupt):
+        install.main(["localstack"])
+    assert ended == [True]
