@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import urllib.request
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -15,6 +16,17 @@ SERVED = ("127.0.0.1", "localhost")
 def is_local(url: str) -> bool:
     """Whether a URL names this machine."""
     return urlsplit(url).hostname in HOSTS
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def bypass_proxies() -> None:

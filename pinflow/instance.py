@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 
 import yaml
 
 from foundation.errors import PinflowError, ProfileError
+from foundation.loopback import is_free
 from foundation.profile import find
 
 LOCAL_PORT = re.compile(r"(127\.0\.0\.1:)(\d+)")
@@ -60,14 +60,3 @@ def _text(profile: str) -> str:
             "start from another profile: PROFILE=local",
         )
     return text
-
-
-def is_free(port: int) -> bool:
-    """Whether nothing listens on this port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

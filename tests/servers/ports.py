@@ -7,7 +7,7 @@ import getpass
 import tempfile
 from pathlib import Path
 
-from pinflow.instance import is_free
+from foundation.loopback import is_free
 
 FIRST, LAST = 18_000, 32_000
 """Above the ports of a user's own stack and below those that the system gives to clients."""
