@@ -157,6 +157,7 @@ def test_cancelling_a_task_cancels_its_run(airflow: Orchestration) -> None:
     airflow.forget("slow")
 
 
+@pytest.mark.long
 def test_airflow_killed_in_mid_run_tries_again_and_never_runs_a_notebook_twice_at_once(
     airflow: Orchestration,
 ) -> None:

@@ -164,6 +164,7 @@ def test_a_query_on_another_ones_checkpoint_stops_and_names_both(streams: Stream
     assert data(first.rows()) == texts(0, 10), "nothing of the other stream"
 
 
+@pytest.mark.long
 def test_nine_queries_that_start_at_once_on_a_busy_machine_all_run(streams: Streams, query: Make) -> None:
     """Spark waits 10 s for each query's Python process to connect back."""
     name = streams.make()
