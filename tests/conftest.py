@@ -3,9 +3,9 @@
 import os
 
 from foundation.loopback import bypass_proxies
+from tests.servers import jvm
 
 pytest_plugins = ["tests.schedule"]
 
 bypass_proxies()
-# Most plans run once or twice here: without the second compiler, Spark starts with half the CPU time.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+os.environ.setdefault("SPARK_SUBMIT_OPTS", jvm.OPTIONS)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.servers import jvm
+
 ROOT = Path(__file__).parents[3]
 
 collect_ignore_glob = [] if importlib.util.find_spec("pyspark") else ["test_*.py"]
@@ -27,7 +29,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "SPARK_CONF_DIR": str(home),
         "SPARK_DIST_CLASSPATH": str(ROOT / ".pinflow" / "jars" / "spark" / "*"),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={home} -XX:TieredStopAtLevel=1",
+        "SPARK_SUBMIT_OPTS": f"{jvm.OPTIONS} -Djava.io.tmpdir={home}",
     }
     started = launch_gateway(popen_kwargs={"start_new_session": True})
     yield started

@@ -23,7 +23,7 @@ def main() -> None:
         "SPARK_DIST_CLASSPATH": str(ROOT / ".pinflow" / "jars" / "spark" / "*"),
         "SPARK_LOCAL_DIRS": str(warehouse.parent),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={warehouse.parent} -XX:TieredStopAtLevel=1",
+        "SPARK_SUBMIT_OPTS": f"{os.environ['SPARK_SUBMIT_OPTS']} -Djava.io.tmpdir={warehouse.parent}",
     }
     sys.path.insert(0, str(ROOT / "spark"))
     from pyspark.sql import SparkSession

@@ -28,7 +28,7 @@ class Driver:
             .config("spark.sql.warehouse.dir", str(home / "warehouse"))
             .config("spark.driver.host", "127.0.0.1")
             .config("spark.driver.bindAddress", "127.0.0.1")
-            .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+            .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC")
             .getOrCreate()
         )
         self._spark.sparkContext.setLogLevel("ERROR")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.servers import jvm
 from tests.servers.ports import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -41,8 +42,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "SPARK_DRIVER_MEMORY": "1g",
         "SPARK_LOCAL_DIRS": str(home),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        # Every plan runs once or twice here: the second compiler would cost more than it saves.
-        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={home} -XX:TieredStopAtLevel=1",
+        "SPARK_SUBMIT_OPTS": f"{jvm.OPTIONS} -Djava.io.tmpdir={home}",
     }
     port = free_port()
     settings = {
