@@ -7,10 +7,13 @@ restarts none: it is meant for a terminal, and no upstream issue asks for more. 
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import gc
 import importlib
 import os
 import sys
+from typing import Any
 
 PRELOADED = (
     "airflow.api_fastapi.main",
@@ -28,9 +31,36 @@ FORKS = not OLD and sys.platform == "linux"
 
 def preload() -> None:
     """Import what the processes have in common, before they are forked."""
+    if FORKS:
+        commit_the_audit_log_in_a_thread()
     for module in PRELOADED if FORKS else ():
         importlib.import_module(module)
     gc.freeze()  # the collector would write to every page, and none would be shared any more
+
+
+def commit_the_audit_log_in_a_thread() -> None:
+    """Keep the API's event loop free while the audit log waits for SQLite; before the routes are imported.
+
+    Airflow 3 commits each entry on the loop itself. While another request holds SQLite's lock, and needs the loop for
+    its own commit, neither continues: after 5 s both fail with "database is locked", the first with status 500. Reports
+    upstream (apache/airflow, issue 66726) are of one route and do not name the cause. Can go when `log_action` is no
+    coroutine any more, or not on SQLite.
+    """
+    from airflow.api_fastapi.logging import decorators
+
+    original = decorators.action_logging
+
+    def action_logging(event: str | None = None) -> Any:
+        log_action = original(event)
+
+        @functools.wraps(log_action)
+        async def in_a_thread(request: Any, **others: Any) -> None:
+            await request.body()  # which the request keeps: in the thread nothing waits for this loop
+            await asyncio.to_thread(asyncio.run, log_action(request=request, **others))
+
+        return in_a_thread
+
+    decorators.action_logging = action_logging
 
 
 def write_configuration() -> None:

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import sys
+import threading
 from pathlib import Path
 
 from inside import report
@@ -14,8 +15,50 @@ import compat
 
 
 def check_what_is_imported_before_the_fork():
-    for module in compat.PRELOADED if compat.FORKS else ():
-        importlib.import_module(module)
+    compat.preload()
+    if compat.FORKS:
+        routes = importlib.import_module("airflow.api_fastapi.core_api.routes.public.task_instances")
+        assert routes.action_logging.__module__ == compat.__name__
+
+
+def check_the_audit_log_is_committed_beside_the_event_loop():
+    if not compat.FORKS:
+        return
+    # The check above has called preload().
+    from airflow.api_fastapi.common.db.common import _get_session
+    from airflow.api_fastapi.core_api.security import get_user
+    from airflow.api_fastapi.logging import decorators
+    from fastapi import Depends, FastAPI
+    from fastapi.testclient import TestClient
+
+    added, threads = [], {}
+
+    class Session:
+        add = staticmethod(added.append)
+
+        def commit(self):
+            threads["commit"] = threading.get_ident()
+
+    app = FastAPI()
+
+    def route_with(log_action):
+        @app.patch(f"/{len(app.routes)}", dependencies=[Depends(log_action)])
+        async def route():
+            threads["loop"] = threading.get_ident()
+
+        return app.routes[-1].path
+
+    app.dependency_overrides = {_get_session: Session, get_user: lambda: None}
+    patched = decorators.action_logging("change")
+    before, after = route_with(inspect.unwrap(patched)), route_with(patched)
+    client = TestClient(app)
+    same = []
+    for path in (before, after):
+        assert client.patch(path, json={"new_state": "failed"}).status_code == 200
+        same.append(threads["commit"] == threads["loop"])
+    assert same == [True, False]
+    assert [entry.event for entry in added] == ["change", "change"]
+    assert '"new_state": "failed"' in added[1].extra
 
 
 def check_airflow_runs_in_this_process():
