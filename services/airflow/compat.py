@@ -42,9 +42,8 @@ def commit_the_audit_log_in_a_thread() -> None:
     """Keep the API's event loop free while the audit log waits for SQLite; before the routes are imported.
 
     Airflow 3 commits each entry on the loop itself. While another request holds SQLite's lock, and needs the loop for
-    its own commit, neither continues: after 5 s both fail with "database is locked", the first with status 500. Reports
-    upstream (apache/airflow, issue 66726) are of one route and do not name the cause. Can go when `log_action` is no
-    coroutine any more, or not on SQLite.
+    its own commit, neither continues: after 5 s the entry fails, status 500, "database is locked". Upstream there is a
+    report of another route (apache/airflow, issue 66726). Can go when `log_action` is no coroutine any more.
     """
     from airflow.api_fastapi.logging import decorators
 
