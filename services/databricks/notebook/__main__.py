@@ -1,6 +1,6 @@
-"""`python -m services.databricks.notebook`: imports everything, then waits for its document on standard input.
+"""`python -m services.databricks.notebook`: runs the notebook whose document comes on standard input.
 
-A process that starts ahead of its run saves the seconds that the imports take.
+`… --serve FD`: forks such processes, as server.py says, which need not import anything again.
 Exit status 0: the run completed, and its last event says how it ended; 143: it was cancelled.
 """
 
@@ -23,6 +23,7 @@ import psutil
 
 from .document import Document
 from .run import Result, Run
+from .server import serve
 from .shell import Cancelled, Interpreter
 
 CANCEL_TIMEOUT = 4.0
@@ -31,9 +32,16 @@ CANCELLED = 128 + signal.SIGTERM
 
 
 def main() -> NoReturn:
-    """Wait for the document, run the notebook, exit."""
+    """Run one notebook, or serve the workspace."""
     faulthandler.enable()
     interpreter = Interpreter()
+    if sys.argv[1:2] == ["--serve"]:
+        serve(int(sys.argv[2]), lambda: execute(interpreter))
+    execute(interpreter)
+
+
+def execute(interpreter: Interpreter) -> NoReturn:
+    """Wait for the document, run the notebook, exit."""
     line = sys.stdin.buffer.readline()
     if not line.strip():
         os._exit(0)

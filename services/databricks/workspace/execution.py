@@ -191,8 +191,6 @@ class Execution:
             await cluster.close_sessions(self._settings, directory, document["session_id"])
             await self._keep_output(attempt, directory, {"error": stopped.outcome.message})
             return stopped.outcome
-        finally:
-            self._processes.warm_up()
         # Also after success: notebooks that it ran in threads were killed with it.
         await cluster.close_sessions(self._settings, directory, *([document["session_id"]] if status else []))
         return await self._judge(attempt, directory, status, process.said)

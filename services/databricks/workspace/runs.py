@@ -51,7 +51,7 @@ class Runs:
         self.on_end: Callable[[Run], None] = lambda run: None
 
     async def open(self) -> None:
-        """Continue the runs that have retries left, end the others that were cut off, start a process ahead."""
+        """Continue the runs that have retries left, end the others that were cut off."""
         left = self._store.active_runs()
         await asyncio.gather(*(self._end_orphan(run, run.pid) for run in left if run.pid))
         for run in (run for run in left if run.parent_id is None):
@@ -65,7 +65,7 @@ class Runs:
             else:
                 self._finish(run, outcome.RESTARTED)
         self._forget_expired()
-        self._processes.warm_up()
+        self._processes.open()
 
     async def close(self) -> None:
         """End every process. The next start decides what becomes of the runs, as after a kill."""

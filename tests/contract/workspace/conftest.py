@@ -19,7 +19,7 @@ from tests.servers.ports import free_port
 from tests.servers.process import ServerProcess
 
 ROOT = Path(__file__).parents[3]
-FAKE = Path(__file__).with_name("fake_notebook.py")
+FAKE = "tests.contract.workspace.fake_notebook"
 TOKEN = "a-token-for-tests"
 CLUSTER = "0000-000000-pinflow0"
 HOME = "/Users/local@pinflow"
@@ -40,7 +40,7 @@ class Service(ServerProcess):
         self.url = f"http://127.0.0.1:{free_port()}"
         self.arguments = [
             *("--home", str(home), "--url", self.url, "--cluster-id", CLUSTER, "--remote", "sc://127.0.0.1:9"),
-            *("--control-url", control_url, *options, "--", sys.executable, str(FAKE)),
+            *("--control-url", control_url, *options, "--", sys.executable, "-m", FAKE),
         ]
 
     def command(self) -> Sequence[str]:

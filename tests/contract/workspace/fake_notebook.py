@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from services.databricks.notebook.server import serve
+
 
 class Notebook:
     def __init__(self, document: dict[str, Any]) -> None:
@@ -120,6 +122,4 @@ class Notebook:
 
 
 if __name__ == "__main__":
-    line = sys.stdin.readline()
-    if line.strip():
-        Notebook(json.loads(line)).run()
+    serve(int(sys.argv[2]), lambda: Notebook(json.loads(sys.stdin.readline())).run())

@@ -68,8 +68,8 @@ def test_notebooks_end_with_a_killed_workspace(own_service: Service) -> None:
     run_id = client.jobs.submit(tasks=[task("only", notebook(client, "endless", "pid; sleep 300"))]).run_id
     running = until(client, run_id, lambda run: state(run.tasks[0])[0] == "RUNNING")
     pid_of_notebook(own_service, running.tasks[0].run_id)
-    children = psutil.Process(own_service.pid).children()
-    assert len(children) >= 1
+    children = psutil.Process(own_service.pid).children(recursive=True)
+    assert len(children) == 2, "the server of notebook processes, and the notebook"
     own_service.kill()
     _, left = psutil.wait_procs(children, timeout=5)
     assert not left
