@@ -40,6 +40,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def with_processes(command: list[str], main: Callable[[Processes], Awaitable[None]]) -> None:
+    # Servers of other tests may run as well.
+    before = set(psutil.Process().children(recursive=True))
+
     async def run() -> None:
         processes = Processes(command, 8)
         processes.open()
@@ -47,7 +50,7 @@ def with_processes(command: list[str], main: Callable[[Processes], Awaitable[Non
             await main(processes)
         finally:
             await processes.close()
-        assert not psutil.Process().children(recursive=True)
+        assert not set(psutil.Process().children(recursive=True)) - before
 
     asyncio.run(run())
 
