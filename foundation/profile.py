@@ -10,13 +10,11 @@ import configparser
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
@@ -24,6 +22,10 @@ from foundation.errors import ProfileError
 from foundation.paths import ROOT as ROOT
 from foundation.registry import TABLES
 from foundation.versions import AIRFLOW
+
+if TYPE_CHECKING:
+    # SQLAlchemy takes half a second of CPU to import, which every command and every start of a service would pay.
+    from sqlalchemy.engine import URL
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # What is in .pinflow beside the stacks' directories: what is installed (pinflow/install.py, services/mysql/server.py,
@@ -45,11 +47,16 @@ def _http_url(value: str) -> str:
 
 
 def _database_url(value: str) -> str:
+    """What SQLAlchemy reads as a URL, without SQLAlchemy; the password may hold any character but @."""
+    parts = re.fullmatch(r"[\w+]+://(?:[^:/@]*(:[^@]*)?@)?(.*)", value, re.DOTALL)
     try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):  # its text repeats the URL, which may contain a password
+        if not parts:
+            raise ValueError
+        url = urlsplit(f"//{parts[2]}")
+        _ = url.port  # raises where that is no port
+    except ValueError:  # its text repeats the URL, which may contain a password
         raise ValueError("expected a SQLAlchemy URL such as mysql+pymysql://user@host:port/database") from None
-    if url.password is not None or {"password", "passwd"} & set(url.query):
+    if parts[1] or {"password", "passwd"} & set(parse_qs(url.query, keep_blank_values=True)):
         raise ValueError("a URL must not contain a password: use database.password")
     return value
 
@@ -76,6 +83,8 @@ class Database(_Section):
     @property
     def engine_url(self) -> URL:
         """The URL with its password, for SQLAlchemy; ``str()`` of it masks the password."""
+        from sqlalchemy.engine import make_url
+
         url = make_url(self.url)
         return url.set(password=self.password.get_secret_value()) if self.password else url
 

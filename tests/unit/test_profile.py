@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from foundation.errors import ProfileError
 from foundation.profile import ROOT, MskConnect, Profile, load
@@ -204,6 +206,30 @@ def test_what_a_variable_holds_is_data_and_not_read_as_yaml_or_again(
 ) -> None:
     monkeypatch.setenv("PINFLOW_DATABASE_PASSWORD", "p@ss: ${HOME} <uid> #/%41'\"")
     assert draft.load().database.engine_url.password == "p@ss: ${HOME} <uid> #/%41'\""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "mysql+pymysql://u@h:3306/d",
+            "mysql://h/d",
+            "my_sql://h/d",
+            "sqlite://",
+            "sqlite:////a/b.db",
+            "sqlite:///b c?x=1",
+        ),
+        *("mysql+pymysql://u@[::1]:3306/d?charset=utf8", "mysql+pymysql:/u@h/d", "://h", "h:3306/d", "mysql://h:abc/d"),
+        *("sqlite:///b c?x=1", "mysql://u@h/d@e", "mysql://h/d?x=@"),
+    ],
+)
+def test_the_database_s_url_is_what_sqlalchemy_takes(draft: Draft, url: str) -> None:
+    try:
+        expected = make_url(url)
+    except (ArgumentError, ValueError):
+        assert "expected a SQLAlchemy URL" in draft.set("database.url", url).error()
+    else:
+        assert draft.set("database.url", url).load().database.engine_url._replace(password=None) == expected
 
 
 @pytest.mark.parametrize(
