@@ -17,19 +17,14 @@ import click
 from foundation import changes
 from foundation.errors import PinflowError
 from foundation.loopback import bypass_proxies
-from foundation.mwaa import Mwaa
 from foundation.profile import ROOT, Profile, is_dedicated, load
-from pinflow import account, report
-from pinflow import airflow as dags
 from pinflow import instance as instances
-from pinflow import status as overview
-from pinflow.account.waiting import until_landed
+from pinflow import report
 from pinflow.cloudformation.commands import aws_down, aws_plan, aws_up
 from pinflow.confirmation import confirmed
-from pinflow.stack import clean as cleaning
-from pinflow.stack import runtime, state
-from pinflow.stack.compose import ComposeStack
 
+# What a command needs beyond this it imports itself: the clients of AWS, Kafka and Databricks, SQLAlchemy and the
+# services take seconds, which every other command would pay.
 if TYPE_CHECKING:
     from foundation.databricks import Workspace
     from foundation.upload import Upload
@@ -66,6 +61,8 @@ def cli(context: click.Context, profile_name: str) -> None:
 @click.pass_obj
 def up(profile: Profile) -> None:
     """Start every service and wait until all are ready."""
+    from pinflow.stack import runtime
+
     began = time.monotonic()
     runtime.up(profile, say)
     say(f"everything is ready after {time.monotonic() - began:.1f} s")
@@ -75,6 +72,8 @@ def up(profile: Profile) -> None:
 @click.pass_obj
 def down(profile: Profile) -> None:
     """Stop every service; keep all data."""
+    from pinflow.stack import runtime
+
     runtime.current(profile).down(say)
     changes.forget(profile)
 
@@ -84,6 +83,8 @@ def down(profile: Profile) -> None:
 @click.pass_obj
 def reset(profile: Profile, yes: bool) -> None:
     """Stop every service and delete all data of this stack."""
+    from pinflow.stack import runtime
+
     _ask_before_deleting(_data(profile), yes)
     runtime.current(profile).reset(say)
 
@@ -93,6 +94,9 @@ def reset(profile: Profile, yes: bool) -> None:
 @click.pass_obj
 def clean(profile: Profile, yes: bool) -> None:
     """Delete this stack's data and everything in .pinflow: the state of all stacks and the installed packages."""
+    from pinflow.stack import clean as cleaning
+    from pinflow.stack import runtime
+
     cleaning.refuse_while_running()
     _ask_before_deleting(f"{_data(profile)}; and all of .pinflow ({', '.join(cleaning.contents())})", yes)
     runtime.current(profile).reset(say)
@@ -103,6 +107,8 @@ def clean(profile: Profile, yes: bool) -> None:
 @click.pass_obj
 def status(profile: Profile) -> None:
     """Show each service's state and the account of every record; exit status 1 if something is wrong."""
+    from pinflow import status as overview
+
     if not overview.show(profile, say):
         raise click.exceptions.Exit(1)
 
@@ -114,6 +120,8 @@ def status(profile: Profile) -> None:
 @click.pass_obj
 def logs(profile: Profile, service: str | None, follow: bool, lines: int) -> None:
     """Print the last log lines of one service, or of all."""
+    from pinflow.stack import runtime
+
     stack = runtime.current(profile)
     known = [s.name for s in stack.services]
     if service is not None and service not in known:
@@ -129,6 +137,7 @@ def batch(profile: Profile) -> None:
     Exit status 1 if the job fails or if not every record is accounted for.
     """
     from pinflow import batch as job
+    from pinflow.account.waiting import until_landed
 
     landed = until_landed(profile, 60, say)
     _show_batch(profile, job.run(profile, say))
@@ -171,6 +180,7 @@ def compare(profile: Profile) -> None:
 
     Exit status 1 if they differ or if not every record of either path is accounted for.
     """
+    from pinflow import status as overview
     from pinflow import stream as streams
 
     found = streams.compare(profile, say)
@@ -240,6 +250,8 @@ def notebook(profile: Profile, file: Path, parameters: tuple[str, ...], yes: boo
 @click.pass_obj
 def deploy_dags(profile: Profile) -> None:
     """Upload airflow/ to the DAG bucket and wait until Airflow has read its DAGs."""
+    from pinflow import airflow as dags
+
     dags.deploy(profile, say)
 
 
@@ -248,6 +260,8 @@ def deploy_dags(profile: Profile) -> None:
 @click.pass_obj
 def run_dag(profile: Profile, dag_id: str | None) -> None:
     """Trigger a DAG and follow its run; by default the batch DAG, whose answers are printed."""
+    from foundation.mwaa import Mwaa
+    from pinflow import airflow as dags
     from pinflow import batch as job
 
     mwaa = Mwaa(profile)
@@ -264,6 +278,8 @@ def run_dag(profile: Profile, dag_id: str | None) -> None:
 @click.pass_obj
 def airflow(profile: Profile) -> None:
     """Print the URL of Airflow's UI, the DAGs and their import errors."""
+    from foundation.mwaa import Mwaa
+
     mwaa = Mwaa(profile)
     for dag in mwaa.dags().values():
         say(f"{dag['dag_id']}{' (paused)' if dag['is_paused'] else ''}")
@@ -277,8 +293,12 @@ def airflow(profile: Profile) -> None:
 @click.pass_obj
 def demo(profile: Profile, posts: int) -> None:
     """Run the whole pipeline: start it, send posts down both paths, clean, analyse, compare batch and streams."""
+    from foundation.mwaa import Mwaa
     from pinflow import batch as job
+    from pinflow import status as overview
     from pinflow import stream as streams
+    from pinflow.account.waiting import until_landed
+    from pinflow.stack import runtime
 
     began = time.monotonic()
     runtime.up(profile, say)
@@ -467,6 +487,8 @@ def main() -> None:
 
 def _require_account(profile: Profile, landed: Mapping[str, int] | None = None) -> None:
     """Show the account and raise PinflowError if a record of this stack is not accounted for."""
+    from pinflow import account
+
     if profile.stack is None:
         return
     found = account.take(profile, landed)
@@ -502,6 +524,9 @@ def _ask_before_uploading(workspace: Workspace, chosen: Upload, yes: bool) -> No
 
 def _data(profile: Profile) -> str:
     """A description of the data that a reset deletes."""
+    from pinflow.stack import runtime, state
+    from pinflow.stack.compose import ComposeStack
+
     stack = runtime.current(profile)
     volumes = f"the volumes of {stack.project}, and " if isinstance(stack, ComposeStack) else ""
     held = ", ".join(path.name for path in state.held(profile.home))

@@ -17,15 +17,15 @@ from rich.text import Text
 
 from foundation.profile import Profile
 from foundation.registry import QUESTIONS, TABLES
-from pinflow.account import Account
-from pinflow.stack.health import Health
 
 if TYPE_CHECKING:
-    # These import Databricks' client, which takes two seconds.
+    # These import clients of AWS, Kafka and Databricks, which take seconds.
+    from pinflow.account import Account
     from pinflow.batch import Answer
     from pinflow.cloudformation.stack import Change
     from pinflow.deploy.difference import Difference
     from pinflow.doctor.finding import Finding
+    from pinflow.stack.health import Health
     from pinflow.stream import Comparison, StreamStatus
 
 # A pipe or a log has no width, so tables get enough.

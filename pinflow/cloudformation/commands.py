@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from foundation.aws import account
 from foundation.profile import Profile
 from pinflow import report
-from pinflow.cloudformation.stack import Change, Data, Resource, Stack
 from pinflow.confirmation import confirmed
+
+if TYPE_CHECKING:
+    # AWS's client takes half a second to import, which every other command would pay.
+    from pinflow.cloudformation.stack import Change, Data, Resource, Stack
 
 _yes = click.option("--yes", is_flag=True, help="do not ask for confirmation")
 
@@ -17,8 +21,7 @@ _yes = click.option("--yes", is_flag=True, help="do not ask for confirmation")
 @click.pass_obj
 def aws_plan(profile: Profile) -> None:
     """Show what aws-up would add, change and remove, without changing anything."""
-    stack = Stack(profile)
-    _say_where(stack)
+    stack = _stack(profile)
     if changes := stack.plan():
         report.changes(changes)
     else:
@@ -30,8 +33,7 @@ def aws_plan(profile: Profile) -> None:
 @click.pass_obj
 def aws_up(profile: Profile, yes: bool) -> None:
     """Create or update the stack: shows the plan, asks, then prints every event."""
-    stack = Stack(profile)
-    _say_where(stack)
+    stack = _stack(profile)
 
     def agreed(changes: list[Change]) -> bool:
         report.changes(changes)
@@ -58,8 +60,7 @@ def aws_up(profile: Profile, yes: bool) -> None:
 @click.pass_obj
 def aws_down(profile: Profile, yes: bool, data: tuple[Data, ...]) -> None:
     """Delete the stack. Buckets and streams stay, unless --delete names them."""
-    stack = Stack(profile)
-    _say_where(stack)
+    stack = _stack(profile)
     resources = stack.resources()
     for resource in resources:
         _say(f"{'keep' if resource.stays else 'delete':<6} {resource.kind:<28} {_shown(resource)}")
@@ -77,10 +78,15 @@ def aws_down(profile: Profile, yes: bool, data: tuple[Data, ...]) -> None:
         stack.delete_data(what, _say)
 
 
-def _say_where(stack: Stack) -> None:
-    profile = stack.profile
+def _stack(profile: Profile) -> Stack:
+    """The profile's stack; says where it is."""
+    from foundation.aws import account
+    from pinflow.cloudformation.stack import Stack
+
+    stack = Stack(profile)
     where = f"region {profile.aws.region}" + (f" at {profile.aws.endpoint_url}" if profile.aws.endpoint_url else "")
     _say(f"stack {stack.name}, account {account(profile)}, {where}")
+    return stack
 
 
 def _shown(resource: Resource) -> str:

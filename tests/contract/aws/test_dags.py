@@ -213,8 +213,9 @@ def test_the_demo_s_batch_does_without_airflow_where_the_batch_dag_is_the_projec
     def result(profile: Profile, say: Any) -> Result:
         return Result({}, {}, "a page")
 
-    for name in ("runtime.up", "run_module", "until_landed", "report.places", "report.comparison", "_require_account"):
-        as_person.setattr(f"pinflow.cli.{name}", lambda *arguments: None)
+    unneeded = ("cli.run_module", "cli._require_account", "stack.runtime.up", "account.waiting.until_landed")
+    for name in (*unneeded, "report.places", "report.comparison"):
+        as_person.setattr(f"pinflow.{name}", lambda *arguments: None)
     as_person.setattr("pinflow.status.streams", lambda profile, say: True)
     for name in ("start", "compare"):
         as_person.setattr(f"pinflow.stream.{name}", lambda *arguments: {})
@@ -230,8 +231,8 @@ def test_the_exit_status_of_status_is_1_where_a_dag_s_latest_run_failed(
     profile: Profile, airflow: Airflow, as_person: pytest.MonkeyPatch, state: str
 ) -> None:
     ready = Health("airflow", "Apache Airflow", False, "ready", "", 1, 0, 1.0)
-    as_person.setattr("pinflow.cli.runtime.current", lambda profile: SimpleNamespace(health=lambda: [ready]))
-    as_person.setattr("pinflow.cli.account.take", lambda profile: Account([]))
+    as_person.setattr("pinflow.stack.runtime.current", lambda profile: SimpleNamespace(health=lambda: [ready]))
+    as_person.setattr("pinflow.account.take", lambda profile: Account([]))
     airflow.dags, airflow.runs = [{"dag_id": "mine", "relative_fileloc": "x.py"}], [("mine", "r")]
     airflow.state, airflow.tasks = state, [{**TASK, "state": state}]
     here = profile.model_copy(update={"stack": load("local").stack})

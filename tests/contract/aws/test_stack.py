@@ -123,7 +123,7 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> Stubs:
     made = Stubs()
     monkeypatch.setattr(stacks, "client", made.client)
     monkeypatch.setattr(stacks, "_POLL", 0.0)
-    monkeypatch.setattr("pinflow.cloudformation.commands.account", lambda profile: ACCOUNT)
+    monkeypatch.setattr("foundation.aws.account", lambda profile: ACCOUNT)
     return made
 
 
