@@ -93,7 +93,7 @@ def test_a_dag_can_be_triggered_seconds_after_its_upload_and_a_short_notebook_en
     began = time.monotonic()
     airflow.trigger("short", "r")
     assert airflow.ended("short", "r") == "success"
-    assert seconds < 20, "10 s on a machine that does nothing else"
+    assert seconds < 60, "4 s on a machine that does nothing else; Airflow's own default is up to five minutes"
     assert time.monotonic() - began < 28, "the operator's own polling alone would take 30 s"
 
 

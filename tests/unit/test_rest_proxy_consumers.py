@@ -32,7 +32,7 @@ def test_a_read_of_a_topic_that_is_written_to_all_the_time_ends_with_its_timeout
     instance = Instance("me", "json", lambda: consumer, 200, 1_000_000, source="topics", joined=True)
     began = time.monotonic()
     given = instance.read(-1, 10_000)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert 1 < given.count(b'"offset"') < 10_000 - 1, "it was ended by max_bytes"
 
 

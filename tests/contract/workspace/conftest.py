@@ -89,12 +89,12 @@ def task(key: str, path: str, *after: str, **options: Any) -> SubmitTask:
     )
 
 
-def ended(client: Client, run_id: int, seconds: float = 20) -> Any:
+def ended(client: Client, run_id: int, seconds: float = 60) -> Any:
     """The run once it has ended."""
     return until(client, run_id, lambda run: run.state is not None and run.state.life_cycle_state in _ENDED, seconds)
 
 
-def until(client: Client, run_id: int, true: Callable[[Any], bool], seconds: float = 20) -> Any:
+def until(client: Client, run_id: int, true: Callable[[Any], bool], seconds: float = 60) -> Any:
     """The run once something is true of it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -71,7 +71,7 @@ def test_notebooks_end_with_a_killed_workspace(own_service: Service) -> None:
     children = psutil.Process(own_service.pid).children(recursive=True)
     assert len(children) == 2, "the server of notebook processes, and the notebook"
     own_service.kill()
-    _, left = psutil.wait_procs(children, timeout=5)
+    _, left = psutil.wait_procs(children, timeout=30)
     assert not left
 
 
@@ -84,7 +84,7 @@ def test_stopping_ends_every_process_and_says_why_the_runs_ended(own_service: Se
     children = psutil.Process(own_service.pid).children()
     asked = time.monotonic()
     own_service.stop()
-    assert time.monotonic() - asked < 8
+    assert time.monotonic() - asked < 30
     assert not any(child.is_running() for child in children)
     own_service.start()
     assert CUT_OFF in client.jobs.get_run(run_id).state.state_message
