@@ -51,7 +51,7 @@ class Runs:
         self.on_end: Callable[[Run], None] = lambda run: None
 
     async def open(self) -> None:
-        """Continue the runs that have retries left, end the others that were cut off."""
+        """Continue the runs that have retries left, end the others that were cut off; start the processes' server."""
         left = self._store.active_runs()
         await asyncio.gather(*(self._end_orphan(run, run.pid) for run in left if run.pid))
         for run in (run for run in left if run.parent_id is None):

@@ -81,7 +81,8 @@ def test_stopping_ends_every_process_and_says_why_the_runs_ended(own_service: Se
     run_id = client.jobs.submit(tasks=[task("only", notebook(client, "endless", "pid; sleep 300"))]).run_id
     running = until(client, run_id, lambda run: state(run.tasks[0])[0] == "RUNNING")
     pid_of_notebook(own_service, running.tasks[0].run_id)
-    children = psutil.Process(own_service.pid).children()
+    children = psutil.Process(own_service.pid).children(recursive=True)
+    assert len(children) == 2, "the server of notebook processes, and the notebook"
     asked = time.monotonic()
     own_service.stop()
     assert time.monotonic() - asked < 30

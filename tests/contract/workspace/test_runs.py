@@ -204,7 +204,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_five_seconds(client: Cli
     client.jobs.cancel_run(submitted.run_id)
     assert until(client, submitted.run_id, lambda run: state(run)[0] == "TERMINATING")
     run = ended(client, submitted.run_id, 60)
-    assert time.monotonic() - asked > 4
+    assert 4 < time.monotonic() - asked < 60
     assert state(run) == ("TERMINATED", "CANCELED")
 
 
