@@ -21,7 +21,10 @@ from foundation.profile import Profile
 # In the stack's directory; exists from `up` to `down`.
 _FILE = Path("run") / "profile.json"
 # Keys that `up` cannot apply to what already exists.
-_STAYS = {"kafka.partitions": "existing topics keep their number of partitions"}
+_STAYS = {
+    "kafka.partitions": "existing topics keep their number of partitions",
+    "kinesis.shards": "existing streams keep their number of shards",
+}
 
 
 @dataclass(frozen=True)

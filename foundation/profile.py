@@ -32,6 +32,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # tests/compose/engine.py), and the links to stacks elsewhere (pinflow/stack/supervision.py).
 _PACKAGES = {"engine", "envs", "ivy", "jars", "mariadb", "pythons", "stacks"}
 _ROLE = r"^arn:[^:]+:iam::\d{12}:role/.+"
+_CLUSTER = r"^arn:[^:]+:kafka:[^:]+:\d{12}:cluster/.+"
 # Keys whose value must come from the environment: a literal would end up in version control.
 _SECRET_KEYS = {"password", "access_key_id", "secret_access_key", "token", "api_key"}
 
@@ -104,12 +105,20 @@ class Kafka(_Section):
     """The cluster and the number of partitions of new topics.
 
     ``security`` iam: TLS and SASL with AWS_MSK_IAM; ``role_arn`` is the role that clients assume for it, if any.
+    ``cluster_arn`` is the MSK cluster in which `aws-up` makes the topics, if it is to make them.
     """
 
     bootstrap_servers: str
     partitions: int = Field(ge=1)
     security: Literal["plaintext", "iam"] = Field(default="plaintext", description="plaintext or iam")
     role_arn: str | None = Field(default=None, pattern=_ROLE, description="a role's ARN")
+    cluster_arn: str | None = Field(default=None, pattern=_CLUSTER, description="an MSK cluster's ARN")
+
+
+class Kinesis(_Section):
+    """The number of shards of each new stream; null is on demand: Kinesis decides."""
+
+    shards: int | None = Field(default=None, ge=1, description="a number of shards, or null for on demand")
 
 
 class RestProxy(_Section):
@@ -208,6 +217,7 @@ class Profile(_Section):
     database: Database
     api: Api
     kafka: Kafka
+    kinesis: Kinesis = Kinesis()
     rest_proxy: RestProxy
     connect: Connect
     storage: Storage

@@ -20,7 +20,7 @@ from services.localstack import cloudformation
 Data = Literal["bucket", "dag-bucket", "streams"]
 
 TEMPLATE = ROOT / "localstack" / "template.yaml"
-STAYS = ("AWS::S3::Bucket", "AWS::Kinesis::Stream", "AWS::ApiGateway::Account")
+STAYS = ("AWS::S3::Bucket", "AWS::Kinesis::Stream", "AWS::MSK::Topic", "AWS::ApiGateway::Account")
 """Types that survive the stack by the template's DeletionPolicy; so does the role for the account's logs."""
 
 _POLL = 1.0
@@ -147,6 +147,9 @@ class Stack:
             "BucketName": profile.storage.bucket,
             "DagBucketName": profile.storage.dag_bucket,
             "RestProxyUrl": profile.rest_proxy.url,
+            "ShardCount": str(profile.kinesis.shards or 0),
+            "MskClusterArn": profile.kafka.cluster_arn or "",
+            "PartitionCount": str(profile.kafka.partitions),
             "ApiAuthorization": profile.api.authorization,
             "ApiKeyValue": key.get_secret_value() if key else "",
         }
@@ -230,7 +233,7 @@ class Stack:
         if planned.makes_streams:
             cloudformation.wait_until_deleted(self._client, planned.missing_streams)
             return
-        cloudformation.make_streams(self._client, planned.missing_streams)
+        cloudformation.make_streams(self._client, planned.missing_streams, self.profile.kinesis.shards or 0)
         for stream in planned.missing_streams:
             say(f"stream {stream}: created")
 

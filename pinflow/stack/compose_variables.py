@@ -38,6 +38,7 @@ def variables(profile: Profile, rootless: bool = False) -> dict[str, str]:
         "PINFLOW_AWS_SECRET_ACCESS_KEY": _plain(profile.aws.secret_access_key, "test"),
         "PINFLOW_BUCKET": profile.storage.bucket,
         "PINFLOW_DAG_BUCKET": profile.storage.dag_bucket,
+        "PINFLOW_SHARDS": str(profile.kinesis.shards or 0),
         "PINFLOW_CONNECTOR": profile.connect.connector,
         "PINFLOW_DATABASE": database.database or "",
         "PINFLOW_DATABASE_USER": database.username or "",

@@ -49,7 +49,7 @@ def deploy(clients: Clients, template: Path, parameters: dict[str, str]) -> dict
     if creations["CreateStreams"] == "true":
         wait_until_deleted(clients, missing)
     else:  # some are there (a kill while they were made)
-        make_streams(clients, missing)
+        make_streams(clients, missing, int(parameters["ShardCount"]))
     cloudformation.create_stack(
         StackName=name,
         TemplateBody=body,
@@ -141,12 +141,15 @@ def missing_streams(clients: Clients, names: Iterable[str]) -> list[str]:
     return missing
 
 
-def make_streams(clients: Clients, names: list[str]) -> None:
-    """Make streams without the stack, which makes all of them or none."""
+def make_streams(clients: Clients, names: list[str], shards: int) -> None:
+    """Make streams without the stack, which makes all of them or none; 0 ``shards`` is on demand."""
     kinesis = clients("kinesis")
+    size: dict[str, Any] = {"StreamModeDetails": {"StreamMode": "PROVISIONED" if shards else "ON_DEMAND"}}
+    if shards:
+        size["ShardCount"] = shards
     wait_until_deleted(clients, names)
     for name in names:
-        kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+        kinesis.create_stream(StreamName=name, **size)
         kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": TIMEOUT})
 
 

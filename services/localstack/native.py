@@ -59,6 +59,7 @@ def _command(profile: Profile) -> Command:
         "PINFLOW_UID": profile.uid,
         "PINFLOW_BUCKET": profile.storage.bucket,
         "PINFLOW_DAG_BUCKET": profile.storage.dag_bucket,
+        "PINFLOW_SHARDS": str(profile.kinesis.shards or 0),
         "PINFLOW_REST_PROXY_URL": profile.rest_proxy.url,
         "PINFLOW_CONNECT_URL": profile.connect.url,
         "PINFLOW_CONNECTOR": profile.connect.connector,
@@ -117,6 +118,7 @@ def deploy(profile: Profile, say: Callable[[str], None]) -> dict[str, str]:
         "UserId": profile.uid,
         "BucketName": profile.storage.bucket,
         "DagBucketName": profile.storage.dag_bucket,
+        "ShardCount": str(profile.kinesis.shards or 0),
         "RestProxyUrl": profile.rest_proxy.url,
     }
     try:

@@ -19,14 +19,14 @@ class LocalStack(Running):
         super().__init__("localstack", profile)
 
     @classmethod
-    def create(cls, directory: Path, rest_proxy: str, connect: str) -> Self:
-        """One with a profile in ``directory``, between these two URLs."""
+    def create(cls, directory: Path, rest_proxy: str, connect: str, **changes: object) -> Self:
+        """One with a profile in ``directory``, between these two URLs; ``changes`` as in `write_profile`."""
         profile = write_profile(
             directory, "localstack",
             rest_proxy__url=rest_proxy, connect__url=connect, connect__connector="sink",
             storage__dag_bucket="dags-of-test",
             aws__access_key_id="${PINFLOW_TEST_KEY:-test}", aws__secret_access_key="${PINFLOW_TEST_KEY:-test}",
-            uid=UID,
+            uid=UID, **changes,
         )  # fmt: skip
         return cls(profile)
 

@@ -39,6 +39,8 @@ KEYS: dict[str, tuple[Any, set[str]]] = {
     "kafka.partitions": (3, set()),
     "kafka.security": ("iam", set()),
     "kafka.role_arn": ("arn:aws:iam::123456789012:role/a", set()),
+    "kafka.cluster_arn": ("arn:aws:kafka:eu-west-1:123456789012:cluster/a/b", set()),
+    "kinesis.shards": (2, {"localstack"}),
     "rest_proxy.url": ("http://127.0.0.1:7777", {"rest_proxy", "localstack"}),
     "connect.url": ("http://127.0.0.1:7777", {"connect", "localstack"}),
     "connect.connector": ("another", {"localstack"}),
@@ -136,6 +138,7 @@ def test_the_same_secret_is_written_down_in_another_way_each_time(stack: Profile
 
 def test_what_up_cannot_change_is_said(stack: Profile) -> None:
     assert "existing topics keep their number" in changes.notice(edit(stack, "kafka.partitions", 3))
+    assert "existing streams keep their number" in changes.notice(edit(stack, "kinesis.shards", 3))
 
 
 def test_a_stack_whose_directory_was_changed_is_not_forgotten(

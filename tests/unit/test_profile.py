@@ -24,10 +24,12 @@ SECRETS = [
 ]  # fmt: skip
 # Profiles that were written before these keys came still load.
 OPTIONAL = {
-    ("api", "authorization"), ("api", "api_key"), ("kafka", "security"), ("kafka", "role_arn"), ("connect", "msk"),
+    ("api", "authorization"), ("api", "api_key"), ("kafka", "security"), ("kafka", "role_arn"),
+    ("kafka", "cluster_arn"), ("kinesis", "shards"), ("connect", "msk"),
 }  # fmt: skip
 KEYS = [(section, key) for section, keys in LOCAL.items() if isinstance(keys, dict) for key in keys]
 REQUIRED = [key for key in KEYS if key not in OPTIONAL]
+SECTIONS = [section for section in LOCAL if section != "kinesis"]
 
 
 def keys_of(document: Any, prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
@@ -75,6 +77,11 @@ def test_the_local_profile_loads_and_uid_is_filled_in() -> None:
     assert profile.home == ROOT / ".pinflow" / "local"
 
 
+def test_a_profile_without_the_newer_section_has_streams_on_demand(draft: Draft) -> None:
+    del draft.document["kinesis"]
+    assert draft.load().kinesis.shards is None
+
+
 def test_the_aws_example_has_the_same_keys_as_local() -> None:
     example = yaml.safe_load((ROOT / "profiles" / "aws.example.yaml").read_text(encoding="utf-8"))
     assert example["stack"] is None
@@ -108,7 +115,7 @@ def test_a_missing_key_is_named_with_what_is_expected(draft: Draft, section: str
     assert re.search(r"\(expected .+\)", error)
 
 
-@pytest.mark.parametrize("section", list(LOCAL))
+@pytest.mark.parametrize("section", SECTIONS)
 def test_a_missing_section_is_named_with_what_is_expected(draft: Draft, section: str) -> None:
     del draft.document[section]
     error = draft.error()
@@ -141,6 +148,8 @@ def test_an_unknown_key_is_named_beside_the_known_ones(draft: Draft, section: st
         ("database.url", 5, "str"),
         ("kafka.partitions", 0, "greater than or equal to 1"),
         ("kafka.partitions", "many", "int"),
+        ("kafka.cluster_arn", "my-cluster", "an MSK cluster's ARN"),
+        ("kinesis.shards", 0, "greater than or equal to 1"),
         ("spark.remote", "http://127.0.0.1:15002", "sc://"),
         ("spark.local_files", "everything", "scratch or all"),
         ("api.authorization", "cognito", "none or iam"),

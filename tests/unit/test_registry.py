@@ -19,6 +19,12 @@ def test_the_template_has_a_stream_for_each_table() -> None:
     assert re.findall(r"^    Value: !Sub (streaming-.*)$", template, re.MULTILINE) == streams
 
 
+def test_the_template_has_a_topic_for_each_table() -> None:
+    template = (ROOT / "localstack" / "template.yaml").read_text(encoding="utf-8")
+    topics = re.findall(r"^      TopicName: !Sub (.*)$", template, re.MULTILINE)
+    assert topics == [table.topic("${UserId}") for table in TABLES.values()]
+
+
 def test_the_dag_loads_each_table() -> None:
     dag = ast.parse((ROOT / "airflow" / "dags" / "pinterest_dag.py").read_text(encoding="utf-8"))
     (tables,) = (

@@ -51,8 +51,9 @@ def test_it_is_small_enough_for_one_call_and_has_no_aliases() -> None:
 
 
 def test_data_outlives_the_stack() -> None:
-    data = [r for r in RESOURCES.values() if r["Type"] in ("AWS::S3::Bucket", "AWS::Kinesis::Stream")]
-    assert len(data) == 5
+    kinds = ("AWS::S3::Bucket", "AWS::Kinesis::Stream", "AWS::MSK::Topic")
+    data = [r for r in RESOURCES.values() if r["Type"] in kinds]
+    assert len(data) == 8
     assert {(r["DeletionPolicy"], r["UpdateReplacePolicy"]) for r in data} == {("RetainExceptOnCreate", "Retain")}
 
 
@@ -63,10 +64,23 @@ def test_buckets_are_private_and_encrypted() -> None:
         assert properties["BucketEncryption"]
 
 
-def test_three_on_demand_streams() -> None:
+def test_three_streams_on_demand_or_with_the_given_number_of_shards() -> None:
     streams = [r["Properties"] for r in RESOURCES.values() if r["Type"] == "AWS::Kinesis::Stream"]
     assert [s["Name"]["Sub"] for s in streams] == [f"streaming-${{UserId}}-{t}" for t in ("pin", "geo", "user")]
-    assert all(s["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"} for s in streams)
+    for stream in streams:
+        assert stream["StreamModeDetails"] == {"StreamMode": {"If": ["ShardsAreCounted", "PROVISIONED", "ON_DEMAND"]}}
+        assert stream["ShardCount"] == {"If": ["ShardsAreCounted", {"Ref": "ShardCount"}, {"Ref": "AWS::NoValue"}]}
+    assert TEMPLATE["Parameters"]["ShardCount"]["Default"] == "0"
+    assert TEMPLATE["Conditions"]["ShardsAreCounted"] == {"Not": [{"Equals": [{"Ref": "ShardCount"}, "0"]}]}
+
+
+def test_topics_only_in_a_cluster_that_is_named() -> None:
+    topics = [r for r in RESOURCES.values() if r["Type"] == "AWS::MSK::Topic"]
+    assert {topic["Condition"] for topic in topics} == {"TopicsAreNew"}
+    assert {topic["Properties"]["PartitionCount"]["Ref"] for topic in topics} == {"PartitionCount"}
+    assert TEMPLATE["Parameters"]["MskClusterArn"]["Default"] == ""
+    assert TEMPLATE["Parameters"]["PartitionCount"]["Default"] == 1
+    assert TEMPLATE["Conditions"]["TopicsAreNew"] == {"Not": [{"Equals": [{"Ref": "MskClusterArn"}, ""]}]}
 
 
 def test_the_role_is_for_api_gateway_and_may_make_the_apis_calls_only() -> None:

@@ -35,6 +35,7 @@ parameters = {
     "UserId": os.environ["PINFLOW_UID"],
     "BucketName": os.environ["PINFLOW_BUCKET"],
     "DagBucketName": os.environ["PINFLOW_DAG_BUCKET"],
+    "ShardCount": os.environ["PINFLOW_SHARDS"],
     "RestProxyUrl": os.environ["PINFLOW_REST_PROXY_URL"],
 }
 cloudformation["deploy"](client, directory / "localstack" / "template.yaml", parameters)

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from foundation.aws import client
 from foundation.errors import PinflowError
-from foundation.profile import Profile, load
+from foundation.profile import Kinesis, Profile, load
 from pinflow.cli import cli
 from pinflow.cloudformation import stack as stacks
 from pinflow.cloudformation.stack import STAYS, Stack
@@ -272,8 +272,10 @@ def filled_in(as_person: pytest.MonkeyPatch, tmp_path: Path) -> Profile:
     return write_profile(tmp_path / "stubs.yaml", "http://127.0.0.1:9")
 
 
-def planned(stubs: Stubs, before: dict[str, str] | None, **creations: bool) -> None:
-    """A change set that changes nothing, of no stack or one with these parameters; its Create… must be these."""
+def planned(
+    stubs: Stubs, before: dict[str, str] | None, values: dict[str, str] | None = None, **creations: bool
+) -> None:
+    """A change set that changes nothing, of no stack or one with these parameters; these must be in it."""
     cloudformation = stubs.of("cloudformation")
     stack: Any = {"StackName": NAME, "StackId": STACK_ID, "StackStatus": "CREATE_COMPLETE"}
     stack |= {"CreationTime": datetime.now(UTC)}
@@ -281,7 +283,7 @@ def planned(stubs: Stubs, before: dict[str, str] | None, **creations: bool) -> N
     status(stubs, None if before is None else "CREATE_COMPLETE")
     if before is not None:
         cloudformation.add_response("describe_stacks", {"Stacks": [stack | {"Parameters": parameters}]})
-    wanted = {name: str(value).lower() for name, value in creations.items()}
+    wanted = {name: str(value).lower() for name, value in creations.items()} | (values or {})
     answer = {"Id": "arn:aws:cloudformation:x", "StackId": STACK_ID}
     cloudformation.add_response("create_change_set", answer, dict.fromkeys(
         ("StackName", "ChangeSetName", "ChangeSetType", "TemplateBody", "Capabilities"), ANY
@@ -378,6 +380,29 @@ def test_a_stream_is_made_once_its_predecessor_is_gone(stubs: Stubs, filled_in: 
     assert Stack(filled_in).up(lambda changes: [c.resource for c in changes] == [name], said.append) == {}
     assert said == [f"stream {name}: created"]
     kinesis.assert_no_pending_responses()
+
+
+def test_a_stream_made_beside_the_stack_has_the_profiles_shards(stubs: Stubs, filled_in: Profile) -> None:
+    sized = filled_in.model_copy(update={"kinesis": Kinesis(shards=29)})
+    kinesis, name = stubs.of("kinesis"), f"streaming-{UID}-user"
+    status(stubs, "CREATE_COMPLETE")
+    there(stubs, streams=("ACTIVE", "ACTIVE", None))
+    planned(stubs, {"CreateStreams": "false", "UserId": UID}, {"ShardCount": "29"}, CreateStreams=False)
+    kinesis.add_client_error("describe_stream", "ResourceNotFoundException")
+    mode = {"StreamModeDetails": {"StreamMode": "PROVISIONED"}, "ShardCount": 29}
+    kinesis.add_response("create_stream", {}, {"StreamName": name, **mode})
+    kinesis.add_response("describe_stream", {"StreamDescription": stream("ACTIVE", Shards=[], HasMoreShards=False)})
+    status(stubs, "CREATE_COMPLETE")
+    assert Stack(sized).up(lambda changes: True, lambda text: None) == {}
+    kinesis.assert_no_pending_responses()
+
+
+def test_topics_are_made_by_the_stack_where_the_profile_names_the_cluster(stubs: Stubs, filled_in: Profile) -> None:
+    arn = f"arn:aws:kafka:{REGION}:{ACCOUNT}:cluster/posts/1"
+    kafka = filled_in.kafka.model_copy(update={"cluster_arn": arn, "partitions": 9})
+    there(stubs)
+    planned(stubs, None, {"MskClusterArn": arn, "PartitionCount": "9"})
+    assert Stack(filled_in.model_copy(update={"kafka": kafka})).plan() == []
 
 
 def test_streams_are_deleted_once_they_are_gone(stubs: Stubs, filled_in: Profile) -> None:

@@ -67,6 +67,21 @@ def test_streams_are_on_demand(localstack: LocalStack) -> None:
         assert summary["StreamModeDetails"]["StreamMode"] == "ON_DEMAND"
 
 
+@pytest.mark.long
+def test_streams_have_as_many_shards_as_the_profile_says(
+    tmp_path: Path, rest_proxy: Backend, connect: FakeConnect
+) -> None:
+    sharded = LocalStack.create(tmp_path, rest_proxy.url, connect.backend.url, kinesis__shards=3)
+    sharded.start()
+    try:
+        kinesis = client(sharded.profile, "kinesis")
+        for stream in sharded.profile.streams:
+            assert len(kinesis.list_shards(StreamName=stream)["Shards"]) == 3
+        assert deploy(sharded.profile, lambda message: None)["ApiId"] == "pinflow"
+    finally:
+        sharded.stop(signal.SIGTERM)
+
+
 def test_deploying_again_changes_nothing_and_takes_no_time(localstack: LocalStack) -> None:
     begin = time.monotonic()
     outputs = deploy(localstack.profile, lambda message: None)
