@@ -22,6 +22,7 @@ from pinflow import instance as instances
 from pinflow import report
 from pinflow.cloudformation.commands import aws_down, aws_plan, aws_up
 from pinflow.confirmation import confirmed
+from pinflow.size.command import size
 
 # What a command needs beyond this it imports itself: the clients of AWS, Kafka and Databricks, SQLAlchemy and the
 # services take seconds, which every other command would pay.
@@ -437,7 +438,7 @@ def deploy_command(profile: Profile, yes: bool, dry_run: bool, only: tuple[str, 
         say("nothing to deploy: everything is up to date")
 
 
-for command in (aws_plan, aws_up, aws_down):
+for command in (aws_plan, aws_up, aws_down, size):
     cli.add_command(command)
 
 

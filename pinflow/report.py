@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pinflow.cloudformation.stack import Change
     from pinflow.deploy.difference import Difference
     from pinflow.doctor.finding import Finding
+    from pinflow.size.facts import Fact, Facts
+    from pinflow.size.model import Load, Plan
     from pinflow.stack.health import Health
     from pinflow.stream import Comparison, StreamStatus
 
@@ -205,6 +207,69 @@ def differences(found: Sequence[Difference], profile: Profile) -> None:
         console.print(f"[{'green' if new else 'yellow'}]{'new    ' if new else 'changed'}[/] {escape(one.place)}")
         for line in one.lines(profile):
             console.print(Text(f"        {line}", style=colours.get(line[:1], "dim")), soft_wrap=True)
+
+
+def sizing(found: Plan, load: Load, known: Facts) -> None:
+    """A line per hop of what it needs at a rate; then what breaks first, the settings to change, and the sources."""
+    sources = {need.bound.source: need.bound.date for need in found.needs}
+    numbers = {source: Text(f"[{number}]") for number, source in enumerate(sources, 1)}
+    table = _table("hop", "needs", "> load", "", "the most per unit", "source", "> holds now, posts/s", "> $/h")
+    table.columns[4].no_wrap = False
+    for need in found.needs:
+        most = f"{_plain(need.bound.value)} {need.bound.unit}"
+        holds = "—" if need.holds is None else f"{need.holds:,.0f}"
+        arrives = f"{need.load:,.0f}" if need.load >= 100 else f"{need.load:.2f}"
+        number, dollars = numbers[need.bound.source], f"{need.dollars:,.2f}"
+        table.add_row(need.hop, need.needed, arrives, need.unit, most, number, holds, dollars)
+    console.print(table)
+    console.print(f"{load.posts:,g} posts/s cost {found.dollars:,.2f} $/h")
+    console.print(f"planned so that at most {known.quota['utilisation'].value:.0%} of each unit is used")
+    first = found.first
+    console.print(f"with the present settings {first.hop!r} breaks first, above {first.holds:,.0f} posts/s")
+    for need in found.needs:
+        if need.excess:
+            console.print(
+                f"[yellow]{need.hop}: the default quota is too small: {escape(need.excess)}[/]", soft_wrap=True
+            )
+    changed = _table("where", "setting", "now", "needed")
+    for column in changed.columns:
+        column.no_wrap = False
+    for one in found.changes:
+        changed.add_row(one.where, one.key, one.now, Text(one.needed))
+    console.print(changed)
+    for source, day in sources.items():
+        console.print(numbers[source], Text(f"{source}, {day}"), soft_wrap=True)
+    doubtful = [name for name, price in known.price.items() if not price.confirmed]
+    if doubtful:
+        console.print(
+            f"prices to be checked: {', '.join(doubtful)}; give yours with --price NAME=DOLLARS", soft_wrap=True
+        )
+    console.print("dates and notes of all numbers: --facts")
+
+
+def facts(known: Facts) -> None:
+    """Every number of the model with its unit, source and date."""
+    sections: dict[str, Mapping[str, Fact]] = {
+        "quota": known.quota,
+        "measured": known.measured,
+        "present": known.present,
+        "price": known.price,
+    }
+    for section, found in sections.items():
+        console.print(f"[bold]{section}[/]")
+        for name, fact in found.items():
+            console.print(Text(f"  {name}: {_plain(fact.value)} {fact.unit}"), soft_wrap=True)
+            doubt = "" if fact.confirmed else "; to be checked"
+            note = f"; {fact.note}" if fact.note else ""
+            console.print(Text(f"      {fact.source}, {fact.date}{note}{doubt}", style="dim"), soft_wrap=True)
+    console.print("[bold]brokers[/]")
+    for broker in known.brokers:
+        console.print(f"  {broker.name}: {broker.ingress:g} MB/s in, {broker.egress:g} MB/s out")
+    console.print(Text(f"      {known.brokers_source}", style="dim"), soft_wrap=True)
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:g}"
 
 
 def places(profile: Profile) -> None:
