@@ -7,13 +7,11 @@ from typing import Any
 
 import click
 
-from emulator.stream import MOST_RECORDS
 from foundation.profile import Profile
 from pinflow import report
 from pinflow.size.facts import FACTS
-from pinflow.size.model import Load, plan
-from pinflow.size.present import settings
 
+MOST_RECORDS = int(FACTS.quota["put_records"].value)
 MOST_POSTS = 10_000_000
 """Beyond this rate the model says nothing: every account's quota is exceeded many times."""
 
@@ -91,6 +89,9 @@ def size(
 
     Computed from quotas and measurements; nothing is started and AWS is not asked.
     """
+    from pinflow.size.model import Load, plan
+    from pinflow.size.present import settings
+
     known = FACTS.with_prices(prices)
     if facts:
         report.facts(known)
