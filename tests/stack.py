@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,38 +33,45 @@ class TestStack:
 
     __test__ = False
     profile: Profile
+    root: Path = ROOT
+    """The checkout whose code runs."""
 
     @classmethod
-    def create(cls, name: str, services: Sequence[str] = ()) -> TestStack:
+    def create(cls, name: str, services: Sequence[str] = (), root: Path = ROOT) -> TestStack:
         """A fresh stack in .pinflow/tests/<name>; what an earlier run left there is ended and deleted first.
 
-        It has all services of the local profile, or those that are named.
+        It has all services of the local profile of the checkout ``root``, or those that are named.
         """
-        directory = ROOT / ".pinflow" / "tests" / name
+        directory, local = root / ".pinflow" / "tests" / name, str(root / "profiles" / "local.yaml")
         target = directory.with_suffix(".yaml")
         if target.exists():
-            TestStack(load(str(target))).pinflow("reset", "--yes")
+            cls(load(str(target)), root).pinflow("reset", "--yes")
             target.unlink()
         # Two suites on one machine begin to look for ports at different places; all lie below those given to clients.
         start = 10_000 + os.getpid() % 140 * 50
-        instance.write("local", target, directory, instance.free_offset("local", start))
+        instance.write(local, target, directory, instance.free_offset(local, start))
         if services:
             document = yaml.safe_load(target.read_text(encoding="utf-8"))
             document["stack"]["services"] = [*services]
             target.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-        return cls(load(str(target)))
+        return cls(load(str(target)), root)
 
     def reloaded(self) -> TestStack:
         """The same stack with its profile read anew, after a test changed the file."""
-        return TestStack(load(str(self.profile.path)))
+        return replace(self, profile=load(str(self.profile.path)))
+
+    @property
+    def python(self) -> str:
+        """The interpreter of the tool in the stack's checkout."""
+        return sys.executable if self.root == ROOT else str(self.root / ".pinflow" / "envs" / "tool" / "bin" / "python")
 
     def pinflow(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `pinflow` as a person would; fails the test with its output when it fails."""
-        return self.run(sys.executable, "-m", "pinflow", *arguments, check=check)
+        return self.run(self.python, "-m", "pinflow", *arguments, check=check)
 
     def emulate(self, *arguments: str, command: str = "batch", check: bool = True) -> dict[str, Any]:
         """Run the emulator; returns its summary."""
-        done = self.run(sys.executable, "-m", "emulator", command, "--json", *arguments, check=check)
+        done = self.run(self.python, "-m", "emulator", command, "--json", *arguments, check=check)
         summary: dict[str, Any] = json.loads(done.stdout)
         return summary
 
@@ -72,7 +79,7 @@ class TestStack:
         # Natively unless a test is told otherwise, also where a Docker engine answers.
         runtime = os.environ.get("RUNTIME") or "native"
         environment = {**os.environ, "PROFILE": str(self.profile.path), "RUNTIME": runtime}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
