@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,8 +35,22 @@ def describe() -> str:
 def memory(stack: TestStack, *services: str) -> int:
     """Bytes (proportional set size) of the services and all processes below them."""
     total = 0
-    for main in (psutil.Process(stack.pid(service)) for service in services):
-        for process in (main, *main.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                total += process.memory_full_info().pss
+    for process in _processes(stack, services):
+        with suppress(psutil.NoSuchProcess):
+            total += process.memory_full_info().pss
     return total
+
+
+def cpu(stack: TestStack, *services: str) -> float:
+    """Seconds of CPU that the services and all processes below them have used, those that have exited included."""
+    total = 0.0
+    for process in _processes(stack, services):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def _processes(stack: TestStack, services: Iterable[str]) -> Iterator[psutil.Process]:
+    for main in (psutil.Process(stack.pid(service)) for service in services):
+        yield from (main, *main.children(recursive=True))
