@@ -110,7 +110,7 @@ notebook: install-tool ## run a notebook on the cluster: make notebook NB=path/t
 sync: install-tool ## put a folder into the Databricks workspace: make sync DIR=path [ARGS="--to /Users/me/x"]
 	@$(PINFLOW) sync "$(DIR)" $(ARGS)
 
-bench: install-dev ## measure, beside the plain ways; takes about 20 minutes [ARGS=a,b]
+bench: install-dev ## measure, beside the plain ways; takes about 20 minutes [ARGS=a,b], or beside another checkout [ARGS="--against DIR"]
 	@$(TOOL)/python -m bench $(ARGS)
 
 lint: install-tool-dev ## check code, types, imports, notebooks, DAGs, hooks, links and generated files

@@ -1,21 +1,60 @@
-"""`make bench` prints every figure with the machine's description, as Markdown; `ARGS=a,b` prints some of them."""
+"""`make bench` prints every figure with the machine's description, as Markdown; `ARGS=a,b` prints some of them.
+
+`ARGS="--against DIR"` compares this checkout with another one instead: see `against.py`.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
+import signal
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from bench import batch_job, ingest, machine, notebooks, orchestration, producing, streams
+from bench import against, batch_job, ingest, machine, notebooks, orchestration, producing, streams
+from bench.table import row, table
+from foundation.errors import PinflowError
 from foundation.loopback import bypass_proxies
 from pinflow.report import size
 from pinflow.stack.native import NativeStack
 from tests.stack import TestStack
 
+PARTS = "darbcnes"
+
 
 def main() -> None:
-    """Start a stack of its own, measure, print, and delete it again."""
+    """Read the arguments, then measure this checkout alone or beside another one."""
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure what everything costs on this machine.")
+    parser.add_argument("names", nargs="?", help=f"only these figures: some of {','.join(PARTS)}; with --against, some "
+                        f"of {','.join(against.GROUPS)}")  # fmt: skip
+    parser.add_argument("--against", type=Path, metavar="DIR", help="compare with the checkout in DIR, in turns")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured with --against [default: 5]")
+    options = parser.parse_args()
+    known = list(against.GROUPS if options.against else PARTS)
+    names = options.names.split(",") if options.names else known
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"no figure {unknown[0]!r}: choose from {','.join(known)}")
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
     bypass_proxies()
-    print(f"Measured on {machine.describe()}.\n", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: no stack is left running
+    try:
+        there = options.against and against.checkout(options.against)
+        print(f"Measured on {machine.describe()}.\n", flush=True)
+        if there is None:
+            measure(names)
+        elif not against.compare(there, {name: against.GROUPS[name] for name in names}, options.rounds):
+            sys.exit(1)
+    except PinflowError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; the stack that was measured is stopped and deleted", file=sys.stderr)
+        sys.exit(130)
+
+
+def measure(names: Sequence[str]) -> None:
+    """Start a stack of its own, measure, print, and delete it again."""
     stack = TestStack.create("bench")
     try:
         first = stack.pinflow("up").stderr
@@ -29,8 +68,8 @@ def main() -> None:
             "e": lambda: airflow(stack),
             "s": lambda: stream(stack),
         }
-        for part in sys.argv[1].split(",") if len(sys.argv) > 1 else parts:
-            parts[part]()
+        for name in names:
+            parts[name]()
     finally:
         stack.pinflow("reset", "--yes")
 
@@ -125,18 +164,6 @@ def start_up(stack: TestStack, first: str) -> None:
         row(one.name, *(f"{ready.get(one.name)} s" for ready in times), size(one.memory))
     whole = [re.findall(r"everything is ready after ([\d.]+) s", text)[0] for text in texts]
     row("all", *(f"{seconds} s" for seconds in whole), size(sum(one.memory for one in health)))
-
-
-def table(*columns: str) -> None:
-    """The head of a table; all columns but the first are numbers."""
-    print()
-    row(*columns)
-    print("|---" + "|--:" * (len(columns) - 1) + "|", flush=True)
-
-
-def row(*cells: str) -> None:
-    """A line of a table, seen at once."""
-    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
