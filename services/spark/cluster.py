@@ -29,13 +29,14 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from foundation import supervised
-from services.spark import control, credentials, delta_connect
+from services.spark import compat, control, credentials, delta_connect
 from services.spark.files import Files
 from services.spark.hadoop import Hadoop
 from services.spark.local_disk import LocalDisk
 from services.spark.mounts import Mounts
 from services.spark.sessions import Sessions
 
+LOG_STORE = Path(__file__).with_name("FolderLogStore.java")
 HEARTBEAT = 2.0
 """Seconds between two queries that show that the driver answers; `probe` in native.py allows for several."""
 
@@ -160,6 +161,7 @@ class Cluster:
         os.chdir(self.home)
         gateway = launch_gateway(popen_kwargs={"pass_fds": (lock,), "start_new_session": True})
         try:
+            compat.add_log_store(gateway, LOG_STORE.read_text(encoding="utf-8"))
             # Settings that are made after the gateway's start travel over py4j and appear in no process list.
             settings = SparkConf(_jvm=gateway.jvm).setAll(self.settings().items())
             yield SparkSession(SparkContext(conf=settings, gateway=gateway)), gateway.proc
@@ -181,6 +183,7 @@ class Cluster:
             # What is under no mount is in a local directory.
             "spark.hadoop.fs.viewfs.mounttable.default.linkFallback": self.dbfs.as_uri(),
             "spark.hadoop.javax.jdo.option.ConnectionURL": "jdbc:derby:metastore;create=true",
+            "spark.delta.logStore.dbfs.impl": f"io.delta.storage.{LOG_STORE.stem}",
             "spark.databricks.clusterUsageTags.clusterId": self.cluster_id,
             "spark.databricks.clusterUsageTags.clusterName": "pinflow",
         }

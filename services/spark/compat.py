@@ -74,6 +74,23 @@ def register_connect_plugins(gateway: Any, **plugins: Any) -> None:
         cache.set(None, getattr(registry, f"{kind}Registry")().appended(instance))
 
 
+def add_log_store(gateway: Any, source: str) -> None:
+    """Compile a class of Delta's package io.delta.storage, its extension point for table logs, into the driver.
+
+    Janino, Spark's own compiler, makes it of Java's source; it gets Delta's own class loader, where Delta looks for the
+    class that spark.delta.logStore.*.impl names. No package registry has a store that lists a local log in a time that
+    does not grow: https://github.com/delta-io/delta/issues/2684. Can go when that is done.
+    """
+    jvm = gateway.jvm
+    compiler = jvm.org.codehaus.janino.SimpleCompiler()
+    compiler.cook(source)
+    neighbour = jvm.java.lang.Class.forName("io.delta.storage.LogStore")
+    handles = jvm.java.lang.invoke.MethodHandles
+    package = handles.privateLookupIn(neighbour, handles.lookup())
+    for code in compiler.getBytecodes().values():
+        package.defineClass(code)
+
+
 def propagate_java_exceptions(gateway: Any) -> None:
     """Let Java call Python objects, and get back Java's own exceptions: not a traceback of this process.
 
