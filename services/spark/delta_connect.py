@@ -13,13 +13,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from delta.connect import proto
 from google.protobuf.any_pb2 import Any as Packed
 from py4j.java_collections import ListConverter, MapConverter
 from pyspark import SparkContext
 
 from services.spark import compat
 from services.spark.compat import PLUGINS, as_java_exception
+
+
+def messages() -> Any:
+    """The classes of the messages. With the first of them comes pandas: too much for a driver that gets none."""
+    from delta.connect import proto
+
+    return proto
 
 
 def register(context: SparkContext) -> None:
@@ -40,7 +46,7 @@ class RelationPlugin:
 
     @as_java_exception
     def transform(self, message: bytes, planner: Any) -> Any:
-        packed, relation = Packed.FromString(bytes(message)), proto.DeltaRelation()
+        packed, relation = Packed.FromString(bytes(message)), messages().DeltaRelation()
         if not packed.Unpack(relation):
             return self._gateway.jvm.java.util.Optional.empty()
         kind = relation.WhichOneof("relation_type")
@@ -59,7 +65,7 @@ class CommandPlugin:
 
     @as_java_exception
     def process(self, message: bytes, planner: Any) -> bool:
-        packed, command = Packed.FromString(bytes(message)), proto.DeltaCommand()
+        packed, command = Packed.FromString(bytes(message)), messages().DeltaCommand()
         if not packed.Unpack(command):
             return False
         kind = command.WhichOneof("command_type")
@@ -241,7 +247,7 @@ class Commands(Converter):
             "MODE_REPLACE": self.delta.replace,
             "MODE_CREATE_OR_REPLACE": self.delta.createOrReplace,
         }
-        builder = start[proto.CreateDeltaTable.Mode.Name(create.mode)](self.session)
+        builder = start[messages().CreateDeltaTable.Mode.Name(create.mode)](self.session)
         if create.HasField("table_name"):
             builder.tableName(create.table_name)
         if create.HasField("location"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pyspark
@@ -43,3 +44,10 @@ def test_the_jvm_gets_each_directory_whole_whatever_is_in_its_path(
     )
     options = [word for word in done.stdout.split("\0") if word.startswith(("-Djava.io", "-Dderby.system"))]
     assert options == [f"-Djava.io.tmpdir={cluster.home}/tmp", f"-Dderby.system.home={cluster.home}"]
+
+
+def test_starts_without_what_only_clients_need() -> None:
+    """Half a start of this process went into the import of pandas, which only Delta's messages bring with them."""
+    program = "import sys, services.spark.cluster; print([m for m in ('pandas', 'grpc', 'IPython') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
