@@ -74,7 +74,8 @@ def clean(table: Table, records: DataFrame) -> Cleaned:
         records.withColumn("value", F.col("value").cast("string"))
         .select("*", _once(document).alias("document"))
         .select("*", _once(fields).alias("fields"))
-        .select(*records.columns, _reason(table).alias("reason"), _row(table).alias("row"))
+        .select("*", _reason(table).alias("reason"), _row(table).alias("row"))
+        .drop("document", "fields")
     )
     return Cleaned(table, judged)
 
