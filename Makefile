@@ -6,6 +6,11 @@ SHELL := /bin/bash
 export PROFILE ?= local
 # compose, native, or nothing: containers where a Docker engine answers and has the images, else plain processes.
 export RUNTIME ?=
+# Where Python may keep no bytecode beside the sources, some twenty processes would each compile all that they import.
+ifdef PYTHONDONTWRITEBYTECODE
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.pinflow/pycache
+endif
 # The Python that .pinflow was installed with; else python3, or the newest on PATH where python3 is too old.
 PYTHON ?= $(shell for p in .pinflow/envs/bootstrap/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; exit; }; done; echo python3)

@@ -119,3 +119,22 @@ def test_kafkas_tools_say_what_to_install_where_there_is_no_java(clone: Path) ->
     assert done.returncode == 1
     assert "Java: no `java` on PATH" in done.stderr
     assert "install a JRE" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["bin/pinflow", "where"], ["make", "where"]])
+def test_bytecode_that_may_not_lie_beside_the_sources_is_kept_in_pinflows_own_directory(
+    clone: Path, command: list[str]
+) -> None:
+    environment = {**os.environ, "PYTHON": sys.executable, "PROFILE": "local", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONPYCACHEPREFIX", None)
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(clone.glob("*/__pycache__"))
+    assert list((clone / ".pinflow" / "pycache").rglob("cli.*.pyc"))
+
+
+def test_bytecode_lies_beside_the_sources_where_nothing_forbids_it(clone: Path) -> None:
+    allowed = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}
+    assert run(clone, "pinflow", "where", **allowed).returncode == 0
+    assert list((clone / "pinflow" / "__pycache__").glob("cli.*.pyc"))
+    assert not (clone / ".pinflow" / "pycache").exists()
