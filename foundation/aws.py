@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -54,7 +56,7 @@ def client(profile: Profile, service: str, waits: Config = PATIENT, endpoint_url
     aws = profile.aws
     by_path = Config(s3={"addressing_style": "path"}) if aws.endpoint_url else Config()
     try:
-        return boto3.session.Session().client(
+        return _session().client(
             service,  # type: ignore[call-overload]  # see the overloads above
             region_name=aws.region,
             endpoint_url=aws.endpoint_url if endpoint_url == "" else endpoint_url,
@@ -67,6 +69,19 @@ def client(profile: Profile, service: str, waits: Config = PATIENT, endpoint_url
             f"{profile.path}: aws: {brief(error)}",
             "AWS_PROFILE is one of `aws configure list-profiles`, or not set; aws.region is a region's name",
         ) from None
+
+
+def _session() -> boto3.session.Session:
+    """A session of its own, so that it finds the credentials of the moment, with the models of all sessions."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _models())
+    return boto3.session.Session(botocore_session=session)
+
+
+@cache
+def _models() -> Any:
+    """botocore's loader, which keeps what it has read: to parse a service's model takes most of a client's time."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 def account(profile: Profile) -> str:
