@@ -11,10 +11,9 @@ from pymysql.constants import CR
 from foundation import loopback
 from foundation.errors import NotReady, ProfileError
 from foundation.profile import Profile
-from foundation.service import Command, Service
+from foundation.service import Command, Say, Service
 from services.mysql.accounts import statements
 from services.mysql.database import connect
-from services.mysql.load import load
 from services.mysql.server import Server, find
 
 
@@ -58,6 +57,14 @@ def owned(profile: Profile) -> None:
     found, data = _data_directory(profile), _data(profile, find())
     if Path(found).resolve() != data.resolve():
         raise NotReady(f"{_where(profile)}: another MySQL server answers, with its data in {found}", _fix(profile))
+
+
+def initialise(profile: Profile, say: Say) -> None:
+    """Load the source tables unless they are there."""
+    # Here, because Faker, which makes the rows, takes half a second to import, which every other command would pay.
+    from services.mysql.load import load
+
+    load(profile, say)
 
 
 def _data_directory(profile: Profile) -> str:
@@ -117,5 +124,5 @@ SERVICE = Service(
     memory=0.2,
     owned=owned,
     prepare=prepare,
-    initialise=lambda profile, say: load(profile, say),
+    initialise=initialise,
 )
