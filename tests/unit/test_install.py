@@ -362,7 +362,12 @@ def test_a_service_that_a_killed_supervisor_left_counts_as_a_running_stack(insta
 
 def installed_for(*arguments: str) -> list[list[str]]:
     """What a target has installed before it begins: the arguments of each call of the installer."""
-    done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    # Elsewhere, since -n does run what calls make again: it would empty the log of the tests that run beside these.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        shutil.copy(ROOT / "Makefile", elsewhere)
+        Path(elsewhere, ".pinflow", "tests").mkdir(parents=True)
+        command = ["make", "-n", *arguments]
+        done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=True)
     return [
         line.partition("pinflow.install")[2].split() for line in done.stdout.splitlines() if "pinflow.install" in line
     ]
